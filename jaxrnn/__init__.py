@@ -1,0 +1,52 @@
+"""Write one time step of one example as plain mathematics; jaxrnn works out the rest."""
+
+from jaxrnn.base import Batch, Cell, GradientEstimator, TrainState
+from jaxrnn.cells import CELLS, elman, gru, lstm
+from jaxrnn.compose import chain, dropout, embed, linear, one_hot, pointwise, reinitialised
+from jaxrnn.generation import generate, pad_prompts
+from jaxrnn.gradients import STYLES, bptt, stateless, tbptt
+from jaxrnn.training import (
+    OPTIMIZERS,
+    clipped_adagrad,
+    clipped_adam,
+    clipped_momentum,
+    evaluate,
+    init_state,
+    make_train_step,
+)
+from jaxrnn.unroll import pausable, unroll
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CELLS",
+    "OPTIMIZERS",
+    "STYLES",
+    "Batch",
+    "Cell",
+    "GradientEstimator",
+    "TrainState",
+    "bptt",
+    "chain",
+    "clipped_adagrad",
+    "clipped_adam",
+    "clipped_momentum",
+    "dropout",
+    "elman",
+    "embed",
+    "evaluate",
+    "generate",
+    "gru",
+    "init_state",
+    "linear",
+    "lstm",
+    "make_train_step",
+    "one_hot",
+    "pad_prompts",
+    "pausable",
+    "pointwise",
+    "reinitialised",
+    "stateless",
+    "tbptt",
+    "unroll",
+]

@@ -1,0 +1,104 @@
+"""Types: what a cell, a batch, a gradient estimator and a training state are."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Int
+from jaxtyping import Key as KeyArray
+
+# A tree of arrays. The names say which tree is meant; jax treats all of them alike.
+PyTree = Any
+Params = PyTree
+Carry = PyTree
+X = PyTree
+Y = PyTree
+
+Key = KeyArray[Array, ""]
+Metrics = dict[str, Array]
+
+
+class Cell(NamedTuple):
+    """A recurrence, written for one example and one time step.
+
+    Attributes:
+      init: `key -> params`.
+      init_carry: `(params, key) -> carry`, the carry before the first time step of one example.
+        It may depend on `params` (a learnt initial carry); deterministic cells ignore the key.
+      step: `(params, carry, x) -> (carry, y)`. `partial(step, params)` is a `lax.scan` body, so the
+        carry that comes out has the structure, shapes and dtypes of the one that went in.
+
+    A whole model is a cell too (tokens to logits), made with `jaxrnn.chain`. A stochastic cell
+    keeps a key leaf and an int32 step leaf in its carry and draws from `jax.random.fold_in(key,
+    step)`.
+    """
+
+    init: Callable[[Key], Params]
+    init_carry: Callable[[Params, Key], Carry]
+    step: Callable[[Params, Carry, X], tuple[Carry, Y]]
+
+
+# `(outputs, targets) -> losses`, one loss per time step. It sees outputs and targets with
+# whatever leading axes they have, e.g. logits [T, B, V] and targets [T, B] to losses [T, B];
+# optax's losses fit as they are.
+Objective = Callable[[Y, PyTree], Array]
+
+
+class Batch(NamedTuple):
+    """A stretch of every stream, time first as in `lax.scan`.
+
+    Attributes:
+      inputs: leaves [K + T, B, ...]: K time steps of history, then T scored ones.
+      targets: leaves [T, B, ...], the targets of the last T inputs.
+    """
+
+    inputs: PyTree
+    targets: PyTree
+
+
+class GradientEstimator(NamedTuple):
+    """A gradient style, orthogonal to cells.
+
+    Attributes:
+      init: `(params, key, batch_size) -> carry`, every leaf with the batch as its leading axis. The
+        carry says where each sequence starts fresh; there the estimate begins from `init_carry`
+        inside the differentiated function, so a learnt initial carry receives its gradient.
+      estimate: `(params, carry, batch) -> (grads, carry, metrics)`; `metrics["loss"]` is the mean
+        of the objective over the scored time steps and the batch.
+
+    Truncation is where the carry crosses a call of `estimate`: a carry that arrives as an
+    argument is a constant.
+    """
+
+    init: Callable[[Params, Key, int], Carry]
+    estimate: Callable[[Params, Carry, Batch], tuple[Params, Carry, Metrics]]
+
+
+class TrainState(NamedTuple):
+    """All that training threads from one training step to the next.
+
+    Attributes:
+      params: of the cell.
+      opt_state: of the optimizer; the learning rate is in it.
+      carry: of the gradient estimator.
+      key: a key of this training alone; what is drawn at a step comes from `fold_in(key, step)`.
+      step: int32 [], training steps taken.
+      position: int32 [], the next segment in the data of this epoch.
+    """
+
+    params: Params
+    opt_state: PyTree
+    carry: Carry
+    key: Key
+    step: Int[Array, ""]
+    position: Int[Array, ""]
+
+
+def require_positive(**sizes: int) -> None:
+    """The one check that every factory makes: sizes are whole numbers of at least 1.
+
+    Raises:
+      ValueError: names the first size that is not.
+    """
+    for name, size in sizes.items():
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} is {size!r}; give a whole number of at least 1")

@@ -1,0 +1,39 @@
+"""Backpropagation through the whole batch."""
+
+import jax
+
+from jaxrnn.base import Batch, Cell, GradientEstimator, Objective
+from jaxrnn.gradients.sequence import Sequences, begin, count_steps, proceed, starting_carry
+from jaxrnn.unroll import unroll
+
+
+def bptt(cell: Cell, objective: Objective) -> GradientEstimator:
+    """Every error of the batch goes back to the batch's first time step: the exact gradient of
+    its mean loss.
+
+    Time and memory per training step are O(T) unrolled time steps. History is not defined here (K
+    = 0).
+
+    Reference: Werbos (1990), https://doi.org/10.1109/5.58337
+    """
+
+    def init(params, key, batch_size):
+        return begin(cell, params, key, batch_size)
+
+    def estimate(params, carry: Sequences, batch: Batch):
+        history, _ = count_steps(batch)
+        if history:
+            raise ValueError(
+                f"the batch has {history} steps of history; bptt takes none, "
+                "use tbptt(window, stride)"
+            )
+
+        def mean_loss(params):
+            start = starting_carry(cell, params, carry)
+            end, outputs = unroll(cell, params, start, batch.inputs)
+            return objective(outputs, batch.targets).mean(), end
+
+        (loss, end), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
+        return grads, proceed(carry, end), {"loss": loss}
+
+    return GradientEstimator(init, estimate)

@@ -1,0 +1,128 @@
+"""The experiments' models, each built from a plain config."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxrnn.base import Cell, Objective, Params, require_positive
+from jaxrnn.cells import CELLS, CellFactory
+from jaxrnn.compose import chain, dropout, embed, linear, one_hot, reinitialised
+
+# The objective of every model of tokens: nats per time step.
+cross_entropy: Objective = optax.softmax_cross_entropy_with_integer_labels
+
+
+@dataclass(frozen=True)
+class TokenModel:
+    """Tokens to logits: embedding (or one-hot), layers of one cell, a linear head."""
+
+    vocab_size: int
+    output_size: int
+    cell: str = "lstm"
+    """A name in `CELLS`, or path/to/file.py:factory."""
+    hidden_size: int = 100
+    num_layers: int = 1
+    embedding_size: int = 0
+    """0 feeds one-hot vectors."""
+    dropout: float = 0.0
+    """Rate before each layer and before the head."""
+    init: Literal["default", "published"] = "default"
+    """published: every matrix Glorot-uniform."""
+
+
+def build_model(config: TokenModel, *, training: bool = False) -> Cell:
+    """The cell that `config` describes; dropout draws only when `training`.
+
+    Raises:
+      ValueError: a size below 1, a rate outside [0, 1), an unknown cell.
+    """
+    require_positive(num_layers=config.num_layers)
+    factory = find_cell(config.cell)
+    drop = config.dropout if training else 0.0
+    if not 0 <= config.dropout < 1:
+        raise ValueError(f"dropout is {config.dropout}; give a rate from 0 up to but not 1")
+    if config.embedding_size < 0:
+        raise ValueError(
+            f"embedding_size is {config.embedding_size}; give at least 1, or 0 for one-hot vectors"
+        )
+    if config.embedding_size:
+        parts, size = (
+            {"embed": embed(config.vocab_size, config.embedding_size)},
+            config.embedding_size,
+        )
+    else:
+        parts, size = {"one_hot": one_hot(config.vocab_size)}, config.vocab_size
+    for layer in range(1, config.num_layers + 1):
+        if config.dropout:
+            parts[f"dropout_{layer}"] = dropout(drop)
+        parts[f"layer_{layer}"] = factory(size, config.hidden_size)
+        size = config.hidden_size
+    if config.dropout:
+        parts["dropout_head"] = dropout(drop)
+    parts["head"] = linear(size, config.output_size)
+    model = chain(**parts)
+    if config.init == "published":
+        model = reinitialised(model, jax.nn.initializers.glorot_uniform())
+    return model
+
+
+def find_cell(name: str) -> CellFactory:
+    """The factory behind a name in `CELLS` or behind `path/to/file.py:factory`, a researcher's
+    own file.
+
+    Raises:
+      ValueError: unknown name, no such factory in the file, or a file that fails when it is run.
+    """
+    if name in CELLS:
+        return CELLS[name]
+    path, colon, attribute = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        known = ", ".join(CELLS)
+        raise ValueError(
+            f"cell {name!r} is not known; give one of {known}, or path/to/file.py:factory"
+        )
+    factory = getattr(_run_file(Path(path)), attribute, None)
+    if not callable(factory):
+        raise ValueError(
+            f"{path} has no factory {attribute!r}; name a function defined in the file"
+        )
+    return cast(CellFactory, factory)
+
+
+def cell_file(name: str) -> Path | None:
+    """The researcher's own file that a cell's name points to, if it does."""
+    path, colon, _ = name.rpartition(":")
+    return Path(path) if colon and name not in CELLS else None
+
+
+def _run_file(path: Path):
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; give the file that holds the cell's factory")
+    # a name of its own for each path, so that two files called cell.py do not meet
+    name = f"jaxrnn_user_cell_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path} fails when it is run: {type(error).__name__}: {error}") from error
+    return module
+
+
+def count_parameters(params: Params) -> int:
+    """How many numbers `params` holds."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def parameter_bytes(cell: Cell) -> int:
+    """What the params of `cell` will take, found without allocating them."""
+    shapes = jax.eval_shape(cell.init, jax.random.key(0))
+    return sum(leaf.size * jnp.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(shapes))

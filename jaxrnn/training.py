@@ -1,0 +1,223 @@
+"""From a gradient estimator and an optimizer to a training step; and the loss of a model on a
+text."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from jaxrnn.base import (
+    Batch,
+    Cell,
+    GradientEstimator,
+    Key,
+    Metrics,
+    Objective,
+    Params,
+    TrainState,
+    require_positive,
+)
+from jaxrnn.unroll import unroll
+
+Optimizer = optax.GradientTransformation
+
+
+def clipped_adam(learning_rate: float = 1e-3, max_norm: float | None = 1.0) -> Optimizer:
+    """Adam on gradients clipped to a global norm of `max_norm`; None does not clip.
+
+    Reference: Kingma and Ba (2015), https://arxiv.org/abs/1412.6980; clipping of Pascanu et al.
+    (2013), https://arxiv.org/abs/1211.5063
+    """
+    return _clipped(optax.adam, learning_rate, max_norm)
+
+
+def clipped_adagrad(learning_rate: float = 0.1, max_norm: float | None = 1.0) -> Optimizer:
+    """Adagrad, its accumulator beginning at 0.1 as in TensorFlow, on clipped gradients.
+
+    Reference: Duchi et al. (2011), https://jmlr.org/papers/v12/duchi11a.html
+    """
+    return _clipped(optax.adagrad, learning_rate, max_norm)
+
+
+def clipped_momentum(
+    learning_rate: float = 0.05, max_norm: float | None = 1.0, momentum: float = 0.8
+) -> Optimizer:
+    """Gradient descent with momentum, on clipped gradients.
+
+    Reference: Polyak (1964), https://doi.org/10.1016/0041-5553(64)90137-5
+    """
+    return _clipped(
+        lambda learning_rate: optax.sgd(learning_rate, momentum), learning_rate, max_norm
+    )
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adam": clipped_adam,
+    "adagrad": clipped_adagrad,
+    "momentum": clipped_momentum,
+}
+
+
+def _clipped(rule, learning_rate, max_norm):
+    """The learning rate goes into the optimizer's state, so that a sweep can `vmap` over it."""
+
+    def build(learning_rate):
+        clip = optax.identity() if max_norm is None else optax.clip_by_global_norm(max_norm)
+        return optax.chain(clip, rule(learning_rate))
+
+    return optax.inject_hyperparams(build)(learning_rate=learning_rate)
+
+
+def init_state(
+    cell: Cell,
+    estimator: GradientEstimator,
+    optimizer: Optimizer,
+    key: Key,
+    batch_size: int,
+    learning_rate: ArrayLike | None = None,
+) -> TrainState:
+    """The state before the first training step.
+
+    `learning_rate`, which may be traced, replaces the optimizer's.
+    """
+    require_positive(batch_size=batch_size)
+    key_params, key_carry, key_training = jax.random.split(key, 3)
+    params = cell.init(key_params)
+    opt_state = optimizer.init(params)
+    if learning_rate is not None:
+        opt_state = optax.tree.set(opt_state, learning_rate=jnp.asarray(learning_rate, jnp.float32))
+    return TrainState(
+        params=params,
+        opt_state=opt_state,
+        carry=estimator.init(params, key_carry, batch_size),
+        key=key_training,
+        step=jnp.int32(0),
+        position=jnp.int32(0),
+    )
+
+
+def make_train_step(
+    estimator: GradientEstimator, optimizer: Optimizer
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """One training step, a `lax.scan` body: an epoch is `lax.scan(train_step, state, batches)`.
+
+    Its metrics are the estimator's and `grad_norm`, the global norm of the gradient before
+    clipping.
+    """
+
+    def train_step(state: TrainState, batch: Batch):
+        grads, carry, metrics = estimator.estimate(state.params, state.carry, batch)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        state = state._replace(
+            params=optax.apply_updates(state.params, updates),
+            opt_state=opt_state,
+            carry=carry,
+            step=state.step + 1,
+            position=state.position + 1,
+        )
+        return state, metrics | {"grad_norm": optax.global_norm(grads)}
+
+    return train_step
+
+
+class Training(NamedTuple):
+    """What an experiment's `make_train(config)` returns: a training as two pure functions.
+
+    Attributes:
+      init: `(key, learning_rate) -> TrainState`.
+      chunk: `TrainState -> (TrainState, metrics)`, the next stretch of training steps, never past
+        the end of an epoch. The metrics are stacked, [steps in a chunk]; `metrics["step"]` counts
+        training steps from 1 and is 0 where the epoch had no step left.
+      chunks: how many chunks make the whole training.
+
+    A whole training is `init` and then `chunks` times `chunk`; both vmap, over keys and over
+    learning rates.
+    """
+
+    init: Callable[[Key, ArrayLike], TrainState]
+    chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
+    chunks: int
+
+
+def epoch_chunk(
+    train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
+    estimator: GradientEstimator,
+    epoch_data: Callable[[Key], Callable[[Array], Batch]],
+    *,
+    steps_per_epoch: int,
+    batch_size: int,
+    chunks_per_epoch: int,
+) -> Callable[[TrainState], tuple[TrainState, Metrics]]:
+    """The `chunk` of a `Training` that walks through epochs.
+
+    Every epoch begins with fresh sequences. `epoch_data(key)` gives the epoch's batches by
+    position, from a key of that epoch; it is called once per chunk.
+    """
+    length = -(-steps_per_epoch // chunks_per_epoch)
+    fills = length * chunks_per_epoch == steps_per_epoch
+
+    def begin_epoch(state, key):
+        return state._replace(carry=estimator.init(state.params, key, batch_size))
+
+    def chunk(state: TrainState):
+        epoch = state.step // steps_per_epoch
+        key_data, key_carry = jax.random.split(jax.random.fold_in(state.key, epoch))
+        batch_at = epoch_data(key_data)
+        state = lax.cond(state.position == 0, begin_epoch, lambda s, _: s, state, key_carry)
+
+        def train(state):
+            state, metrics = train_step(state, batch_at(state.position))
+            return state, metrics | {"step": state.step}
+
+        def rest(state):
+            _, shapes = jax.eval_shape(train, state)
+            return state, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+
+        def slot(state, _):
+            if fills:
+                return train(state)
+            return lax.cond(state.position < steps_per_epoch, train, rest, state)
+
+        state, metrics = lax.scan(slot, state, length=length)
+        return state._replace(position=state.position % steps_per_epoch), metrics
+
+    return chunk
+
+
+def evaluate(
+    cell: Cell,
+    objective: Objective,
+    params: Params,
+    key: Key,
+    batch: Batch,
+    *,
+    num_steps: int = 200,
+) -> Array:
+    """Mean loss over every time step of `batch` [L, B, ...], each sequence unrolled once from its
+    start.
+
+    The sequences are walked in stretches of `num_steps`, so that memory does not grow with L.
+    `cell` is the evaluation model (dropout at rate 0).
+    """
+    require_positive(num_steps=num_steps)
+    length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
+    whole = length // num_steps
+    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, batch_size))
+
+    def add(carry, part: Batch):
+        carry, outputs = unroll(cell, params, carry, part.inputs)
+        return carry, objective(outputs, part.targets).sum()
+
+    parts = jax.tree.map(
+        lambda a: a[: whole * num_steps].reshape((whole, num_steps, *a.shape[1:])), batch
+    )
+    carry, sums = lax.scan(add, carry, parts)
+    total = sums.sum()
+    if length % num_steps:
+        total += add(carry, jax.tree.map(lambda a: a[whole * num_steps :], batch))[1]
+    return total / (length * batch_size)
