@@ -1,0 +1,25 @@
+"""Synthetic tasks, corpora, vocabularies, and streams cut into segments."""
+
+from jaxrnn.data.corpora import CORPORA, Corpus, load_corpus, split
+from jaxrnn.data.streams import Streams, num_segments, segment, streams, text_streams
+from jaxrnn.data.synthetic import TOY, LagTask, lag_sequence, loss_floors
+from jaxrnn.data.vocabulary import Vocabulary, build_vocabulary, words
+
+__all__ = [
+    "CORPORA",
+    "TOY",
+    "Corpus",
+    "LagTask",
+    "Streams",
+    "Vocabulary",
+    "build_vocabulary",
+    "lag_sequence",
+    "load_corpus",
+    "loss_floors",
+    "num_segments",
+    "segment",
+    "split",
+    "streams",
+    "text_streams",
+    "words",
+]
