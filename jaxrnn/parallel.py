@@ -6,7 +6,7 @@ GPUs or TPU cores.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,40 +19,40 @@ from jaxrnn.base import Batch, GradientEstimator, PyTree, TrainState
 Devices = Sequence[Any]  # of jax.Device, which type checkers take for a variable
 
 
-def choose_devices(
-    platform: str,
-    available: int,
-    *,
-    members: int,
-    batch_size: int,
-    hidden_size: int,
-    num_steps: int,
-) -> int:
-    """How many of the `available` devices (on a CPU: cores) one training run should use.
+class Workload(NamedTuple):
+    """What the choice of devices looks at: the size of one training step, and how many members."""
+
+    members: int
+    batch_size: int
+    num_steps: int
+    hidden_size: int
+
+
+def choose_devices(platform: str, available: int, workload: Workload) -> int:
+    """How many of the `available` devices (on a CPU: cores) a run should use.
 
     Members of a sweep are independent, so they take as many devices as divide them. A single
-    training divides its batch; on a CPU that pays while one core's share of the matmuls is too
-    small to be threaded (hidden size up to 128: `python -m experiments.speed --case char-step`)
-    but large enough to outweigh the meeting at each step's end.
+    training divides its batch; on a CPU that pays while the matmuls are too small to be threaded
+    (hidden size up to 128) and the step large enough to outweigh the meeting at its end.
+    `python -m experiments.speed --case char-step` prints both sides.
     """
+    members, batch_size, num_steps, hidden_size = workload
     if members > 1:
         return math.gcd(members, available)
-    devices = math.gcd(batch_size, available)
-    work = batch_size * num_steps * hidden_size
-    if platform == "cpu" and (hidden_size > 128 or work < 100_000):
+    if platform == "cpu" and (hidden_size > 128 or batch_size * num_steps * hidden_size < 100_000):
         return 1
-    return devices
+    return math.gcd(batch_size, available)
 
 
 def batch_parallel(estimator: GradientEstimator, devices: Devices) -> GradientEstimator:
     """`estimator` with the batch divided over `devices`: weights replicated, gradients averaged.
 
-    Equal to `estimator` up to rounding; on one device it is `estimator`.
+    Equal to `estimator` up to rounding; on one device or none named it is `estimator`.
 
     Raises:
       ValueError: on `estimate`, where the batch does not divide.
     """
-    if len(devices) == 1:
+    if len(devices) < 2:
         return estimator
     mesh = _mesh(devices, "batch")
     sequences, steps = P("batch"), P(None, "batch")

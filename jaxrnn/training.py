@@ -134,6 +134,7 @@ class Training(NamedTuple):
         the end of an epoch. The metrics are stacked, [steps in a chunk]; `metrics["step"]` counts
         training steps from 1 and is 0 where the epoch had no step left.
       chunks: how many chunks make the whole training.
+      steps_per_epoch: training steps of an epoch.
 
     A whole training is `init` and then `chunks` times `chunk`; both vmap, over keys and over
     learning rates.
@@ -142,6 +143,7 @@ class Training(NamedTuple):
     init: Callable[[Key, ArrayLike], TrainState]
     chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
     chunks: int
+    steps_per_epoch: int
 
 
 def epoch_chunk(

@@ -1,0 +1,69 @@
+"""Figures. matplotlib is imported when one is drawn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+# Okabe and Ito's palette, told apart by colour-blind readers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+class Panel(NamedTuple):
+    """One set of axes of learning curves.
+
+    Attributes:
+      title: above the axes.
+      curves: label to the rows (step, value) of each seed, in nats.
+      lines: label to a horizontal line's height, e.g. a loss floor in nats.
+    """
+
+    title: str
+    curves: dict[str, Sequence[np.ndarray]]
+    lines: dict[str, float]
+
+
+def learning_curves(path: Path, panels: Sequence[Panel]) -> Path:
+    """Draws the panels side by side into a PNG file: the median over seeds as a line, all of them
+    within a band."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, panel in zip(axes, panels, strict=True):
+        for i, (label, seeds) in enumerate(panel.curves.items()):
+            _band(ax, label, seeds, COLOURS[i % len(COLOURS)])
+        for label, height in panel.lines.items():
+            ax.axhline(height, color="0.45", linewidth=0.8, linestyle="--")
+            ax.annotate(
+                label,
+                (1, height),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                fontsize=7,
+                color="0.3",
+            )
+        ax.set_title(panel.title, fontsize=10)
+        ax.set_xlabel("training step")
+        ax.spines[["top", "right"]].set_visible(False)
+        if len(panel.curves) > 1:
+            ax.legend(fontsize=8, frameon=False)
+    axes[0].set_ylabel("loss (nats per time step)")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def _band(ax, label, seeds, colour):
+    steps = seeds[0][:, 0]
+    values = np.stack([rows[:, 1] for rows in seeds])
+    # a seed whose loss is missing at a step leaves the step to the others
+    known = ~np.isnan(values).all(0)
+    steps, values = steps[known], values[:, known]
+    if len(seeds) > 1:
+        low, high = np.nanmin(values, 0), np.nanmax(values, 0)
+        ax.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+    marker = "o" if len(steps) < 2 else None
+    ax.plot(steps, np.nanmedian(values, 0), color=colour, linewidth=1.5, label=label, marker=marker)

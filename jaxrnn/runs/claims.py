@@ -1,0 +1,78 @@
+"""Claims: published or derived statements, held against the numbers of a run.
+
+`holds` is computed, never typed in: true or false, or null where the run did not measure (None). A
+measurement that is NaN, e.g. of a run that diverged, was made and failed: false.
+"""
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class Claim(NamedTuple):
+    """A statement, where it stands, what it expects, what this run observed, whether it holds."""
+
+    name: str
+    source: str
+    expected: str
+    observed: float | dict[str, float | None] | str | None
+    holds: bool | None
+
+
+def within(
+    name: str, source: str, observed: float | None, expected: float, tolerance: float
+) -> Claim:
+    """`observed` is at most `tolerance` away from `expected`."""
+    # Compared as low <= x <= high: 0.52 - 0.516 <= 0.004 would be false by rounding.
+    holds = _holds(observed, expected - tolerance, expected + tolerance)
+    return Claim(name, source, f"{expected:g} ± {tolerance:g}", observed, holds)
+
+
+def below(name: str, source: str, observed: float | None, limit: float) -> Claim:
+    """`observed` is less than `limit`."""
+    holds = None if observed is None else bool(observed < limit)
+    return Claim(name, source, f"below {limit:g}", observed, holds)
+
+
+def between(name: str, source: str, observed: float | None, low: float, high: float) -> Claim:
+    """`observed` is in [low, high]."""
+    return Claim(name, source, f"{low:g} to {high:g}", observed, _holds(observed, low, high))
+
+
+def ordered(name: str, source: str, observed: dict[str, float | None]) -> Claim:
+    """The values ascend strictly in the order in which they are given."""
+    values = list(observed.values())
+    known = [value for value in values if value is not None]
+    # What is known can refute the order; only all of it can confirm.
+    holds = all(a < b for a, b in pairwise(known)) and not any(map(math.isnan, known))
+    decided = None if holds and len(known) < len(values) else holds
+    return Claim(name, source, " < ".join(observed), observed, decided)
+
+
+def claims_table(claims: Iterable[Claim]) -> "Table":
+    """A table for a terminal, one claim a row."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("claim", "source", "expected", "observed", "holds")
+    marks = {True: "[green]yes[/]", False: "[red]no[/]", None: "not decided"}
+    for claim in claims:
+        texts = (claim.name, claim.source, claim.expected, _observed(claim.observed))
+        table.add_row(*map(escape, texts), marks[claim.holds])
+    return table
+
+
+def _holds(observed: float | None, low: float, high: float) -> bool | None:
+    return None if observed is None else bool(low <= observed <= high)
+
+
+def _observed(observed: float | dict[str, float | None] | str | None) -> str:
+    if isinstance(observed, dict):
+        return ", ".join(f"{name} {_observed(value)}" for name, value in observed.items())
+    if observed is None:
+        return "not measured"
+    return observed if isinstance(observed, str) else f"{observed:.5g}"

@@ -1,0 +1,87 @@
+"""Command lines: flags to a dataclass, and whatever goes wrong as one line."""
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from jaxrnn.runs.loop import Interrupted
+
+T = TypeVar("T")
+
+
+def guarded(body: Callable[[], None]) -> int:
+    """Calls `body`; what goes wrong becomes one line on stderr and a non-zero exit code.
+
+    JAXRNN_TRACEBACK=1 in the environment lets the traceback through.
+    """
+    try:
+        body()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except Interrupted as interrupted:
+        print(f"interrupted: {interrupted}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("interrupted before anything new was saved", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("JAXRNN_TRACEBACK"):
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def one_line(error: Exception) -> str:
+    """The first line of what an exception says, with its type unless it is one of ours."""
+    text = str(error).strip().split("\n")[0]
+    if isinstance(error, ValueError | OSError) and text:
+        return text
+    return f"{type(error).__name__}: {text} (JAXRNN_TRACEBACK=1 shows where)"
+
+
+def parse(
+    cls: type[T], *, prog: str, description: str, argv: Sequence[str], default: T | None = None
+) -> T:
+    """`argv` as a dataclass, by tyro.
+
+    What cannot be read is one line on stderr and SystemExit(2).
+    """
+    import tyro
+
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            return tyro.cli(
+                cls,
+                prog=prog,
+                description=description,
+                default=tyro.MISSING_NONPROP if default is None else default,
+                args=argv,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except SystemExit as stop:
+        if stop.code:
+            print(f"error: {_condense(messages.getvalue())}; see {prog} --help", file=sys.stderr)
+        raise
+
+
+def _condense(boxed: str) -> str:
+    """tyro's boxed message as one line: the complaint, and the flags it suggests."""
+    rows = [re.sub(r"[│╭╮╰╯]", "", row).strip() for row in boxed.splitlines()]
+    rows = [row for row in rows if row and not re.fullmatch(r"[─\s]*(\S+(\s\S+)*\s)?[─\s]*", row)]
+    complaint = []
+    for row in rows:
+        if row.startswith(("Perhaps you meant", "Argument helptext", "For full helptext")):
+            break
+        complaint.append(row)
+    suggested = re.findall(r"^--\S+", "\n".join(rows[len(complaint) :]), re.MULTILINE)
+    text = " ".join(complaint) or " ".join(rows) or "the command line cannot be read"
+    return f"{text} (perhaps {' or '.join(dict.fromkeys(suggested))})" if suggested else text

@@ -1,0 +1,172 @@
+"""The directory of a run, and its log of metrics."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from jaxrnn.runs.files import to_json, writing
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A run: what suffices to repeat it, to resume it and to sample from it."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config, JSON."""
+        return self.path / "config.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, devices, git commit, checksums of the texts, JSON."""
+        return self.path / "environment.json"
+
+    @property
+    def vocabulary(self) -> Path:
+        return self.path / "vocabulary.json"
+
+    @property
+    def cell(self) -> Path:
+        """The source of the cell, where it came from a user's file."""
+        return self.path / "cell.py"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line, one line a logged step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """Results and claims, JSON; written when the run is complete."""
+        return self.path / "summary.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def plots(self) -> Path:
+        return self.path / "plots"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+
+def create_run(path: Path) -> RunDirectory:
+    """Makes the folder of a new run, parents included.
+
+    Raises: FileExistsError if anything at all is at `path`; OSError if it cannot be made.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_made(path, error) from None
+    try:
+        # Of two processes that start at the same time, mkdir lets one through.
+        path.mkdir()
+    except FileExistsError:
+        remedy = f"choose another directory or --resume {path}"
+        raise FileExistsError(f"--run {path} exists; {remedy}") from None
+    except OSError as error:
+        raise _not_made(path, error) from None
+    return RunDirectory(path)
+
+
+def _not_made(path: Path, error: OSError) -> OSError:
+    # mkdir(exist_ok=True) says "File exists" of a parent that is a file.
+    exists = isinstance(error, FileExistsError)
+    cause = "a parent of it is a file" if exists else str(error.strerror).lower()
+    return OSError(f"--run {path} cannot be made: {cause}; choose another directory")
+
+
+def default_run_path(experiment: str, root: Path = Path("runs")) -> Path:
+    """`root/experiment/YYYY-mm-dd-HHMMSS`, followed by -2, -3, ... where that exists already."""
+    first = Path(root) / experiment / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    names = chain([first], (first.with_name(f"{first.name}-{i}") for i in count(2)))
+    return next(path for path in names if not path.exists())
+
+
+def open_run(path: Path) -> RunDirectory:
+    """An existing run. Raises: FileNotFoundError if there is none at `path`."""
+    run = RunDirectory(Path(path))
+    if not run.path.is_dir():
+        raise FileNotFoundError(f"run {path} does not exist; give the directory of a run")
+    if not run.config.is_file():
+        raise FileNotFoundError(f"{path} is not a run directory: it has no {run.config.name}")
+    return run
+
+
+class MetricsLog:
+    """The log of metrics, opened to append. Raises: DiskFull from every method that writes."""
+
+    def __init__(self, path: Path):
+        self._path = Path(path)
+        self._file = open(self._path, "ab")  # noqa: SIM115 (lives as long as the log)
+        self._position = self._file.tell()
+
+    @property
+    def position(self) -> int:
+        """Bytes in the log, those that `flush` has yet to write included."""
+        return self._position
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Adds one line; NaN and infinities become null."""
+        line = (to_json(record, indent=None) + "\n").encode()
+        with writing(self._path):
+            self._file.write(line)
+        self._position += len(line)
+
+    def flush(self) -> None:
+        """Waits until all lines are on the disk."""
+        with writing(self._path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        with writing(self._path):
+            self._file.close()
+
+
+def cut_log(path: Path, position: int) -> None:
+    """Cuts the log to its first `position` bytes: what a checkpoint has seen of it.
+
+    Raises: ValueError if it holds fewer (lines are lost that the checkpoint counts on); OSError.
+    """
+    path = Path(path)
+    size = path.stat().st_size if path.exists() else 0
+    if size < position:
+        lost = f"it holds {size} bytes, the checkpoint expects {position}"
+        raise ValueError(f"{path} was damaged: {lost}; restore it from a copy or start a new run")
+    if size > position:
+        os.truncate(path, position)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The records of a log; a last line without its end (a run that writes, or died) is left out.
+
+    Raises: FileNotFoundError; ValueError, which names the line that is not JSON.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; this run has logged nothing")
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            raise ValueError(
+                f"{path} line {number} is not valid JSON; restore it from a copy"
+            ) from None
+    return records

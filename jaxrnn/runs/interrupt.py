@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM as a request, noticed where the training loop can save."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class Interrupts:
+    """The first signal that arrived, or None."""
+
+    signal: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        return self.signal is not None
+
+
+@contextmanager
+def interrupts() -> Iterator[Interrupts]:
+    """Records SIGINT and SIGTERM instead of dying; a second SIGINT raises KeyboardInterrupt.
+
+    The handlers that were there come back at the end. Outside the main thread, where Python allows
+    no handlers, nothing is ever requested.
+    """
+    state = Interrupts()
+
+    def handle(number: int, frame: object) -> None:
+        if state.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        state.signal = state.signal or number
+
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            # `command &` and nohup set "ignore" and mean it; None is a handler of C.
+            if handler not in (signal.SIG_IGN, None):
+                previous[number] = handler
+                signal.signal(number, handle)
+    try:
+        yield state
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,65 @@
+"""A trained model back from a run directory."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.base import Cell, Params
+from jaxrnn.data import Vocabulary
+from jaxrnn.models import TokenModel, build_model, cell_file
+from jaxrnn.runs.checkpoints import restore_latest
+from jaxrnn.runs.config import from_plain
+from jaxrnn.runs.directory import RunDirectory, open_run
+from jaxrnn.runs.files import read_json
+
+
+def load(
+    directory: Path | str, member: int = 0, *, which: Literal["best", "last"] = "best"
+) -> tuple[Cell, Params, Vocabulary | None, dict[str, Any]]:
+    """The evaluation model of one member of a run, from its newest sound checkpoint.
+
+    Args:
+      directory: of the run. It suffices: vocabulary and the source of a user's cell are in it.
+      member: of the run, settings first: setting s with seed k of S is member s S + k.
+      which: the params with the lowest validation loss, or the last ones.
+
+    Returns:
+      (cell, params, vocabulary, config); the vocabulary is None where the run reads no text, the
+      config is what config.json holds.
+
+    Raises:
+      FileNotFoundError, ValueError: no run, no checkpoint yet, no such member, nothing sound.
+    """
+    run = open_run(Path(directory))
+    record = read_json(run.config)
+    seeds, settings = record["seeds"], record["settings"]
+    if not 0 <= member < len(settings) * len(seeds):
+        raise ValueError(
+            f"member is {member}; {directory} has members 0 to {len(settings) * len(seeds) - 1}"
+        )
+    setting = settings[member // len(seeds)]
+    cell = build_model(_model(run, setting["model"]))
+    one = jax.eval_shape(cell.init, jax.random.key(0))
+    like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((len(seeds), *a.shape), a.dtype), one)
+    part = ".best.params" if which == "best" else ".state.params"
+    checkpoints = run.checkpoints / setting["name"]
+    restored = restore_latest(checkpoints, like, lambda line: print(f"warning: {line}"), part=part)
+    if restored is None:
+        raise FileNotFoundError(
+            f"{directory} has no checkpoint of setting {setting['name']} yet; train it further"
+        )
+    params = jax.tree.map(lambda a: jnp.asarray(a[member % len(seeds)]), restored[1])
+    vocabulary = None
+    if run.vocabulary.is_file():
+        vocabulary = Vocabulary.from_json(read_json(run.vocabulary))
+    return cell, params, vocabulary, record["config"]
+
+
+def _model(run: RunDirectory, recorded: dict[str, Any]) -> TokenModel:
+    model = from_plain(TokenModel, recorded)
+    if cell_file(model.cell) is None:
+        return model
+    return replace(model, cell=f"{run.cell}:{model.cell.rpartition(':')[2]}")

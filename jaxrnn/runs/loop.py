@@ -1,0 +1,292 @@
+"""The host's side of training: calls chunks, logs, validates, saves, and stops when asked to."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxrnn.base import Metrics, Params, PyTree, TrainState
+from jaxrnn.parallel import Devices, over_members, place, shardings
+from jaxrnn.runs.checkpoints import restore_latest, save_checkpoint
+from jaxrnn.runs.directory import MetricsLog, RunDirectory, cut_log
+from jaxrnn.runs.interrupt import interrupts
+from jaxrnn.runs.progress import progress
+from jaxrnn.training import Training
+
+
+class Interrupted(Exception):
+    """Somebody asked the run to stop; everything is saved."""
+
+
+class Diverged(ValueError):
+    """The loss is no number any more; the checkpoints before that are kept."""
+
+
+class Setting(NamedTuple):
+    """One training of a run, all its members (seeds) together.
+
+    Attributes:
+      name: of the setting, in the log and under `checkpoints/`.
+      training: the pure functions.
+      validate: `params -> metrics` of one member at the end of an epoch, `valid_loss` among them;
+        `{}` where there is nothing to validate on.
+      learning_rate: for `training.init`.
+      epochs: how many to train.
+      log_every: training steps to a line of the log.
+    """
+
+    name: str
+    training: Training
+    validate: Callable[[Params], Metrics]
+    learning_rate: float
+    epochs: int
+    log_every: int
+
+
+class Best(NamedTuple):
+    """The params with the lowest validation loss so far; the latest where nothing is validated."""
+
+    params: Params
+    loss: Float[Array, " S"]
+    step: Int[Array, " S"]
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds, every leaf with a leading axis of members."""
+
+    state: TrainState
+    best: Best
+
+
+class Options(NamedTuple):
+    """How a run trains, apart from its config.
+
+    Attributes:
+      seeds: one member each.
+      devices: to train on.
+      checkpoint_seconds: between two checkpoints, at least.
+      at_epoch_end: `(epoch, step, params of all members) -> None`, for samples.
+    """
+
+    seeds: Sequence[int]
+    devices: Devices
+    checkpoint_seconds: float
+    at_epoch_end: Callable[[int, int, Params], None]
+
+
+def train_setting(run: RunDirectory, setting: Setting, options: Options, log_start: int = 0) -> int:
+    """Trains one setting from its newest checkpoint, or from its start, to its end.
+
+    Args:
+      log_start: how many bytes of the log the settings before this one wrote.
+
+    Returns:
+      How many bytes of the log are written when the setting is complete.
+
+    Raises:
+      Interrupted, Diverged, DiskFull; ValueError where no checkpoint is sound.
+    """
+    compiled = _compile(setting, options)
+    directory = run.checkpoints / setting.name
+    steps_per_epoch = setting.training.steps_per_epoch
+    total = steps_per_epoch * setting.epochs
+    restored = restore_latest(directory, compiled.like, lambda line: print(f"warning: {line}"))
+    if restored is None:
+        step, record = 0, {"log_position": log_start, "seconds": 0.0, "epoch_loss": None}
+        state = compiled.init()
+        saved = Saved(state, compiled.first_best(state))
+    else:
+        step, saved, record = restored
+        saved = saved._replace(state=place(saved.state, options.devices))
+    if step >= total:
+        return record["log_position"]
+    cut_log(run.metrics, record["log_position"])
+    keeper = _Keeper(run, setting, options, record, step)
+    with (
+        interrupts() as asked,
+        progress(total, description=setting.name, start=step) as bar,
+    ):
+        while step < total:
+            state, metrics = compiled.chunk(saved.state)
+            # here the host waits for the device
+            metrics = {name: np.asarray(a) for name, a in jax.device_get(metrics).items()}
+            saved = saved._replace(state=state)
+            step = int(metrics["step"].max())
+            shown = keeper.log_chunk(metrics)
+            bar.update(step, shown)
+            if step % steps_per_epoch == 0:
+                valid = jax.device_get(compiled.validate(state.params))
+                best = compiled.update_best(saved.best, state, valid.get("valid_loss"))
+                saved = saved._replace(best=best)
+                bar.print(keeper.log_epoch(step, valid))
+                options.at_epoch_end(step // steps_per_epoch, step, state.params)
+            if step >= total or asked.requested or keeper.is_due():
+                keeper.save(step, saved)
+            if asked.requested and step < total:
+                raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
+    return keeper.close()
+
+
+class _Compiled(NamedTuple):
+    """The setting's functions over all members, jitted, and the shapes of what is saved."""
+
+    init: Callable[[], TrainState]
+    first_best: Callable[[TrainState], Best]
+    chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
+    validate: Callable[[Params], Metrics]
+    update_best: Callable[[Best, TrainState, Any], Best]
+    like: Saved
+
+
+def _compile(setting: Setting, options: Options) -> _Compiled:
+    members, devices = len(options.seeds), options.devices
+    keys = jnp.stack([jax.random.key(seed) for seed in options.seeds])
+    rates = jnp.full(members, setting.learning_rate, jnp.float32)
+    init = over_members(setting.training.init, devices)
+    shapes = jax.eval_shape(init, keys, rates)
+    _check_memory(shapes)
+    layout = shardings(shapes, devices)
+
+    def first_best(state):
+        return Best(state.params, jnp.full(members, jnp.inf), jnp.zeros(members, jnp.int32))
+
+    def update_best(best, state, loss):
+        if loss is None:
+            return Best(state.params, best.loss, state.step)
+        lower = loss < best.loss
+
+        def choose(new, old):
+            return jnp.where(lower.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        return jax.tree.map(choose, Best(state.params, loss, state.step), best)
+
+    return _Compiled(
+        init=lambda: place(jax.jit(init)(keys, rates), devices),
+        first_best=jax.jit(first_best),
+        chunk=jax.jit(
+            over_members(setting.training.chunk, devices),
+            donate_argnums=0,
+            out_shardings=(layout, None),
+        ),
+        validate=jax.jit(over_members(setting.validate, devices)),
+        update_best=jax.jit(update_best),
+        like=Saved(shapes, jax.eval_shape(first_best, shapes)),
+    )
+
+
+class _Keeper:
+    """Writes the log and the checkpoints of one setting."""
+
+    def __init__(self, run, setting, options, record, step):
+        self._directory = run.checkpoints / setting.name
+        self._setting, self._seeds = setting, list(options.seeds)
+        self._interval = options.checkpoint_seconds
+        self._log = MetricsLog(run.metrics)
+        self._seconds = record["seconds"]
+        self._epoch_loss = record["epoch_loss"] or [0.0] * len(self._seeds)
+        self._saved_step = step
+        self._clock = self._saved_time = time.monotonic()
+
+    def log_chunk(self, metrics: dict[str, np.ndarray]) -> dict[str, float]:
+        """Logs metrics [members, steps] in groups of `log_every` steps; returns what to show."""
+        elapsed = self._tick()
+        active = metrics["step"][0] > 0
+        metrics = {name: a[:, active] for name, a in metrics.items()}
+        steps = metrics.pop("step")[0]
+        rates = {"seconds": self._seconds, "steps_per_second": len(steps) / elapsed}
+        finite = np.logical_and.reduce([np.isfinite(a) for a in metrics.values()])
+        for start in range(0, len(steps), self._setting.log_every):
+            group = slice(start, start + self._setting.log_every)
+            for member in range(len(self._seeds)):
+                means = {
+                    n: float(a[member, group].mean(dtype=np.float64)) for n, a in metrics.items()
+                }
+                last = int(steps[group][-1])
+                self._line(member, last, {"steps": len(steps[group])} | means | rates)
+        if not finite.all():
+            self._stop_at(steps[finite.all(0).argmin()], self._seeds[finite.all(1).argmin()])
+        sums = metrics["loss"].sum(1, dtype=np.float64)
+        self._epoch_loss = [a + float(b) for a, b in zip(self._epoch_loss, sums, strict=True)]
+        return {"loss": float(np.median(metrics["loss"][:, -self._setting.log_every :].mean(1)))}
+
+    def log_epoch(self, step: int, valid: Metrics) -> str:
+        """Logs the epoch that ends at `step`; returns the line to print."""
+        self._tick()
+        losses = [total / self._setting.training.steps_per_epoch for total in self._epoch_loss]
+        self._epoch_loss = [0.0] * len(self._seeds)
+        for member in range(len(self._seeds)):
+            numbers = {name: float(value[member]) for name, value in valid.items()}
+            record = {"train_loss": losses[member]} | numbers | {"seconds": self._seconds}
+            self._line(member, step, record)
+        epoch = step // self._setting.training.steps_per_epoch
+        parts = [f"epoch {epoch}/{self._setting.epochs}", f"train {np.median(losses):.4f} nats"]
+        if "valid_loss" in valid:
+            loss = float(np.median(valid["valid_loss"]))
+            parts.append(f"valid {loss:.4f} nats ({loss / np.log(2):.4f} bits)")
+        return "  ".join([self._setting.name, *parts, f"{self._seconds:.1f} s"])
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._saved_time >= self._interval
+
+    def save(self, step: int, saved: Saved) -> None:
+        # the log first: a checkpoint must never count on lines that are not on the disk
+        self._log.flush()
+        if not all(bool(jnp.isfinite(a).all()) for a in jax.tree.leaves(saved.state.params)):
+            self._stop_at(step, "some")
+        record = {
+            "log_position": self._log.position,
+            "seconds": self._seconds,
+            "epoch_loss": self._epoch_loss,
+        }
+        save_checkpoint(self._directory, step, saved, record)
+        self._saved_step, self._saved_time = step, time.monotonic()
+
+    def close(self) -> int:
+        self._log.close()
+        return self._log.position
+
+    def _tick(self) -> float:
+        now = time.monotonic()
+        elapsed, self._clock = now - self._clock, now
+        self._seconds += elapsed
+        return elapsed
+
+    def _line(self, member: int, step: int, numbers: dict[str, Any]) -> None:
+        epoch = -(-step // self._setting.training.steps_per_epoch)
+        place = {"setting": self._setting.name, "seed": self._seeds[member], "epoch": epoch}
+        self._log.append(place | {"step": step} | numbers)
+
+    def _stop_at(self, step: int, seed: int | str) -> None:
+        self._log.close()
+        kept = (
+            f"the checkpoint of step {self._saved_step} is kept"
+            if self._saved_step
+            else ("no checkpoint was due before that")
+        )
+        raise Diverged(
+            f"the loss or gradient of seed {seed} is not finite at step {step} "
+            f"(setting {self._setting.name}); {kept}; try a lower --learning-rate"
+        )
+
+
+def _check_memory(shapes: PyTree) -> None:
+    """Says so before anything is allocated: a machine that swaps to death explains nothing."""
+    needed = sum(a.size * jnp.dtype(_plain_type(a)).itemsize for a in jax.tree.leaves(shapes))
+    if jax.default_backend() != "cpu":
+        return
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ValueError(
+            f"the training state needs {needed / 2**30:,.0f} GiB, this machine has "
+            f"{there / 2**30:,.0f}; give smaller sizes or fewer seeds"
+        )
+
+
+def _plain_type(array: Any) -> Any:
+    is_key = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return jnp.uint64 if is_key else array.dtype

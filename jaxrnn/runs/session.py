@@ -1,0 +1,271 @@
+"""A training command: flags, devices, and the run directory that a session begins or resumes."""
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, make_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from jaxrnn.data import Vocabulary
+from jaxrnn.models import TokenModel, cell_file
+from jaxrnn.parallel import Devices, Workload, choose_devices
+from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.config import changed, from_plain, to_plain
+from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
+from jaxrnn.runs.environment import describe_environment, recorded_devices
+from jaxrnn.runs.files import read_json, write_json
+from jaxrnn.runs.loop import Interrupted
+
+
+class Experiment(NamedTuple):
+    """What a training command needs to know of an experiment.
+
+    Attributes:
+      name: of its module in `experiments`.
+      doc: the module's docstring, for `--help`.
+      presets: name to config; "published" holds the dataclass's defaults.
+      workload: `config -> Workload`, for the choice of devices.
+      run: `(config, session) -> None`, trains and reports.
+    """
+
+    name: str
+    doc: str | None
+    presets: dict[str, Any]
+    workload: Callable[[Any], Workload]
+    run: Callable[[Any, "Session"], None]
+
+
+@dataclass(frozen=True)
+class TrainingFlags:
+    """What every training command takes besides its config."""
+
+    run: Path | None = None
+    """Directory of a new run; runs/EXPERIMENT/TIME if not given."""
+    resume: Path | None = None
+    """Directory of a run to continue with its own config; --epochs may be raised."""
+    devices: int = 0
+    """How many devices (on a CPU: cores) to use; 0 chooses by size."""
+    checkpoint_seconds: float = 30.0
+    """Least time between two checkpoints."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One process that trains a run. Nothing is on the disk before `begin`."""
+
+    experiment: Experiment
+    config: Any
+    flags: TrainingFlags
+    devices: Devices
+
+    @property
+    def resumed(self) -> bool:
+        return self.flags.resume is not None
+
+    def cell(self, name: str) -> str:
+        """The cell to build from: a resumed run keeps the source it began with.
+
+        Raises:
+          ValueError: the researcher's file is not what it was when the run began.
+        """
+        source = cell_file(name)
+        if not self.resumed or source is None:
+            return name
+        stored = open_run(self._path).cell
+        if source.is_file() and source.read_bytes() != stored.read_bytes():
+            raise ValueError(
+                f"--resume {self._path}: the cell in {source} is not the one the run began with, "
+                f"{stored}; restore it, or start a new run"
+            )
+        return f"{stored}:{name.rpartition(':')[2]}"
+
+    def begin(
+        self,
+        settings: Sequence[tuple[str, TokenModel]],
+        seeds: Sequence[int],
+        texts: dict[str, str],
+        vocabulary: Vocabulary | None = None,
+    ) -> RunDirectory:
+        """The run directory, ready to train in.
+
+        Args:
+          settings: name and model of each setting, for `runs.load`.
+          seeds: of the members.
+          texts: name to sha256 of what the run reads.
+          vocabulary: of the texts, where there is one.
+
+        Raises:
+          FileExistsError: a new run whose directory exists.
+          ValueError: a resumed run whose texts are not what they were.
+        """
+        if self.resumed:
+            directory = open_run(self._path)
+            if directory.environment.is_file():
+                self._check_texts(directory, texts)
+        else:
+            directory = create_run(self._path)
+        record = {
+            "experiment": self.experiment.name,
+            "config": to_plain(self.config),
+            "settings": [{"name": name, "model": to_plain(model)} for name, model in settings],
+            "seeds": list(seeds),
+        }
+        # the config first: with it alone a killed run can already be resumed
+        write_json(directory.config, record)
+        for _, model in settings:
+            source = cell_file(model.cell)
+            if source is not None and not directory.cell.exists():
+                shutil.copyfile(source, directory.cell)
+        if vocabulary is not None:
+            write_json(directory.vocabulary, vocabulary.to_json())
+        if not directory.environment.exists():
+            write_json(directory.environment, describe_environment(texts, len(self.devices)))
+        print(f"{'resuming' if self.resumed else 'run'} {directory.path}", flush=True)
+        return directory
+
+    @property
+    def _path(self) -> Path:
+        path = self.flags.resume or self.flags.run
+        assert path is not None  # `_train` fills it in
+        return path
+
+    def _check_texts(self, directory: RunDirectory, texts: dict[str, str]) -> None:
+        recorded = read_json(directory.environment)["texts"]
+        for name in {**recorded, **texts}:
+            if recorded.get(name) != texts.get(name):
+                raise ValueError(
+                    f"--resume {self._path}: the text {name} is not the one the run began with "
+                    f"(sha256 {texts.get(name)}, then {recorded.get(name)}); "
+                    "restore it, or start a new run"
+                )
+
+
+def training_command(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
+    """Runs a training experiment from its command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _train(experiment, arguments))
+
+
+def _train(experiment: Experiment, argv: list[str]) -> None:
+    config, flags = _read_flags(experiment, argv)
+    workload = experiment.workload(config)
+    devices = _start_devices(flags, workload)
+    if flags.run is None and flags.resume is None:
+        flags = replace(flags, run=default_run_path(experiment.name))
+    elif flags.run is not None and flags.run.exists():
+        create_run(flags.run)  # says so before any work is done
+    session = Session(experiment, config, flags, devices)
+    try:
+        experiment.run(config, session)
+    except Interrupted as interrupted:
+        path = flags.resume or flags.run
+        command = f"python -m experiments.{experiment.name} --resume {path}"
+        raise Interrupted(f"{interrupted}; resume with: {command}") from None
+
+
+def _read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFlags]:
+    """The config and flags of a command line. `--preset` and `--resume` are looked at first: they
+    decide what the defaults of all other flags are."""
+    names = tuple(experiment.presets)
+    preset = _value_of("--preset", argv) or "published"
+    resume = _value_of("--resume", argv)
+    recorded = None
+    default = experiment.presets.get(preset, experiment.presets["published"])
+    if resume is not None:
+        recorded = _recorded_config(experiment, Path(resume))
+        default = from_plain(type(default), recorded)
+    arguments = make_dataclass(
+        "Arguments",
+        [
+            ("config", type(default), field(default=default)),
+            ("preset", Literal[names], field(default=preset)),
+            ("flags", TrainingFlags, field(default_factory=TrainingFlags)),
+        ],
+        frozen=True,
+    )
+    read = parse(
+        arguments,
+        prog=f"python -m experiments.{experiment.name}",
+        description=experiment.doc or "",
+        default=arguments(config=default, preset=preset),
+        argv=argv,
+    )
+    if read.flags.resume is not None and read.flags.run is not None:
+        raise ValueError("--run and --resume are both given; give one of them")
+    if read.flags.devices < 0:
+        raise ValueError(f"--devices is {read.flags.devices}; give at least 1, or 0 to choose")
+    if recorded is not None:
+        _check_unchanged(recorded, read.config, resume)
+    return read.config, read.flags
+
+
+def _value_of(flag: str, argv: list[str]) -> str | None:
+    for i, argument in enumerate(argv):
+        if argument == flag and i + 1 < len(argv):
+            return argv[i + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _recorded_config(experiment: Experiment, path: Path) -> dict[str, Any]:
+    record = read_json(open_run(path).config)
+    if record.get("experiment") != experiment.name:
+        raise ValueError(
+            f"--resume {path} is a run of {record.get('experiment')!r}; "
+            f"resume it with python -m experiments.{record.get('experiment')}"
+        )
+    return record["config"]
+
+
+def _check_unchanged(recorded: dict[str, Any], config: Any, path: str | None) -> None:
+    for name, (old, new) in changed(recorded, config).items():
+        if name == "epochs" and _raised(old, new):
+            continue
+        flag = "--" + name.replace("_", "-")
+        raise ValueError(
+            f"--resume {path}: {flag} is {new!r}, the run began with {old!r}; leave it out "
+            "(only --epochs may be raised), or start a new run"
+        )
+
+
+def _raised(old: Any, new: Any) -> bool:
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_raised, old, new))
+    return isinstance(old, int) and isinstance(new, int) and new >= old
+
+
+def _start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
+    """Chooses the devices and starts JAX's backend. On a CPU the number of devices is chosen here,
+    before the backend exists."""
+    import jax
+
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    count = flags.devices
+    if flags.resume is not None and (Path(flags.resume) / "environment.json").is_file():
+        recorded = recorded_devices(flags.resume)
+        if count not in (0, recorded):
+            raise ValueError(
+                f"--devices is {count}, the run began on {recorded}; leave it out: another number "
+                "would change its results"
+            )
+        count = recorded
+    automatic = count == 0
+    if automatic:
+        count = choose_devices("cpu", cores, workload)
+    # raises where the backend is up already (a notebook, a test): then what exists is used
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", min(count, 4 * cores))
+    there = jax.devices()
+    if automatic and jax.default_backend() != "cpu":
+        count = choose_devices(jax.default_backend(), len(there), workload)
+    elif automatic:
+        count = min(count, len(there))
+    if count > len(there):
+        raise ValueError(f"--devices is {count}; this machine gives {len(there)}")
+    return there[:count]

@@ -1,0 +1,69 @@
+"""Claims: `holds` follows from the numbers."""
+
+import json
+
+import pytest
+
+from jaxrnn.runs.claims import Claim, below, between, claims_table, ordered, within
+from jaxrnn.runs.files import to_json
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("claim", "holds"),
+    [
+        (within("n", "s", 0.516, 0.52, 0.004), True),
+        (within("n", "s", 0.5151, 0.5192, 0.004), False),
+        (within("n", "s", None, 0.5192, 0.004), None),
+        (within("n", "s", NAN, 0.5192, 0.004), False),
+        (below("n", "s", 0.46, 0.461), True),
+        (below("n", "s", 0.461, 0.461), False),
+        (below("n", "s", None, 0.461), None),
+        (below("n", "s", NAN, 0.461), False),
+        (between("n", "s", 0.6, 0.6, 0.66), True),
+        (between("n", "s", 0.67, 0.6, 0.66), False),
+        (between("n", "s", None, 0.6, 0.66), None),
+        (between("n", "s", NAN, 0.6, 0.66), False),
+        (ordered("n", "s", {"a": 1.0, "b": 2.0, "c": 3.0}), True),
+        (ordered("n", "s", {"a": 1.0, "b": 1.0}), False),
+        (ordered("n", "s", {"a": 1.0, "b": None, "c": 3.0}), None),
+        (ordered("n", "s", {"a": 3.0, "b": None, "c": 1.0}), False),
+        (ordered("n", "s", {"a": 1.0, "b": NAN}), False),
+        (ordered("n", "s", {"a": NAN, "b": None}), False),
+    ],
+)
+def test_holds(claim, holds):
+    assert claim.holds is holds
+
+
+def test_expected_and_json():
+    claim = within("loss of (5, 4)", "R2RT I", 0.5191, 0.5192, 0.004)
+    assert json.loads(to_json([claim])) == [
+        {
+            "name": "loss of (5, 4)",
+            "source": "R2RT I",
+            "expected": "0.5192 ± 0.004",
+            "observed": 0.5191,
+            "holds": True,
+        }
+    ]
+    assert below("n", "s", 1.0, 0.461).expected == "below 0.461"
+    assert between("n", "s", 1.0, 0.6, 0.66).expected == "0.6 to 0.66"
+    assert ordered("n", "s", {"true": 1.0, "tf": 2.0}).expected == "true < tf"
+
+
+def test_table(capsys):
+    from rich.console import Console
+
+    claims = [
+        within("loss [4]", "R2RT", 0.5, 0.5192, 0.004),
+        below("x", "s", None, 1.0),
+        ordered("order", "s", {"a": 1.0, "b": 2.0}),
+        Claim("text", "s", "same", "[same]", True),
+    ]
+    Console(width=120).print(claims_table(claims))
+    shown = capsys.readouterr().out
+    for text in ("loss [4]", "0.5192 ± 0.004", "no", "not measured", "not decided", "a 1, b 2"):
+        assert text in shown
+    assert "[same]" in shown

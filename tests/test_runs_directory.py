@@ -1,0 +1,147 @@
+"""Run directories are never overwritten, and the log is exactly what was flushed."""
+
+import errno
+import os
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxrnn.runs import directory
+from jaxrnn.runs.directory import (
+    MetricsLog,
+    create_run,
+    cut_log,
+    default_run_path,
+    open_run,
+    read_metrics,
+)
+from jaxrnn.runs.files import DiskFull
+
+
+def test_a_new_run(tmp_path):
+    run = create_run(tmp_path / "a" / "b")
+    assert run.path.is_dir()
+    names = [run.config, run.environment, run.vocabulary, run.cell, run.metrics, run.summary]
+    folders = [run.checkpoints, run.tensorboard, run.plots, run.samples]
+    assert [p.relative_to(run.path).as_posix() for p in names + folders] == [
+        "config.json",
+        "environment.json",
+        "vocabulary.json",
+        "cell.py",
+        "metrics.jsonl",
+        "summary.json",
+        "checkpoints",
+        "tensorboard",
+        "plots",
+        "samples",
+    ]
+
+
+def test_anything_that_exists_is_refused(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ["folder", "file", "link"]:
+        path = tmp_path / name
+        with pytest.raises(FileExistsError) as caught:
+            create_run(path)
+        expected = f"--run {path} exists; choose another directory or --resume {path}"
+        assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("name", ["file/run", "file/a/run", "x" * 300])
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"--run .* cannot be made: .*; choose another") as caught:
+        create_run(tmp_path / name)
+    assert not isinstance(caught.value, FileExistsError)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_may_not_be_made(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OSError, match="cannot be made: permission denied"):
+        create_run(tmp_path / "run")
+
+
+def test_default_paths_of_one_second_differ(tmp_path, monkeypatch):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2024, 2, 3, 4, 5, 6)
+
+    monkeypatch.setattr(directory, "datetime", Clock)
+    names = [create_run(default_run_path("toy", tmp_path)).path.name for _ in range(3)]
+    assert names == ["2024-02-03-040506", "2024-02-03-040506-2", "2024-02-03-040506-3"]
+    assert default_run_path("toy").parent == Path("runs/toy")
+
+
+def test_open_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist; give the directory of a run"):
+        open_run(tmp_path / "no")
+    with pytest.raises(FileNotFoundError, match=r"not a run directory: it has no config\.json"):
+        open_run(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    assert open_run(tmp_path).path == tmp_path
+
+
+def test_log_positions_and_cuts(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    records = [{"step": i, "loss": float(np.float32(0.1 * i)), "é": "\ud800"} for i in range(5)]
+    log = MetricsLog(path)
+    positions = [log.position]
+    for record in records:
+        log.append(record)
+        positions.append(log.position)
+    log.flush()
+    assert path.stat().st_size == log.position
+    log.close()
+    assert read_metrics(path) == records
+
+    cut_log(path, positions[3])
+    assert read_metrics(path) == records[:3]
+    log = MetricsLog(path)  # what was cut and is written again gives the same bytes
+    assert log.position == positions[3]
+    for record in records[3:]:
+        log.append(record)
+    log.close()
+    assert path.stat().st_size == positions[5]
+    assert read_metrics(path) == records
+
+    with pytest.raises(ValueError, match=r"was damaged: it holds \d+ bytes, the checkpoint exp"):
+        cut_log(path, positions[5] + 1)
+    cut_log(tmp_path / "none", 0)
+
+
+def test_log_stays_valid_json(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path)
+    log.append({"loss": np.float32("nan"), "norm": np.float32(2.5), "text": "a\nb"})
+    log.close()
+    assert read_metrics(path) == [{"loss": None, "norm": 2.5, "text": "a\nb"}]
+
+
+def test_reading_a_torn_or_damaged_log(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step": 2}\n{"st')
+    assert read_metrics(path) == [{"step": 1}, {"step": 2}]
+    path.write_bytes(b'{"step": 1}\n{"st\xff\n{"step": 3}\n')
+    with pytest.raises(ValueError, match="line 2 is not valid JSON"):
+        read_metrics(path)
+    with pytest.raises(FileNotFoundError, match="has logged nothing"):
+        read_metrics(tmp_path / "none")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_log_on_a_full_disk():
+    log = MetricsLog(Path("/dev/full"))
+    log.append({"loss": 1.0})
+    with pytest.raises(DiskFull, match="could not write /dev/full"):
+        log.flush()
+    with pytest.raises(DiskFull):
+        log.close()

@@ -1,0 +1,122 @@
+"""Files of a run: JSON is valid whatever it holds, and a write that fails leaves what was there."""
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import hypothesis.strategies as st
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+from jaxrnn.runs import files
+
+ENOSPC = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def raising(error):
+    def function(*args, **kwargs):
+        raise error
+
+    return function
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+def null_for_nan(value):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: null_for_nan(item) for key, item in value.items()}
+    return [null_for_nan(item) for item in value] if isinstance(value, list) else value
+
+
+@given(values)
+def test_any_value_is_valid_json_and_comes_back(value):
+    text = files.to_json(value)
+    text.encode()
+    assert json.loads(text, parse_constant=pytest.fail) == null_for_nan(value)
+
+
+def test_lone_surrogates_and_other_text(tmp_path):
+    value = {"é": "□ \ud800", "path": Path("a/b")}
+    files.write_json(tmp_path / "x.json", value)
+    assert files.read_json(tmp_path / "x.json") == {"é": "□ \ud800", "path": "a/b"}
+    assert "é" in files.to_json({"é": 1})
+
+
+def test_arrays_scalars_and_named_tuples():
+    class Pair(NamedTuple):
+        a: object
+        b: object
+
+    value = Pair(jnp.float32(0.1), np.arange(3)), np.float32("nan"), jnp.ones(2, jnp.bfloat16)
+    expected = [{"a": float(np.float32(0.1)), "b": [0, 1, 2]}, None, [1.0, 1.0]]
+    assert json.loads(files.to_json(value)) == expected
+    with pytest.raises(ValueError, match="a set cannot be written as JSON"):
+        files.to_json({"x": {1}})
+
+
+def test_order_is_kept():
+    assert list(json.loads(files.to_json({"b": 1, "a": 2}))) == ["b", "a"]
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch, call):
+    path = tmp_path / "config.json"
+    files.write_atomic(path, "old")
+    monkeypatch.setattr(os, call, raising(ENOSPC))
+    with pytest.raises(files.DiskFull) as caught:
+        files.write_atomic(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["config.json"]
+    message = str(caught.value)
+    assert "disk is full" in message
+    assert str(path) in message
+    assert "\n" not in message
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_other_errors_are_not_called_a_full_disk(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.write_atomic(tmp_path / "no" / "file", "")
+
+
+def test_reserve_claims_nothing_in_the_end(tmp_path, monkeypatch):
+    files.reserve(tmp_path / "space", 1 << 20)
+    assert not any(tmp_path.iterdir())
+    monkeypatch.setattr(os, "posix_fallocate", raising(ENOSPC), raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        files.reserve(tmp_path / "space", 1)
+    monkeypatch.setattr(os, "posix_fallocate", raising(OSError(errno.EOPNOTSUPP, "")))
+    files.reserve(tmp_path / "space", 1)
+    monkeypatch.delattr(os, "posix_fallocate")
+    files.reserve(tmp_path / "space", 1)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"a": 1}}', b"[" * 100_000])
+def test_malformed_json_is_one_line(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.json is not valid JSON .*; restore") as caught:
+        files.read_json(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"y\.json does not exist"):
+        files.read_json(tmp_path / "y.json")
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256_of(tmp_path / "x") == known
