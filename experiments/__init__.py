@@ -1,0 +1,1 @@
+"""One file an experiment; `python -m experiments` lists them."""

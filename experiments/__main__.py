@@ -1,0 +1,39 @@
+"""Lists the experiments: question, command and usual run time, from their docstrings."""
+
+import ast
+import re
+from pathlib import Path
+
+
+def describe(path: Path) -> dict[str, str]:
+    """The first line of a module's docstring as "title", and its labelled paragraphs.
+
+    The module is read and not imported, so that the list is there at once.
+    """
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    title, *lines = docstring.splitlines() or [""]
+    found, label = {"title": title}, None
+    for line in lines:
+        labelled = re.match(r"([A-Z][a-z ]+):\s+(.*)", line)
+        if labelled:
+            label, text = labelled.groups()
+            found[label] = text
+        elif label and line.startswith("  "):
+            found[label] += " " + line.strip()
+        else:
+            label = None
+    return found
+
+
+def main() -> None:
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem.startswith("_"):
+            continue
+        found = describe(path)
+        print(f"{path.stem}: {found['title']}")
+        for label in ("Question", "Command", "Run time"):
+            print(f"    {label + ':':10} {found.get(label, '-')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Write text with a trained model.
+
+Question:  What does a run write after a given prompt?
+Command:   python -m experiments.generate --run DIR --prompt "The " --length 1000 --temperature 0.8
+Expected:  the prompt and what follows, on standard output; nothing else goes there
+Run time:  about 5 seconds
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.base import require_positive
+from jaxrnn.generation import generate, pad_prompts
+from jaxrnn.runs import load
+from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.files import write_atomic
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to write, and how boldly."""
+
+    run: Path
+    """Directory of the run."""
+    prompt: str = "\n"
+    """What the model reads first; every character must be in its vocabulary."""
+    length: int = 500
+    """Characters (or words) to write."""
+    temperature: float = 0.8
+    """0 takes the likeliest each time; 1 draws from the model as it is."""
+    top_k: int | None = None
+    """Draw from the k likeliest only."""
+    top_p: float | None = None
+    """Draw from the likeliest that together hold this probability."""
+    samples: int = 1
+    """How many texts to write at once."""
+    member: int = 0
+    """Which seed (or setting) of the run."""
+    which: Literal["best", "last"] = "best"
+    """Params with the lowest validation loss, or the last ones."""
+    seed: int = 0
+    out: Path | None = None
+    """File to write to instead of standard output."""
+
+
+def write(config: Config) -> str:
+    """The text that the config asks for; several samples have a line of dashes between them."""
+    require_positive(length=config.length, samples=config.samples)
+    cell, params, vocabulary, _ = load(config.run, config.member, which=config.which)
+    if vocabulary is None:
+        raise ValueError(f"--run {config.run} reads no text, so it writes none; give another run")
+    if absent := vocabulary.missing(config.prompt):
+        raise ValueError(
+            f"--prompt holds {absent[0]!r}, which is not in the vocabulary of {config.run}; "
+            f"its symbols are {''.join(vocabulary.symbols)!r:.200}"
+        )
+    prompt = vocabulary.encode(config.prompt)
+    if not len(prompt):
+        raise ValueError("--prompt is empty; give at least one character")
+    padded, lengths = pad_prompts([prompt.tolist()] * config.samples)
+
+    @jax.jit
+    def sample(params, key, prompt, prompt_length):
+        return generate(
+            cell,
+            params,
+            key,
+            prompt,
+            config.length,
+            prompt_length=prompt_length,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+        )
+
+    key = jax.random.key(config.seed)
+    ids = np.asarray(sample(params, key, jnp.asarray(padded), jnp.asarray(lengths)))
+    texts = [vocabulary.decode(np.concatenate([prompt, column])) for column in ids.T]
+    return ("\n" + "-" * 40 + "\n").join(texts) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+
+    def body():
+        prog = "python -m experiments.generate"
+        config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
+        text = write(config)
+        if config.out is None:
+            # what a terminal cannot show must not stop what it can
+            sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+            sys.stdout.flush()
+        else:
+            write_atomic(config.out, text)
+
+    return guarded(body)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
