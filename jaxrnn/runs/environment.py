@@ -45,7 +45,7 @@ def describe_environment(texts: dict[str, str], devices_used: int) -> dict[str, 
 
 
 def recorded_devices(run: Path) -> int:
-    """The number of devices used that environment.json of the run directory records; starts no backend.
+    """The number of devices a run trained on, from its environment.json; starts no backend.
 
     Raises: FileNotFoundError; ValueError if the file does not say.
     """
