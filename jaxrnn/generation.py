@@ -54,7 +54,7 @@ def generate(
     state = jax.vmap(reader.init_carry, in_axes=(None, 0))(
         params, jax.random.split(key_carry, batch_size)
     )
-    active = jnp.arange(prompt.shape[0])[:, None] < prompt_length
+    active = jnp.arange(prompt.shape[0])[:, None] < prompt_length[None]
     state, _ = unroll(pausable(reader), params, state, (prompt, active))
 
     def draw(state, t):

@@ -113,14 +113,13 @@ def train_setting(run: RunDirectory, setting: Setting, options: Options, log_sta
     ):
         while step < total:
             state, metrics = compiled.chunk(saved.state)
-            # here the host waits for the device
-            metrics = {name: np.asarray(a) for name, a in jax.device_get(metrics).items()}
+            metrics = _to_host(metrics)
             saved = saved._replace(state=state)
             step = int(metrics["step"].max())
             shown = keeper.log_chunk(metrics)
             bar.update(step, shown)
             if step % steps_per_epoch == 0:
-                valid = jax.device_get(compiled.validate(state.params))
+                valid = _to_host(compiled.validate(state.params))
                 best = compiled.update_best(saved.best, state, valid.get("valid_loss"))
                 saved = saved._replace(best=best)
                 bar.print(keeper.log_epoch(step, valid))
@@ -130,6 +129,11 @@ def train_setting(run: RunDirectory, setting: Setting, options: Options, log_sta
             if asked.requested and step < total:
                 raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
     return keeper.close()
+
+
+def _to_host(metrics: Metrics) -> dict[str, np.ndarray]:
+    """Here the host waits for the device."""
+    return {name: np.asarray(a) for name, a in jax.device_get(metrics).items()}
 
 
 class _Compiled(NamedTuple):
@@ -214,7 +218,7 @@ class _Keeper:
         self._epoch_loss = [a + float(b) for a, b in zip(self._epoch_loss, sums, strict=True)]
         return {"loss": float(np.median(metrics["loss"][:, -self._setting.log_every :].mean(1)))}
 
-    def log_epoch(self, step: int, valid: Metrics) -> str:
+    def log_epoch(self, step: int, valid: dict[str, np.ndarray]) -> str:
         """Logs the epoch that ends at `step`; returns the line to print."""
         self._tick()
         losses = [total / self._setting.training.steps_per_epoch for total in self._epoch_loss]
