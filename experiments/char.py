@@ -36,9 +36,9 @@ from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs.claims import Claim, below, within
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_atomic
-from jaxrnn.runs.loop import Options, Setting, train_setting
+from jaxrnn.runs.loop import Setting, prepare, train_setting
 from jaxrnn.runs.report import print_claims, print_table
-from jaxrnn.runs.session import Experiment, Session, training_command
+from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
 from jaxrnn.training import (
     OPTIMIZERS,
@@ -159,7 +159,7 @@ def make_model(config: Config, vocabulary: Vocabulary) -> TokenModel:
 
 def make_train(config: Config, devices: Devices = ()) -> Training:
     """Training on the config's text; over several `devices` the batch is divided."""
-    require_positive(log_every=config.log_every, epochs=config.epochs)
+    require_positive(log_every=config.log_every, epochs=config.epochs, num_steps=config.num_steps)
     num_steps, history = config.num_steps, config.history
     text = read_text(config)
     cell = build_model(make_model(config, text.vocabulary), training=True)
@@ -232,8 +232,9 @@ def workload(config: Config) -> Workload:
 
 
 def run(config: Config, session: Session) -> None:
-    require_positive(seeds=config.seeds)
-    seeds = range(config.seed, config.seed + config.seeds)
+    seeds = members(config.seed, config.seeds)
+    if not 0 <= config.sample_length <= 100_000:
+        raise ValueError(f"--sample-length is {config.sample_length}; give 0 to 100,000")
     config = replace(config, cell=session.cell(config.cell))
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
@@ -246,15 +247,16 @@ def run(config: Config, session: Session) -> None:
         epochs=config.epochs,
         log_every=config.log_every,
     )
+    prepared = prepare(setting, seeds, session.devices)
     model = make_model(config, text.vocabulary)
     directory = session.begin([(setting.name, model)], seeds, text.sha256, text.vocabulary)
-    options = Options(
-        seeds=seeds,
-        devices=session.devices,
+    train_setting(
+        directory,
+        prepared,
         checkpoint_seconds=session.flags.checkpoint_seconds,
+        log_start=0,
         at_epoch_end=make_sampler(config, directory),
     )
-    train_setting(directory, setting, options)
     report(config, model, directory)
 
 

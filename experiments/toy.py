@@ -18,16 +18,16 @@ import jax
 import numpy as np
 
 from jaxrnn.analysis.plots import Panel, learning_curves
-from jaxrnn.base import Params, require_positive
+from jaxrnn.base import require_positive
 from jaxrnn.data import TOY, Streams, lag_sequence, loss_floors, num_segments, segment, streams
 from jaxrnn.gradients import tbptt
 from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs.claims import Claim, below, between, within
 from jaxrnn.runs.directory import RunDirectory
-from jaxrnn.runs.loop import Options, Setting, train_setting
+from jaxrnn.runs.loop import Setting, prepare, require_memory, train_setting
 from jaxrnn.runs.report import print_claims, print_table
-from jaxrnn.runs.session import Experiment, Session, training_command
+from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
 from jaxrnn.training import OPTIMIZERS, Training, epoch_chunk, init_state, make_train_step
 
@@ -119,6 +119,7 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     """The training of a config with one setting, an epoch to a chunk; over several `devices` the
     batch is divided."""
     ((num_steps,), (epochs,)) = config.num_steps, config.epochs
+    require_positive(num_steps=num_steps, epochs=epochs, log_every=config.log_every)
     cell = build_model(make_model(config), training=True)
     estimator = batch_parallel(
         tbptt(
@@ -166,12 +167,12 @@ def workload(config: Config) -> Workload:
 
 
 def run(config: Config, session: Session) -> None:
-    require_positive(seeds=config.seeds, log_every=config.log_every)
-    seeds = range(config.seed, config.seed + config.seeds)
+    seeds = members(config.seed, config.seeds)
+    require_memory(40 * config.length, "a sequence")  # inputs, targets and what draws them
     config = replace(config, cell=session.cell(config.cell))
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
-    parts = [
+    settings = [
         Setting(
             name=name_of(part),
             training=make_train(part, devices),
@@ -183,16 +184,18 @@ def run(config: Config, session: Session) -> None:
         for part in each_setting(config)
     ]
     models = [(name_of(part), make_model(part)) for part in each_setting(config)]
+    prepared = [prepare(setting, seeds, session.devices) for setting in settings]
     directory = session.begin(models, seeds, texts={})
     position = 0
-    for part in parts:
-        options = Options(seeds, session.devices, session.flags.checkpoint_seconds, _no_sample)
-        position = train_setting(directory, part, options, position)
+    for setting in prepared:
+        position = train_setting(
+            directory,
+            setting,
+            checkpoint_seconds=session.flags.checkpoint_seconds,
+            log_start=position,
+            at_epoch_end=lambda epoch, step, params: None,  # there is no text to sample
+        )
     report(config, directory)
-
-
-def _no_sample(epoch: int, step: int, params: Params) -> None:
-    """There is no text to sample."""
 
 
 def report(config: Config, directory: RunDirectory) -> None:

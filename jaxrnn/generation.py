@@ -45,6 +45,8 @@ def generate(
       ValueError: an empty prompt or a setting outside its range.
     """
     require_positive(length=length)
+    if length > 10_000_000:
+        raise ValueError(f"length is {length}; give at most 10,000,000")
     _check_settings(prompt, temperature, top_k, top_p)
     batch_size = prompt.shape[1]
     if prompt_length is None:

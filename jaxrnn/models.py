@@ -43,6 +43,8 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
       ValueError: a size below 1, a rate outside [0, 1), an unknown cell.
     """
     require_positive(num_layers=config.num_layers)
+    if config.num_layers > 1000:
+        raise ValueError(f"num_layers is {config.num_layers}; give at most 1000")
     factory = find_cell(config.cell)
     drop = config.dropout if training else 0.0
     if not 0 <= config.dropout < 1:

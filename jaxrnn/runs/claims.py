@@ -54,14 +54,14 @@ def ordered(name: str, source: str, observed: dict[str, float | None]) -> Claim:
 
 
 def claims_table(claims: Iterable[Claim]) -> "Table":
-    """A table for a terminal, one claim a row."""
+    """A table for a terminal, one claim a row; the sources are in summary.json."""
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("claim", "source", "expected", "observed", "holds")
+    table = Table("claim", "expected", "observed", "holds")
     marks = {True: "[green]yes[/]", False: "[red]no[/]", None: "not decided"}
     for claim in claims:
-        texts = (claim.name, claim.source, claim.expected, _observed(claim.observed))
+        texts = (claim.name, claim.expected, _observed(claim.observed))
         table.add_row(*map(escape, texts), marks[claim.holds])
     return table
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from jaxrnn.runs.loop import Interrupted
+from jaxrnn.runs.interrupt import Interrupted
 
 T = TypeVar("T")
 

@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 
+class Interrupted(Exception):
+    """Somebody asked the run to stop; everything is saved."""
+
+
 @dataclass
 class Interrupts:
     """The first signal that arrived, or None."""

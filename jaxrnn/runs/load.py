@@ -14,6 +14,7 @@ from jaxrnn.runs.checkpoints import restore_latest
 from jaxrnn.runs.config import from_plain
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.files import read_json
+from jaxrnn.runs.progress import warn
 
 
 def load(
@@ -46,7 +47,7 @@ def load(
     like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((len(seeds), *a.shape), a.dtype), one)
     part = ".best.params" if which == "best" else ".state.params"
     checkpoints = run.checkpoints / setting["name"]
-    restored = restore_latest(checkpoints, like, lambda line: print(f"warning: {line}"), part=part)
+    restored = restore_latest(checkpoints, like, warn, part=part)
     if restored is None:
         raise FileNotFoundError(
             f"{directory} has no checkpoint of setting {setting['name']} yet; train it further"

@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,13 +15,9 @@ from jaxrnn.base import Metrics, Params, PyTree, TrainState
 from jaxrnn.parallel import Devices, over_members, place, shardings
 from jaxrnn.runs.checkpoints import restore_latest, save_checkpoint
 from jaxrnn.runs.directory import MetricsLog, RunDirectory, cut_log
-from jaxrnn.runs.interrupt import interrupts
-from jaxrnn.runs.progress import progress
+from jaxrnn.runs.interrupt import Interrupted, interrupts
+from jaxrnn.runs.progress import progress, warn
 from jaxrnn.training import Training
-
-
-class Interrupted(Exception):
-    """Somebody asked the run to stop; everything is saved."""
 
 
 class Diverged(ValueError):
@@ -63,82 +60,12 @@ class Saved(NamedTuple):
     best: Best
 
 
-class Options(NamedTuple):
-    """How a run trains, apart from its config.
+class Prepared(NamedTuple):
+    """A setting's functions over all members, jitted, and the shapes of what is saved."""
 
-    Attributes:
-      seeds: one member each.
-      devices: to train on.
-      checkpoint_seconds: between two checkpoints, at least.
-      at_epoch_end: `(epoch, step, params of all members) -> None`, for samples.
-    """
-
+    setting: Setting
     seeds: Sequence[int]
     devices: Devices
-    checkpoint_seconds: float
-    at_epoch_end: Callable[[int, int, Params], None]
-
-
-def train_setting(run: RunDirectory, setting: Setting, options: Options, log_start: int = 0) -> int:
-    """Trains one setting from its newest checkpoint, or from its start, to its end.
-
-    Args:
-      log_start: how many bytes of the log the settings before this one wrote.
-
-    Returns:
-      How many bytes of the log are written when the setting is complete.
-
-    Raises:
-      Interrupted, Diverged, DiskFull; ValueError where no checkpoint is sound.
-    """
-    compiled = _compile(setting, options)
-    directory = run.checkpoints / setting.name
-    steps_per_epoch = setting.training.steps_per_epoch
-    total = steps_per_epoch * setting.epochs
-    restored = restore_latest(directory, compiled.like, lambda line: print(f"warning: {line}"))
-    if restored is None:
-        step, record = 0, {"log_position": log_start, "seconds": 0.0, "epoch_loss": None}
-        state = compiled.init()
-        saved = Saved(state, compiled.first_best(state))
-    else:
-        step, saved, record = restored
-        saved = saved._replace(state=place(saved.state, options.devices))
-    if step >= total:
-        return record["log_position"]
-    cut_log(run.metrics, record["log_position"])
-    keeper = _Keeper(run, setting, options, record, step)
-    with (
-        interrupts() as asked,
-        progress(total, description=setting.name, start=step) as bar,
-    ):
-        while step < total:
-            state, metrics = compiled.chunk(saved.state)
-            metrics = _to_host(metrics)
-            saved = saved._replace(state=state)
-            step = int(metrics["step"].max())
-            shown = keeper.log_chunk(metrics)
-            bar.update(step, shown)
-            if step % steps_per_epoch == 0:
-                valid = _to_host(compiled.validate(state.params))
-                best = compiled.update_best(saved.best, state, valid.get("valid_loss"))
-                saved = saved._replace(best=best)
-                bar.print(keeper.log_epoch(step, valid))
-                options.at_epoch_end(step // steps_per_epoch, step, state.params)
-            if step >= total or asked.requested or keeper.is_due():
-                keeper.save(step, saved)
-            if asked.requested and step < total:
-                raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
-    return keeper.close()
-
-
-def _to_host(metrics: Metrics) -> dict[str, np.ndarray]:
-    """Here the host waits for the device."""
-    return {name: np.asarray(a) for name, a in jax.device_get(metrics).items()}
-
-
-class _Compiled(NamedTuple):
-    """The setting's functions over all members, jitted, and the shapes of what is saved."""
-
     init: Callable[[], TrainState]
     first_best: Callable[[TrainState], Best]
     chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
@@ -147,14 +74,34 @@ class _Compiled(NamedTuple):
     like: Saved
 
 
-def _compile(setting: Setting, options: Options) -> _Compiled:
-    members, devices = len(options.seeds), options.devices
-    keys = jnp.stack([jax.random.key(seed) for seed in options.seeds])
-    rates = jnp.full(members, setting.learning_rate, jnp.float32)
+def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepared:
+    """Traces everything once, one member to a seed, so that a setting that cannot work fails here,
+    before a run directory exists.
+
+    Raises:
+      ValueError: a state larger than the machine's memory; and whatever tracing raises.
+    """
+    members = len(seeds)
     init = over_members(setting.training.init, devices)
-    shapes = jax.eval_shape(init, keys, rates)
-    _check_memory(shapes)
-    layout = shardings(shapes, devices)
+    key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), members))
+    rate = jax.ShapeDtypeStruct((members,), jnp.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that the next line refuses
+        shapes = jax.eval_shape(init, key, rate)
+    require_memory(_bytes_of(shapes), "the training state")
+    chunk = jax.jit(
+        over_members(setting.training.chunk, devices),
+        donate_argnums=0,
+        out_shardings=(shardings(shapes, devices), None),
+    )
+    validate = jax.jit(over_members(setting.validate, devices))
+    jax.eval_shape(chunk, shapes)
+    jax.eval_shape(validate, shapes.params)
+
+    def first_state():
+        keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+        rates = jnp.full(members, setting.learning_rate, jnp.float32)
+        return place(jax.jit(init)(keys, rates), devices)
 
     def first_best(state):
         return Best(state.params, jnp.full(members, jnp.inf), jnp.zeros(members, jnp.int32))
@@ -169,27 +116,116 @@ def _compile(setting: Setting, options: Options) -> _Compiled:
 
         return jax.tree.map(choose, Best(state.params, loss, state.step), best)
 
-    return _Compiled(
-        init=lambda: place(jax.jit(init)(keys, rates), devices),
+    return Prepared(
+        setting=setting,
+        seeds=seeds,
+        devices=devices,
+        init=first_state,
         first_best=jax.jit(first_best),
-        chunk=jax.jit(
-            over_members(setting.training.chunk, devices),
-            donate_argnums=0,
-            out_shardings=(layout, None),
-        ),
-        validate=jax.jit(over_members(setting.validate, devices)),
+        chunk=chunk,
+        validate=validate,
         update_best=jax.jit(update_best),
         like=Saved(shapes, jax.eval_shape(first_best, shapes)),
     )
 
 
+def require_memory(needed: int, what: str) -> None:
+    """Says so before anything is allocated: a machine that swaps to death explains nothing.
+
+    Raises:
+      ValueError: `needed` bytes are more than this machine has.
+    """
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ValueError(
+            f"{what} needs {needed / 2**30:,.0f} GiB, this machine has {there / 2**30:,.0f}; "
+            "give smaller sizes or fewer seeds"
+        )
+
+
+def _bytes_of(shapes: PyTree) -> int:
+    """How much the arrays take; a key counts as two words."""
+
+    def width(dtype):
+        is_key = jnp.issubdtype(dtype, jax.dtypes.prng_key)
+        return 8 if is_key else jnp.dtype(dtype).itemsize
+
+    return sum(a.size * width(a.dtype) for a in jax.tree.leaves(shapes))
+
+
+def train_setting(
+    run: RunDirectory,
+    prepared: Prepared,
+    *,
+    checkpoint_seconds: float,
+    log_start: int,
+    at_epoch_end: Callable[[int, int, Params], None],
+) -> int:
+    """Trains one setting from its newest checkpoint, or from its start, to its end.
+
+    Args:
+      checkpoint_seconds: between two checkpoints, at least.
+      log_start: how many bytes of the log the settings before this one wrote.
+      at_epoch_end: `(epoch, step, params of all members) -> None`, for samples.
+
+    Returns:
+      How many bytes of the log are written when the setting is complete.
+
+    Raises:
+      Interrupted, Diverged, DiskFull; ValueError where no checkpoint is sound.
+    """
+    setting = prepared.setting
+    directory = run.checkpoints / setting.name
+    steps_per_epoch = setting.training.steps_per_epoch
+    total = steps_per_epoch * setting.epochs
+    restored = restore_latest(directory, prepared.like, warn)
+    if restored is None:
+        step, record = 0, {"log_position": log_start, "seconds": 0.0, "epoch_loss": None}
+        state = prepared.init()
+        saved = Saved(state, prepared.first_best(state))
+    else:
+        step, saved, record = restored
+        saved = saved._replace(state=place(saved.state, prepared.devices))
+    if step >= total:
+        return record["log_position"]
+    cut_log(run.metrics, record["log_position"])
+    keeper = _Keeper(run, prepared, checkpoint_seconds, record, step)
+    with (
+        interrupts() as asked,
+        progress(total, description=setting.name, start=step) as bar,
+    ):
+        while step < total:
+            state, metrics = prepared.chunk(saved.state)
+            metrics = _to_host(metrics)
+            saved = saved._replace(state=state)
+            step = int(metrics["step"].max())
+            shown = keeper.log_chunk(metrics)
+            bar.update(step, shown)
+            if step % steps_per_epoch == 0:
+                valid = _to_host(prepared.validate(state.params))
+                best = prepared.update_best(saved.best, state, valid.get("valid_loss"))
+                saved = saved._replace(best=best)
+                bar.print(keeper.log_epoch(step, valid))
+                at_epoch_end(step // steps_per_epoch, step, state.params)
+            if step >= total or asked.requested or keeper.is_due():
+                keeper.save(step, saved)
+            if asked.requested and step < total:
+                raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
+    return keeper.close()
+
+
+def _to_host(metrics: Metrics) -> dict[str, np.ndarray]:
+    """Here the host waits for the device."""
+    return {name: np.asarray(a) for name, a in jax.device_get(metrics).items()}
+
+
 class _Keeper:
     """Writes the log and the checkpoints of one setting."""
 
-    def __init__(self, run, setting, options, record, step):
-        self._directory = run.checkpoints / setting.name
-        self._setting, self._seeds = setting, list(options.seeds)
-        self._interval = options.checkpoint_seconds
+    def __init__(self, run, prepared, checkpoint_seconds, record, step):
+        self._directory = run.checkpoints / prepared.setting.name
+        self._setting, self._seeds = prepared.setting, list(prepared.seeds)
+        self._interval = checkpoint_seconds
         self._log = MetricsLog(run.metrics)
         self._seconds = record["seconds"]
         self._epoch_loss = record["epoch_loss"] or [0.0] * len(self._seeds)
@@ -276,21 +312,3 @@ class _Keeper:
             f"the loss or gradient of seed {seed} is not finite at step {step} "
             f"(setting {self._setting.name}); {kept}; try a lower --learning-rate"
         )
-
-
-def _check_memory(shapes: PyTree) -> None:
-    """Says so before anything is allocated: a machine that swaps to death explains nothing."""
-    needed = sum(a.size * jnp.dtype(_plain_type(a)).itemsize for a in jax.tree.leaves(shapes))
-    if jax.default_backend() != "cpu":
-        return
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise ValueError(
-            f"the training state needs {needed / 2**30:,.0f} GiB, this machine has "
-            f"{there / 2**30:,.0f}; give smaller sizes or fewer seeds"
-        )
-
-
-def _plain_type(array: Any) -> Any:
-    is_key = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
-    return jnp.uint64 if is_key else array.dtype

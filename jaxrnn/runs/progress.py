@@ -121,3 +121,8 @@ def _bar(total: int, description: str, start: int) -> Iterator[_Bar]:
     ) as bar:
         task = bar.add_task(description, total=total, completed=start, status="")
         yield _Bar(bar, task, _Clock(total, start))
+
+
+def warn(line: str) -> None:
+    """A warning for the user, on stderr: stdout may be what somebody reads on."""
+    print(f"warning: {line}", file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from jaxrnn.base import require_positive
 from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, cell_file
 from jaxrnn.parallel import Devices, Workload, choose_devices
@@ -17,7 +18,7 @@ from jaxrnn.runs.config import changed, from_plain, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
 from jaxrnn.runs.environment import describe_environment, recorded_devices
 from jaxrnn.runs.files import read_json, write_json
-from jaxrnn.runs.loop import Interrupted
+from jaxrnn.runs.interrupt import Interrupted
 
 
 class Experiment(NamedTuple):
@@ -49,7 +50,7 @@ class TrainingFlags:
     devices: int = 0
     """How many devices (on a CPU: cores) to use; 0 chooses by size."""
     checkpoint_seconds: float = 30.0
-    """Least time between two checkpoints."""
+    """Least time between two checkpoints; 0 saves after every chunk."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,18 @@ class Session:
                     f"(sha256 {texts.get(name)}, then {recorded.get(name)}); "
                     "restore it, or start a new run"
                 )
+
+
+def members(seed: int, seeds: int) -> range:
+    """The seeds of a run, one member each.
+
+    Raises:
+      ValueError: fewer than one seed, or more than can be meant.
+    """
+    require_positive(seeds=seeds)
+    if seeds > 10_000 or seed < 0:
+        raise ValueError(f"--seed is {seed}, --seeds {seeds}; give at least 0, and at most 10,000")
+    return range(seed, seed + seeds)
 
 
 def training_command(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
@@ -267,5 +280,5 @@ def _start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     elif automatic:
         count = min(count, len(there))
     if count > len(there):
-        raise ValueError(f"--devices is {count}; this machine gives {len(there)}")
+        raise ValueError(f"--devices is {count}; give at most {len(there)} here")
     return there[:count]
