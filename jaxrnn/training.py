@@ -120,7 +120,7 @@ def make_train_step(
             step=state.step + 1,
             position=state.position + 1,
         )
-        return state, metrics | {"grad_norm": optax.global_norm(grads)}
+        return state, metrics | {"grad_norm": optax.tree.norm(grads)}
 
     return train_step
 

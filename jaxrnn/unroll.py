@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X, Y
@@ -48,6 +49,8 @@ def pausable(cell: Cell) -> Cell:
 
     def step(params, carry, x: tuple[X, Bool[Array, ""]]):
         x, active = x
+        # what pads may be NaN, and 0 * NaN would reach the gradient of params
+        x = jax.tree.map(lambda a: jnp.where(active, a, 0) if _is_float(a) else a, x)
         new, y = cell.step(params, carry, x)
         return where(active, new, carry), y
 
@@ -63,6 +66,10 @@ def where(condition: Bool[Array, "..."], a: PyTree, b: PyTree) -> PyTree:
         )
 
     return jax.tree.map(choose, a, b)
+
+
+def _is_float(x: ArrayLike) -> bool:
+    return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
 
 
 def _check_axes(carry: Carry, xs: X) -> None:

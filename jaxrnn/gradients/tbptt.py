@@ -80,12 +80,12 @@ def _overlapping(cell, objective, window, stride):
         # [window, count]: which input each step of each window reads; below 0 it lies before the
         # batch
         ends = history + stride * jnp.arange(1, count + 1)
-        steps = ends - window + jnp.arange(window)[:, None]
+        steps = (ends - window)[None] + jnp.arange(window)[:, None]
         end, passed = _pass(cell, params, carry, batch, scored)
         start = _beside(carry, count)
         start = start._replace(
             carry=jax.tree.map(lambda a: _merge(a[jnp.maximum(steps[0], 0)], 0), passed),
-            fresh=_merge(carry.fresh & (steps[0] <= 0)[:, None], 0),
+            fresh=_merge(carry.fresh[None] & (steps[0] <= 0)[:, None], 0),
         )
         inputs = jax.tree.map(lambda a: _merge(a[jnp.maximum(steps, 0)], 1), batch.inputs)
         batch_size = carry.fresh.shape[0]

@@ -1,0 +1,149 @@
+"""What every cell must obey."""
+
+from functools import partial
+from typing import get_args
+
+import jax
+from jax import lax
+
+from jaxrnn.laws.comparing import (
+    LawBroken,
+    describe,
+    named_floats,
+    random_projection,
+    require_close,
+    require_same_type,
+)
+from jaxrnn.laws.derivatives import Point
+from jaxrnn.laws.subject import NUM_STEPS, Subject
+from jaxrnn.unroll import Schedule, unroll
+
+# Two orders of the same float32 arithmetic, relative to a leaf's largest number.
+ROUNDING = 1e-5
+# The same for gradients, which add up what every time step contributes.
+GRADIENT_ROUNDING = 1e-4
+
+
+def takes_one_example(subject: Subject) -> None:
+    """`step` works on x [I] and the carry of one example, and brings no batch axis of its own."""
+    cell, params = subject.cell, subject.params
+    carry, x = _first_example(subject)
+    try:
+        after, y = jax.eval_shape(cell.step, params, carry, x)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        if _runs(cell, params, subject.carry, subject.xs[0]) or _runs(cell, params, carry, x[None]):
+            raise LawBroken(
+                f"step assumes a batch axis: it fails on one example, x {describe(x)} ({said}), "
+                f"and works on a batch, x {describe(subject.xs[0])}; write it for x [I], vmap "
+                "makes the batch"
+            ) from error
+        raise LawBroken(f"step fails on one example, x {describe(x)}: {said}") from error
+    outcome = [*jax.tree.leaves(after), *jax.tree.leaves(y)]
+    if outcome and all(leaf.ndim > 1 and leaf.shape[0] == 1 for leaf in outcome):
+        raise LawBroken(
+            f"the carry and y assume a batch axis: y is {describe(outcome[-1])}, the first axis "
+            "always 1; leave it out, vmap makes the batch"
+        )
+
+
+def carry_type_preserved(subject: Subject) -> None:
+    """The carry leaves `step` with the structure, shapes and dtypes it entered with."""
+    carry, x = _first_example(subject)
+    after, _ = jax.eval_shape(subject.cell.step, subject.params, carry, x)
+    require_same_type("carry", carry, after)
+
+
+def unroll_is_repeated_step(subject: Subject) -> None:
+    """`unroll` equals a Python loop over the batched step."""
+    cell, params, carry, xs = subject.cell, subject.params, subject.carry, subject.xs
+    batched = jax.vmap(cell.step, in_axes=(None, 0, 0))
+    unrolled, ys = unroll(cell, params, carry, xs)
+    for t, x in enumerate(xs):
+        carry, y = batched(params, carry, x)
+        of_step = jax.tree.map(lambda a, t=t: a[t], ys)
+        require_close(f"y (time step {t})", ("unroll", of_step), ("a loop", y), ROUNDING)
+    require_close("carry", ("unroll", unrolled), ("a loop", carry), ROUNDING)
+
+
+def resumable(subject: Subject) -> None:
+    """A sequence cut in two and continued from the carry is the same sequence, wherever the cut.
+
+    A cell that keeps anything outside its carry (a counter, a list, a closed-over step number)
+    fails.
+    """
+    cell, params, carry, xs = subject.cell, subject.params, subject.carry, subject.xs
+    whole = unroll(cell, params, carry, xs)
+    for k in range(1, NUM_STEPS):
+        middle, head = unroll(cell, params, carry, xs[:k])
+        end, tail = unroll(cell, params, middle, xs[k:])
+        at = (
+            f"(cut after {k} of {NUM_STEPS} time steps; does step keep anything outside the carry?)"
+        )
+        early, late = jax.tree.map(lambda a, k=k: a[:k], whole[1]), whole[1]
+        late = jax.tree.map(lambda a, k=k: a[k:], late)
+        require_close(f"y before the cut {at}", ("whole", early), ("in two", head), ROUNDING)
+        require_close(f"y behind the cut {at}", ("whole", late), ("in two", tail), ROUNDING)
+        require_close(f"carry {at}", ("whole", whole[0]), ("in two", end), ROUNDING)
+
+
+def batch_is_stacked_examples(subject: Subject) -> None:
+    """Each example of a batch comes out as it does alone."""
+    cell, params, carry, xs = subject.cell, subject.params, subject.carry, subject.xs
+    together = unroll(cell, params, carry, xs)
+    for b in range(xs.shape[1]):
+        mine = jax.tree.map(lambda a, b=b: a[b], carry)
+        end, ys = lax.scan(partial(cell.step, params), mine, xs[:, b])
+        mine = (
+            jax.tree.map(lambda a, b=b: a[b], together[0]),
+            jax.tree.map(lambda a, b=b: a[:, b], together[1]),
+        )
+        require_close(f"carry of example {b}", ("batch", mine[0]), ("alone", end), ROUNDING)
+        require_close(f"y of example {b}", ("batch", mine[1]), ("alone", ys), ROUNDING)
+
+
+def step_is_pure(subject: Subject) -> None:
+    """The same call gives the same result, bit for bit, and compiled the same to rounding."""
+    cell, params = subject.cell, subject.params
+    carry, x = _first_example(subject)
+    first = cell.step(params, carry, x)
+    cell.step(params, first[0], subject.xs[1, 0])
+    again = cell.step(params, carry, x)
+    require_close("(carry, y)", ("a call", first), ("the same call again", again), 0.0)
+    compiled = jax.jit(cell.step)
+    for _ in range(2):
+        jitted = compiled(params, carry, x)
+        require_close("(carry, y)", ("a call", first), ("compiled", jitted), ROUNDING)
+
+
+def every_schedule_is_the_plain_scan(subject: Subject) -> None:
+    """Every schedule of `unroll` gives the values and the gradients of the plain loop."""
+    point = Point(subject.params, subject.carry, subject.xs)
+    floats, rebuild = named_floats(point)
+
+    def run(schedule):
+        def projected(floats):
+            params, carry, xs = rebuild(floats)
+            result = unroll(subject.cell, params, carry, xs, schedule=schedule)
+            return random_projection(result, seed=1), result
+
+        (_, result), grads = jax.jit(jax.value_and_grad(projected, has_aux=True))(floats)
+        return result, grads
+
+    plain, plain_grads = run("scan")
+    for schedule in sorted(set(get_args(Schedule)) - {"scan"}):
+        result, grads = run(schedule)
+        require_close("(carry, ys)", (schedule, result), ("scan", plain), ROUNDING)
+        require_close("gradient ", (schedule, grads), ("scan", plain_grads), GRADIENT_ROUNDING)
+
+
+def _first_example(subject: Subject):
+    return jax.tree.map(lambda a: a[0], subject.carry), subject.xs[0, 0]
+
+
+def _runs(cell, params, carry, x) -> bool:
+    try:
+        jax.eval_shape(cell.step, params, carry, x)
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,266 @@
+"""What every gradient style must obey.
+
+Each law calls the style on several batches in a row with the carry threaded, because one batch
+cannot show an error in what is carried.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.base import Batch, Carry, Cell, GradientEstimator, Objective, Params
+from jaxrnn.cells import gru
+from jaxrnn.gradients import Style
+from jaxrnn.laws.comparing import LawBroken, require_close, require_same_type
+
+INPUT_SIZE, HIDDEN_SIZE = 3, 4
+BATCH_SIZE = 2
+NUM_BATCHES = 3
+ROUNDING = 2e-5
+
+
+class Case(NamedTuple):
+    """A window and a stride, and batches of K = history and T = scored time steps."""
+
+    window: int
+    stride: int
+    scored: int
+    history: int
+
+
+def as_declared(style: Style, case: Case) -> Case:
+    """The case as the style takes it: without truncation every batch is one window, no history."""
+    scored = case.scored
+    return case if style.truncates else Case(scored, scored, scored, 0)
+
+
+def random_case(generator: np.random.Generator) -> Case:
+    stride = int(generator.integers(1, 4))
+    window = stride + int(generator.integers(0, 4))
+    return Case(
+        window=window,
+        stride=stride,
+        scored=stride * int(generator.integers(1, 4)),
+        history=int(generator.integers(0, window - stride + 1)),
+    )
+
+
+def carry_type_preserved(style: Style) -> None:
+    """The carry is a `lax.scan` carry, each leaf with the batch as its leading axis, and grads
+    have the type of params."""
+    for case in (Case(4, 2, 4, 2), Case(3, 3, 6, 0)):
+        params, estimator, (batch, *_) = _setting(style, as_declared(style, case))
+        carry = estimator.init(params, jax.random.key(0), BATCH_SIZE)
+        for leaf in jax.tree.leaves(carry):
+            if leaf.shape[:1] != (BATCH_SIZE,):
+                raise LawBroken(f"a leaf of the carry is {leaf.shape}; its first axis is the batch")
+        grads, after, _ = jax.eval_shape(estimator.estimate, params, carry, batch)
+        require_same_type("carry", carry, after)
+        require_same_type("params", params, grads)
+
+
+def one_window_is_bptt(style: Style) -> None:
+    """With window = stride = T and no history, each batch gives `jax.grad` of the mean loss of a
+    plain loop from where the sequences stand."""
+    equals_by_hand(style, Case(window=5, stride=5, scored=5, history=0))
+
+
+def equals_gradients_by_hand(style: Style) -> None:
+    """Random windows, strides, scored steps and histories; see `equals_by_hand`."""
+    generator = np.random.default_rng(0)
+    for _ in range(4):
+        equals_by_hand(style, random_case(generator))
+
+
+def equals_by_hand(style: Style, case: Case) -> None:
+    """Each batch gives the average over its groups of `stride` time steps of the gradient of their
+    mean loss, taken through a plain loop over the group's window. Params change between the
+    batches, as in training."""
+    case = as_declared(style, case)
+    params, estimator, batches = _setting(style, case)
+    carry = estimator.init(params, jax.random.key(0), BATCH_SIZE)
+    position = None
+    for n, batch in enumerate(batches):
+        grads, carry, metrics = estimator.estimate(params, carry, batch)
+        expected, loss, position = _by_hand(params, position, batch, case)
+        where = f"of batch {n} with {case}"
+        require_close(
+            f"gradient {where}, params", (_ESTIMATE, grads), (_BY_HAND, expected), ROUNDING
+        )
+        require_close(f"loss {where}", (_ESTIMATE, metrics["loss"]), (_BY_HAND, loss), ROUNDING)
+        params = jax.tree.map(lambda p, g: p - 0.5 * g, params, expected)
+        position = position if style.carries else None
+
+
+def errors_travel_as_declared(style: Style) -> None:
+    """The gradient of the counter cell `c' = c + w x`, x = 1, loss c', is the mean number of time
+    steps that an error travels: window - (stride - 1) / 2 with full history, the windows cut at
+    the batch's edge without."""
+    counter = Cell(
+        init=lambda key: jnp.ones(()),
+        init_carry=lambda w, key: jnp.zeros(()),
+        step=lambda w, c, x: (c + w * x, c + w * x),
+    )
+    pairs = [(4, 4), (8, 8), (4, 2), (4, 1), (7, 3), (1, 1)]
+    for window, stride in pairs:
+        for history in {0, window - stride}:
+            case = as_declared(style, Case(window, stride, 3 * stride, history))
+            estimator = _compiled(style, counter, lambda outputs, targets: outputs, case)
+            carry = estimator.init(jnp.ones(()), jax.random.key(0), BATCH_SIZE)
+            ones = jnp.ones((case.history + case.scored, BATCH_SIZE))
+            batch = Batch(ones, ones[: case.scored])
+            for n in range(NUM_BATCHES):
+                distance, carry, _ = estimator.estimate(jnp.ones(()), carry, batch)
+                expected = _mean_distance(case)
+                if abs(float(distance) - expected) > 1e-4:
+                    raise LawBroken(
+                        f"an error of batch {n} travels {float(distance):g} time steps in the "
+                        f"mean, it should {expected:g}, with {case}"
+                    )
+
+
+def _mean_distance(case: Case) -> float:
+    """The last of a group's errors goes back its whole window, the one before it one step less."""
+    groups = case.scored // case.stride
+    windows = [
+        min(case.window, case.history + case.stride * (group + 1)) for group in range(groups)
+    ]
+    return sum(windows) / groups - (case.stride - 1) / 2
+
+
+def carry_continues(style: Style) -> None:
+    """The losses of batch n are those of one plain loop over the whole sequence, or over the batch
+    alone for a style that carries nothing."""
+    for case in (Case(3, 3, 6, 0), Case(5, 2, 4, 3), Case(4, 1, 3, 1)):
+        case = as_declared(style, case)
+        params, estimator, batches = _setting(style, case)
+        carry = estimator.init(params, jax.random.key(0), BATCH_SIZE)
+        position = _first_carry(params)
+        for n, batch in enumerate(batches):
+            _, carry, metrics = estimator.estimate(params, carry, batch)
+            _, outputs = _loop(params, position, batch.inputs)
+            loss = _objective(outputs[case.history :], batch.targets).mean()
+            what = f"loss of batch {n} with {case}"
+            require_close(what, (_ESTIMATE, metrics["loss"]), ("a plain loop", loss), ROUNDING)
+            if style.carries:
+                position, _ = _loop(params, position, batch.inputs[: case.scored])
+
+
+def learnt_initial_carry(style: Style) -> None:
+    """The initial carry, where it is a parameter, receives a gradient from sequences that start
+    in the batch and none from those that continue."""
+    for case in (Case(4, 4, 4, 0), Case(4, 2, 4, 2), Case(2, 1, 3, 0)):
+        params, estimator, batches = _setting(style, as_declared(style, case))
+        carry = estimator.init(params, jax.random.key(0), BATCH_SIZE)
+        for n, batch in enumerate(batches):
+            grads, carry, _ = estimator.estimate(params, carry, batch)
+            felt = bool(jnp.any(grads["h0"] != 0))
+            fresh = n == 0 or not style.carries
+            if felt != fresh:
+                raise LawBroken(
+                    f"the sequences of batch {n} {'start' if fresh else 'continue'} in it, and the "
+                    f"gradient to the learnt initial carry is {grads['h0']}, with {case}"
+                )
+
+
+def sequences_do_not_meet(style: Style) -> None:
+    """A batch whose sequences began at different times gives the mean of what they give apart."""
+    case = as_declared(style, Case(4, 2, 4, 2))
+    params, estimator, batches = _setting(style, case)
+    fresh = estimator.init(params, jax.random.key(1), BATCH_SIZE)
+    _, begun, _ = estimator.estimate(
+        params, estimator.init(params, jax.random.key(0), BATCH_SIZE), batches[0]
+    )
+    apart = [estimator.estimate(params, carry, batches[1]) for carry in (begun, fresh)]
+    both = jax.tree.map(lambda *a: jnp.concatenate(a), begun, fresh)
+    twice = jax.tree.map(lambda a: jnp.concatenate([a, a], axis=1), batches[1])
+    grads, after, metrics = estimator.estimate(params, both, twice)
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, *((g, m["loss"]) for g, _, m in apart))
+    together = jax.tree.map(lambda *a: jnp.concatenate(a), *(carry for _, carry, _ in apart))
+    result = ("together", (grads, metrics["loss"]))
+    require_close("(gradient, loss)", result, ("apart", mean), ROUNDING)
+    require_close("carry", ("together", after), ("apart", together), ROUNDING)
+
+
+_ESTIMATE, _BY_HAND = "the estimator", "by hand"
+
+
+def _cell() -> Cell:
+    """A gru with a learnt initial carry."""
+    cell = gru(INPUT_SIZE, HIDDEN_SIZE)
+    return Cell(
+        init=lambda key: {"gru": cell.init(key), "h0": jnp.linspace(-0.5, 0.5, HIDDEN_SIZE)},
+        init_carry=lambda params, key: params["h0"],
+        step=lambda params, h, x: cell.step(params["gru"], h, x),
+    )
+
+
+_CELL = _cell()
+
+
+def _objective(outputs, targets):
+    return jnp.square(outputs - targets).sum(-1)
+
+
+def _setting(style: Style, case: Case) -> tuple[Params, GradientEstimator, list[Batch]]:
+    """Batches that overlap by their history, cut from one long sequence."""
+    key_params, key_inputs, key_targets = jax.random.split(jax.random.key(4), 3)
+    length = NUM_BATCHES * case.scored + case.history
+    inputs = jax.random.normal(key_inputs, (length, BATCH_SIZE, INPUT_SIZE))
+    targets = jax.random.normal(key_targets, (length, BATCH_SIZE, HIDDEN_SIZE))
+    batches = [
+        Batch(
+            inputs[start : start + case.history + case.scored],
+            targets[start + case.history : start + case.history + case.scored],
+        )
+        for start in range(0, NUM_BATCHES * case.scored, case.scored)
+    ]
+    return _CELL.init(key_params), _compiled(style, _CELL, _objective, case), batches
+
+
+def _compiled(style: Style, cell: Cell, objective: Objective, case: Case) -> GradientEstimator:
+    estimator = style(cell, objective, case.window, case.stride)
+    return estimator._replace(estimate=jax.jit(estimator.estimate))
+
+
+def _first_carry(params: Params) -> Carry:
+    return jnp.broadcast_to(params["h0"], (BATCH_SIZE, HIDDEN_SIZE))
+
+
+_step = jax.jit(jax.vmap(_CELL.step, in_axes=(None, 0, 0)))
+
+
+def _loop(params, carry, inputs):
+    outputs = []
+    for x in inputs:
+        carry, y = _step(params, carry, x)
+        outputs.append(y)
+    return carry, jnp.stack(outputs)
+
+
+def _by_hand(params: Params, position: Carry | None, batch: Batch, case: Case):
+    """`position` is the carry in front of the batch, None where the sequences start there."""
+
+    def start(params, first):
+        """The carry in front of step `first`; a window that begins later sees only its value."""
+        carry = _first_carry(params) if position is None else position
+        return (
+            carry
+            if first == 0
+            else jax.lax.stop_gradient(_loop(params, carry, batch.inputs[:first])[0])
+        )
+
+    def group_loss(params, group):
+        stop = case.history + (group + 1) * case.stride
+        first = max(0, stop - case.window)
+        _, outputs = _loop(params, start(params, first), batch.inputs[first:stop])
+        targets = batch.targets[group * case.stride : (group + 1) * case.stride]
+        return _objective(outputs[-case.stride :], targets).mean()
+
+    groups = case.scored // case.stride
+    found = [jax.value_and_grad(group_loss)(params, group) for group in range(groups)]
+    loss, grads = jax.tree.map(lambda *a: sum(a) / groups, *found)
+    end, _ = _loop(params, start(params, 0), batch.inputs[: case.scored])
+    return grads, loss, end

@@ -1,0 +1,57 @@
+"""Strict JAX for all tests: set up before jaxrnn is imported and before a backend starts."""
+
+import functools
+import logging
+from pathlib import Path
+
+import jax
+import optax
+import pytest
+from jaxtyping import install_import_hook
+
+# The annotations of jaxrnn hold in every call that a test makes.
+install_import_hook("jaxrnn", "beartype.beartype")
+
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Most of the time goes into compiling; what was compiled once is read the next time.
+cache = Path(__file__).parent.parent / ".pytest_cache" / "jax"
+jax.config.update("jax_compilation_cache_dir", str(cache))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
+
+def lenient(inject_hyperparams):
+    """optax raises under strict dtype promotion (`decay**count`), so the updates of the
+    optimizers of jaxrnn.training are let off; all our own code stays strict."""
+
+    @functools.wraps(inject_hyperparams)
+    def inject(*arguments, **options):
+        build = inject_hyperparams(*arguments, **options)
+
+        @functools.wraps(build)
+        def make(*arguments, **options):
+            optimizer = build(*arguments, **options)
+
+            def update(*arguments, **options):
+                with jax.numpy_dtype_promotion("standard"):
+                    return optimizer.update(*arguments, **options)
+
+            return optimizer._replace(update=update)
+
+        return make
+
+    return inject
+
+
+optax.inject_hyperparams = lenient(optax.inject_hyperparams)
+
+
+@pytest.fixture
+def compilations(caplog):
+    """`compilations(name)`: how often a jitted function of that name was compiled in this test."""
+    with jax.log_compiles(True), caplog.at_level(logging.DEBUG):
+        yield lambda name: sum(
+            record.getMessage().startswith(f"Compiling jit({name})") for record in caplog.records
+        )

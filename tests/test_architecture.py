@@ -1,0 +1,137 @@
+"""Which part of the library may import which."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Every part of jaxrnn with those that it may import; what these may import, it may too.
+# DESIGN section 2, and two arrows more: laws train a small model (training), and runs lay the
+# members of a run over devices (parallel). What check prints follows runs.command.
+ARROWS: dict[str, tuple[str, ...]] = {
+    "base": (),
+    "schedule": ("base",),
+    "unroll": ("schedule",),
+    "gradients": ("unroll",),
+    "training": ("gradients",),
+    "parallel": ("training",),
+    "cells": ("base",),
+    "compose": ("base",),
+    "data": ("base",),
+    "generation": ("unroll",),
+    "models": ("cells", "compose", "data"),
+    "laws": ("training", "models"),
+    "runs": ("models", "parallel"),
+    "analysis": ("models",),
+    "interop": ("models", "unroll"),
+    "check": ("laws", "runs"),
+}
+OUTSIDE = ("analysis", "runs", "interop")
+"""What the core never imports."""
+
+# What `import jaxrnn` must not pull in.
+HEAVY = ("matplotlib", "orbax", "tensorboardX", "flax", "rich", "tyro", "pooch", "jinja2")
+
+
+def allowed(part: str) -> set[str]:
+    direct = set(ARROWS[part])
+    return direct.union(*map(allowed, direct))
+
+
+def imported(path: Path) -> set[str]:
+    """Every module named by an import statement anywhere in the file, functions included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively; write the whole name"
+            module = node.module or ""
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def parts_of(names: set[str]) -> set[str]:
+    """The parts of jaxrnn among the imported names; a name taken from the package itself counts
+    as "jaxrnn"."""
+    found = set()
+    for name in names:
+        package, _, rest = name.partition(".")
+        if package == "jaxrnn" and rest:
+            part = rest.split(".")[0]
+            found.add(part if part in ARROWS else "jaxrnn")
+    return found
+
+
+FILES = sorted((ROOT / "jaxrnn").rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT / "jaxrnn").parts[0].removesuffix(".py")
+
+
+def test_every_part_has_its_place():
+    assert {part_of(path) for path in FILES} - {"__init__"} <= ARROWS.keys()
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if part_of(p) != "__init__"], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_imports_follow_the_arrows(path):
+    part = part_of(path)
+    wrong = parts_of(imported(path)) - allowed(part) - {part}
+    assert not wrong, f"{path} imports {sorted(wrong)}, and {part} may not"
+
+
+def test_the_arrows_make_no_circle():
+    assert all(part not in allowed(part) for part in ARROWS)
+
+
+def test_the_package_exports_only_its_core():
+    assert not parts_of(imported(ROOT / "jaxrnn" / "__init__.py")) & {*OUTSIDE, "laws", "check"}
+
+
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.name)
+def test_experiments_stand_alone(path):
+    others = {f"experiments.{other.stem}" for other in EXPERIMENTS}
+    assert not imported(path) & others
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_knows_no_experiment_and_no_test(path):
+    packages = {name.partition(".")[0] for name in imported(path)}
+    assert not packages & {"experiments", "tests", "pytest", "hypothesis"}
+
+
+def test_importing_jaxrnn_is_light():
+    code = "import sys, jaxrnn; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert {"jax", "optax"} <= loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_every_public_name_is_there():
+    import jaxrnn
+
+    assert sorted(jaxrnn.__all__) == sorted(set(jaxrnn.__all__))
+    assert all(hasattr(jaxrnn, name) for name in jaxrnn.__all__)
+
+
+def test_the_check_can_fail(tmp_path):
+    path = tmp_path / "wrong.py"
+    path.write_text(
+        "import jaxrnn.runs.config\n"
+        "from jaxrnn.parallel import Devices\n"
+        "def late():\n    from jaxrnn import laws, gru\n"
+    )
+    assert parts_of(imported(path)) == {"runs", "parallel", "laws", "jaxrnn"}

@@ -1,0 +1,181 @@
+"""The experiments' models, and cells by name."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import CELLS, Cell, unroll
+from jaxrnn.models import (
+    TokenModel,
+    build_model,
+    cell_file,
+    count_parameters,
+    find_cell,
+    parameter_bytes,
+)
+
+KEY = jax.random.key(0)
+SMALL = TokenModel(vocab_size=7, output_size=5, hidden_size=4)
+
+
+def shapes(config: TokenModel) -> dict:
+    params = jax.eval_shape(build_model(config).init, KEY)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): leaf.shape
+        for path, leaf in jax.tree.leaves_with_path(params)
+    }
+
+
+def test_parameter_trees():
+    assert shapes(replace(SMALL, cell="elman")) == {
+        "head.b": (5,),
+        "head.w": (4, 5),
+        "layer_1.w_ih": (7, 4),
+        "layer_1.w_hh": (4, 4),
+        "layer_1.b": (4,),
+    }
+    assert shapes(replace(SMALL, cell="elman", embedding_size=3, num_layers=2)) == {
+        "embed.w": (7, 3),
+        "head.b": (5,),
+        "head.w": (4, 5),
+        "layer_1.w_ih": (3, 4),
+        "layer_1.w_hh": (4, 4),
+        "layer_1.b": (4,),
+        "layer_2.w_ih": (4, 4),
+        "layer_2.w_hh": (4, 4),
+        "layer_2.b": (4,),
+    }
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("embedding_size", [0, 3])
+def test_tokens_to_logits(name, embedding_size):
+    config = replace(SMALL, cell=name, embedding_size=embedding_size, num_layers=2, dropout=0.2)
+    for training in (True, False):
+        cell = build_model(config, training=training)
+        params = cell.init(KEY)
+        keys = jax.random.split(KEY, 2)
+        carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
+        _, logits = unroll(cell, params, carry, jnp.zeros((3, 2), jnp.int32))
+        assert logits.shape == (3, 2, 5)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_the_evaluation_model_has_the_same_params_and_carry(name, rate):
+    config = replace(SMALL, cell=name, num_layers=2, dropout=rate)
+    training, evaluation = (build_model(config, training=flag) for flag in (True, False))
+    params = training.init(KEY)
+    jax.tree.map(np.testing.assert_array_equal, params, evaluation.init(KEY))
+    carries = [jax.eval_shape(cell.init_carry, params, KEY) for cell in (training, evaluation)]
+    assert carries[0] == carries[1]
+
+
+def test_dropout_draws_only_in_training():
+    config = replace(SMALL, dropout=0.5)
+    outputs = {}
+    for training in (True, False):
+        cell = build_model(config, training=training)
+        params = cell.init(KEY)
+        ys = [
+            cell.step(params, cell.init_carry(params, jax.random.key(seed)), jnp.int32(1))[1]
+            for seed in range(2)
+        ]
+        outputs[training] = bool(jnp.array_equal(*ys))
+    assert outputs == {True: False, False: True}
+
+
+def test_published_weights_are_glorot_uniform():
+    config = replace(SMALL, vocab_size=30, hidden_size=40, embedding_size=20, init="published")
+    params = build_model(config).init(KEY)
+    for matrix in (params["embed"]["w"], params["layer_1"].w_hh, params["head"]["w"]):
+        limit = np.sqrt(6 / sum(matrix.shape))
+        assert 0.95 * limit < float(jnp.abs(matrix).max()) <= limit
+    assert params["layer_1"].b.tolist() == [0.0] * 40 + [1.0] * 40 + [0.0] * 80
+
+
+def test_default_weights():
+    """Recurrent blocks orthogonal, input blocks Glorot-uniform, each gate's block on its own."""
+    params = CELLS["lstm"](30, 20).init(KEY)
+    for gate in range(4):
+        block = params.w_hh[:, 20 * gate : 20 * (gate + 1)]
+        np.testing.assert_allclose(block.T @ block, np.eye(20), atol=1e-5)
+        of_x = params.w_ih[:, 20 * gate : 20 * (gate + 1)]
+        limit = np.sqrt(6 / 50)
+        assert 0.95 * limit < float(jnp.abs(of_x).max()) <= limit
+    assert params.b.tolist() == [0.0] * 20 + [1.0] * 20 + [0.0] * 40
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_layers": 0}, "num_layers is 0"),
+        ({"hidden_size": -1}, "hidden_size is -1"),
+        ({"vocab_size": 0}, "vocab_size is 0"),
+        ({"output_size": 0}, "output_size is 0"),
+        ({"embedding_size": -2}, "embedding_size is -2"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"dropout": -0.5}, "dropout is -0.5"),
+        ({"cell": "lstmm"}, "cell 'lstmm' is not known; give one of elman, gru, lstm"),
+    ],
+)
+def test_nonsense_configs(change, message):
+    with pytest.raises(ValueError, match=message):
+        build_model(replace(SMALL, **change))
+
+
+def test_a_cell_of_ones_own(tmp_path):
+    """Two files of one name in two folders do not meet."""
+    for folder, scale in (("a", 2.0), ("b", 3.0)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "cell.py").write_text(
+            "from jaxrnn import Cell, elman\n"
+            f"SCALE = {scale}\n"
+            "def scaled(input_size, hidden_size):\n"
+            "    cell = elman(input_size, hidden_size)\n"
+            "    def step(params, h, x):\n"
+            "        h, y = cell.step(params, h, x)\n"
+            "        return h, SCALE * y\n"
+            "    return cell._replace(step=step)\n"
+        )
+    names = [f"{tmp_path / folder / 'cell.py'}:scaled" for folder in ("a", "b")]
+    outputs = []
+    for factory in [find_cell(name) for name in names]:
+        cell = factory(3, 4)
+        assert isinstance(cell, Cell)
+        params = cell.init(KEY)
+        outputs.append(cell.step(params, cell.init_carry(params, KEY), jnp.ones(3))[1])
+    np.testing.assert_allclose(outputs[1], 1.5 * outputs[0], rtol=1e-6)
+    assert cell_file(names[0]) == tmp_path / "a" / "cell.py"
+    assert cell_file("lstm") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        (None, "cell.py:f", "cell.py does not exist"),
+        ("", "cell.py:f", "has no factory 'f'"),
+        ("f = 1", "cell.py:f", "has no factory 'f'"),
+        ("", "cell.py", "is not known"),
+        ("", "cell.txt:f", "is not known"),
+        ("def f(", "cell.py:f", "fails when it is run: SyntaxError"),
+        ("1 / 0", "cell.py:f", "fails when it is run: ZeroDivisionError: division by zero"),
+        ("import nowhere", "cell.py:f", "fails when it is run: ModuleNotFoundError"),
+    ],
+)
+def test_a_file_that_holds_no_cell(tmp_path, monkeypatch, text, name, message):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "cell.py").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        find_cell(name)
+
+
+def test_counting():
+    cell = build_model(replace(SMALL, cell="elman"))
+    numbers = 7 * 4 + 4 * 4 + 4 + 4 * 5 + 5
+    assert count_parameters(cell.init(KEY)) == numbers
+    assert parameter_bytes(cell) == 4 * numbers

@@ -1,0 +1,230 @@
+"""Several devices give what one gives."""
+
+import functools
+
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxrnn import (
+    STYLES,
+    Batch,
+    bptt,
+    chain,
+    clipped_adam,
+    dropout,
+    elman,
+    init_state,
+    linear,
+    make_train_step,
+    one_hot,
+    reinitialised,
+)
+from jaxrnn.laws.styles import Case, as_declared
+from jaxrnn.models import cross_entropy
+from jaxrnn.parallel import (
+    Workload,
+    batch_parallel,
+    choose_devices,
+    over_members,
+    place,
+    shardings,
+)
+from jaxrnn.training import Training, epoch_chunk
+
+DEVICES = jax.devices()
+# orthogonal first weights take longer to compile than all the rest
+normal = jax.nn.initializers.normal()
+CELL = reinitialised(
+    chain(one_hot=one_hot(3), layer=elman(3, 4), dropout=dropout(0.2), head=linear(4, 3)), normal
+)
+KEY = jax.random.key(0)
+BATCH_SIZE = 4
+
+
+def assert_close(a, b, tolerance):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+
+
+def random_batch(key, case: Case) -> Batch:
+    tokens = jax.random.randint(key, (case.history + case.scored + 1, BATCH_SIZE), 0, 3)
+    return Batch(tokens[:-1], tokens[case.history + 1 :])
+
+
+def test_two_devices():
+    assert len(DEVICES) == 2
+
+
+# One training, its batch divided
+
+CASES = (Case(3, 3, 6, 0), Case(4, 2, 6, 1))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", STYLES)
+def test_a_divided_batch(name, case):
+    """Gradients, carries and losses of three batches in a row, to rounding."""
+    case = as_declared(STYLES[name], case)
+    estimator = STYLES[name](CELL, cross_entropy, case.window, case.stride)
+    divided = batch_parallel(estimator, DEVICES)
+    params = CELL.init(KEY)
+    carry = estimator.init(params, KEY, BATCH_SIZE)
+    # where divided batches leave it, so that the first call compiles what the others use
+    halves = NamedSharding(Mesh(np.array(DEVICES), ("batch",)), PartitionSpec("batch"))
+    carries = [carry, jax.device_put(carry, halves)]
+    estimates = [jax.jit(each.estimate) for each in (estimator, divided)]
+    for n in range(3):
+        batch = random_batch(jax.random.key(n), case)
+        results = [
+            estimate(params, carry, batch)
+            for estimate, carry in zip(estimates, carries, strict=True)
+        ]
+        assert_close(*results, 1e-5)
+        carries = [carry for _, carry, _ in results]
+
+
+def test_one_device_changes_nothing():
+    estimator = STYLES["bptt"](CELL, cross_entropy, 1, 1)
+    assert batch_parallel(estimator, DEVICES[:1]) is estimator
+
+
+def test_a_batch_that_does_not_divide():
+    estimator = batch_parallel(STYLES["bptt"](CELL, cross_entropy, 1, 1), DEVICES)
+    params = CELL.init(KEY)
+    tokens = jnp.zeros((4, 3), jnp.int32)
+    with pytest.raises(ValueError, match="batch_size is 3, which 2 devices do not divide; use 1"):
+        estimator.estimate(params, estimator.init(params, KEY, 3), Batch(tokens, tokens))
+
+
+# Several members
+
+
+@functools.cache
+def training() -> Training:
+    cell = reinitialised(chain(one_hot=one_hot(3), layer=elman(3, 4), head=linear(4, 3)), normal)
+    estimator, optimizer = bptt(cell, cross_entropy), clipped_adam(0.01)
+    case = Case(4, 4, 4, 0)
+    chunk = epoch_chunk(
+        make_train_step(estimator, optimizer),
+        estimator,
+        lambda key: lambda position: random_batch(jax.random.fold_in(key, position), case),
+        steps_per_epoch=5,
+        batch_size=BATCH_SIZE,
+        chunks_per_epoch=2,
+    )
+
+    def init(key, learning_rate):
+        return init_state(cell, estimator, optimizer, key, BATCH_SIZE, learning_rate)
+
+    return Training(init, chunk, chunks=4, steps_per_epoch=5)
+
+
+MEMBERS = 4
+MEMBER_KEYS = jax.vmap(functools.partial(jax.random.fold_in, KEY))(jnp.arange(MEMBERS))
+RATES = jnp.array([0.001, 0.01, 0.03, 0.1])
+
+
+@functools.cache
+def compiled(count: int):
+    """The training of all members, on the first `count` devices."""
+    devices = DEVICES[:count]
+    return tuple(jax.jit(over_members(f, devices)) for f in (training().init, training().chunk))
+
+
+def trained(count: int, members=slice(None)):
+    """The states of some of the members after all chunks, and their metrics."""
+    init, chunk = compiled(count)
+    states = place(init(MEMBER_KEYS[members], RATES[members]), DEVICES[:count])
+    metrics = []
+    for _ in range(training().chunks):
+        states, seen = chunk(states)
+        metrics.append(seen)
+    return jax.device_get((states._replace(key=jax.random.key_data(states.key)), metrics))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_member_is_the_same_alone(count):
+    """Bit for bit, whoever runs beside it."""
+    together = trained(count)
+    for member in range(MEMBERS):
+        mine = jax.tree.map(lambda a, k=member: a[k : k + 1], together)
+        assert_close(mine, trained(1, slice(member, member + 1)), 0)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_placed_states_compile_once(count, compilations):
+    compiled.cache_clear()
+    trained(count)
+    assert compilations("mapped") == 2  # init and chunk
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("members", [1, MEMBERS])
+def test_states_lie_where_they_are_used(count, members):
+    init = over_members(training().init, DEVICES[:1])
+    states = jax.jit(init)(MEMBER_KEYS[:members], RATES[:members])
+    placed = place(states, DEVICES[:count])
+    wanted = shardings(states, DEVICES[:count])
+    for leaf, sharding in zip(jax.tree.leaves(placed), jax.tree.leaves(wanted), strict=True):
+        assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+        assert len(leaf.sharding.device_set) == count
+    share = placed.params["head"]["w"].sharding.shard_shape((members, 4, 3))
+    assert share == (members // count if members > 1 else 1, 4, 3)
+    share = placed.carry.fresh.sharding.shard_shape((members, BATCH_SIZE))
+    expected = (members // count, BATCH_SIZE) if members > 1 else (1, BATCH_SIZE // count)
+    assert share == expected
+
+
+def test_members_that_do_not_divide():
+    init = over_members(training().init, DEVICES)
+    with pytest.raises(ValueError, match="2 devices do not divide 3 members; use 1"):
+        init(MEMBER_KEYS[:3], RATES[:3])
+
+
+# How many devices
+
+SIZES = st.integers(1, 300)
+
+
+@given(
+    platform=st.sampled_from(["cpu", "gpu", "tpu"]),
+    available=st.integers(1, 16),
+    workload=st.builds(Workload, SIZES, SIZES, SIZES, SIZES),
+)
+def test_a_choice_divides_the_work(platform, available, workload):
+    count = choose_devices(platform, available, workload)
+    assert 1 <= count <= available
+    shared = workload.members if workload.members > 1 else workload.batch_size
+    assert shared % count == 0
+
+
+@given(available=st.integers(1, 16), members=st.integers(2, 64))
+def test_members_take_all_devices_that_divide_them(available, members):
+    count = choose_devices("cpu", available, Workload(members, 7, 1, 1))
+    assert not any(
+        members % more == 0 and available % more == 0 for more in range(count + 1, available + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("platform", "workload", "count"),
+    [
+        ("cpu", Workload(1, 32, 200, 100), 2),
+        ("cpu", Workload(1, 32, 200, 512), 1),
+        ("cpu", Workload(1, 200, 5, 4), 1),
+        ("gpu", Workload(1, 32, 200, 512), 2),
+        ("gpu", Workload(1, 33, 200, 512), 1),
+        ("cpu", Workload(8, 200, 5, 4), 2),
+    ],
+)
+def test_choices_on_two(platform, workload, count):
+    assert choose_devices(platform, 2, workload) == count
