@@ -33,6 +33,7 @@ from jaxrnn.generation import generate
 from jaxrnn.gradients import tbptt
 from jaxrnn.models import TokenModel, build_model, count_parameters, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
+from jaxrnn.runs import starting_text
 from jaxrnn.runs.claims import Claim, below, within
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_atomic
@@ -135,7 +136,10 @@ class Text(NamedTuple):
 def read_text(config: Config) -> Text:
     """The config's corpus. Its characters are all in the vocabulary, held out or not, as published;
     with a limit the rare ones of the training part are the unknown character."""
-    corpus = load_corpus(config.corpus)
+    try:
+        corpus = load_corpus(config.corpus)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"--corpus: {error}") from error
     train, valid = split(corpus, config.valid_fraction)
     if config.limit is None:
         vocabulary = build_vocabulary(train + valid, "character")
@@ -212,8 +216,7 @@ def make_sampler(config: Config, directory: RunDirectory) -> Callable[[int, int,
     """What the first seed writes at the end of an epoch, into `samples/`."""
     vocabulary = read_text(config).vocabulary
     cell = build_model(make_model(config, vocabulary))
-    start = "\n" if not vocabulary.missing("\n") else vocabulary.symbols[-1]
-    prompt = jnp.asarray(vocabulary.encode(start))[:, None]
+    prompt = jnp.asarray(vocabulary.encode(starting_text(vocabulary)))[:, None]
     write = jax.jit(lambda params, key: generate(cell, params, key, prompt, config.sample_length))
 
     def sample(epoch: int, step: int, params: Params) -> None:
@@ -235,27 +238,26 @@ def run(config: Config, session: Session) -> None:
     seeds = members(config.seed, config.seeds)
     if not 0 <= config.sample_length <= 100_000:
         raise ValueError(f"--sample-length is {config.sample_length}; give 0 to 100,000")
-    config = replace(config, cell=session.cell(config.cell))
+    built = replace(config, cell=session.cell(config.cell))
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
-    text = read_text(config)
+    text = read_text(built)
     setting = Setting(
         name="char",
-        training=make_train(config, devices),
-        validate=make_validate(config),
+        training=make_train(built, devices),
+        validate=make_validate(built),
         learning_rate=config.learning_rate,
         epochs=config.epochs,
-        log_every=config.log_every,
+        log_ends=(),  # a chunk is as long as a line
     )
     prepared = prepare(setting, seeds, session.devices)
-    model = make_model(config, text.vocabulary)
+    model = make_model(built, text.vocabulary)
     directory = session.begin([(setting.name, model)], seeds, text.sha256, text.vocabulary)
     train_setting(
         directory,
         prepared,
         checkpoint_seconds=session.flags.checkpoint_seconds,
-        log_start=0,
-        at_epoch_end=make_sampler(config, directory),
+        at_epoch_end=make_sampler(built, directory),
     )
     report(config, model, directory)
 

@@ -18,9 +18,11 @@ import numpy as np
 
 from jaxrnn.base import require_positive
 from jaxrnn.generation import generate, pad_prompts
-from jaxrnn.runs import load
+from jaxrnn.runs import load, starting_text
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.files import write_atomic
+
+MOST = 10_000_000  # symbols at once
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,9 @@ class Config:
 
     run: Path
     """Directory of the run."""
-    prompt: str = "\n"
-    """What the model reads first; every character must be in its vocabulary."""
+    prompt: str | None = None
+    """What the model reads first; every character must be in its vocabulary. A new line if not
+    given, or the text's most frequent symbol where it has no lines."""
     length: int = 500
     """Characters (or words) to write."""
     temperature: float = 0.8
@@ -53,15 +56,25 @@ class Config:
 def write(config: Config) -> str:
     """The text that the config asks for; several samples have a line of dashes between them."""
     require_positive(length=config.length, samples=config.samples)
+    if config.length * config.samples > MOST:
+        raise ValueError(
+            f"--length {config.length} times --samples {config.samples} is too much to write at "
+            f"once; give at most {MOST:,} together"
+        )
+    if not 0 <= config.seed < 2**32:
+        raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}")
+    if config.out is not None and (config.out.is_dir() or not config.out.parent.is_dir()):
+        raise ValueError(f"--out {config.out} cannot be written; give a file in an existing folder")
     cell, params, vocabulary, _ = load(config.run, config.member, which=config.which)
     if vocabulary is None:
         raise ValueError(f"--run {config.run} reads no text, so it writes none; give another run")
-    if absent := vocabulary.missing(config.prompt):
+    start = starting_text(vocabulary) if config.prompt is None else config.prompt
+    if absent := vocabulary.missing(start):
         raise ValueError(
             f"--prompt holds {absent[0]!r}, which is not in the vocabulary of {config.run}; "
             f"its symbols are {''.join(vocabulary.symbols)!r:.200}"
         )
-    prompt = vocabulary.encode(config.prompt)
+    prompt = vocabulary.encode(start)
     if not len(prompt):
         raise ValueError("--prompt is empty; give at least one character")
     padded, lengths = pad_prompts([prompt.tolist()] * config.samples)

@@ -255,6 +255,8 @@ def measure(case: Case, repeats: int) -> dict[str, np.ndarray]:
 
 def run(config: Config) -> None:
     require_positive(repeats=config.repeats)
+    if config.repeats > 1000:
+        raise ValueError(f"--repeats is {config.repeats}; give at most 1000")
     # a device per core must be asked for before JAX starts; one of them alone is the single device
     if hasattr(os, "sched_getaffinity"):
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))

@@ -12,6 +12,7 @@ A new sequence of a million steps is drawn on the device for every epoch, so not
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import jax
@@ -25,7 +26,7 @@ from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs.claims import Claim, below, between, within
 from jaxrnn.runs.directory import RunDirectory
-from jaxrnn.runs.loop import Setting, prepare, require_memory, train_setting
+from jaxrnn.runs.loop import Setting, prepare, train_setting
 from jaxrnn.runs.report import print_claims, print_table
 from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
@@ -168,34 +169,41 @@ def workload(config: Config) -> Workload:
 
 def run(config: Config, session: Session) -> None:
     seeds = members(config.seed, config.seeds)
-    require_memory(40 * config.length, "a sequence")  # inputs, targets and what draws them
-    config = replace(config, cell=session.cell(config.cell))
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
-    settings = [
-        Setting(
+    models, prepared = [], []
+    for part in each_setting(replace(config, cell=session.cell(config.cell))):
+        training = make_train(part, devices)
+        setting = Setting(
             name=name_of(part),
-            training=make_train(part, devices),
+            training=training,
             validate=lambda params: {},
             learning_rate=part.learning_rate,
             epochs=part.epochs[0],
-            log_every=part.log_every,
+            log_ends=_log_ends(training.steps_per_epoch, part.log_every),
         )
-        for part in each_setting(config)
-    ]
-    models = [(name_of(part), make_model(part)) for part in each_setting(config)]
-    prepared = [prepare(setting, seeds, session.devices) for setting in settings]
+        models.append((setting.name, make_model(part)))
+        prepared.append(prepare(setting, seeds, session.devices))
     directory = session.begin(models, seeds, texts={})
-    position = 0
     for setting in prepared:
-        position = train_setting(
+        train_setting(
             directory,
             setting,
             checkpoint_seconds=session.flags.checkpoint_seconds,
-            log_start=position,
             at_epoch_end=lambda epoch, step, params: None,  # there is no text to sample
         )
     report(config, directory)
+
+
+def _log_ends(steps_per_epoch: int, log_every: int) -> list[int]:
+    """Every `log_every` steps of each tenth of an epoch: so the last tenth of the training begins a
+    line, whatever the number of epochs (with N epochs it begins at an epoch's tenth too)."""
+    tenths = [steps_per_epoch - i * steps_per_epoch // 10 for i in range(10, -1, -1)]
+    return [
+        end
+        for start, stop in pairwise(tenths)
+        for end in (*range(start + log_every, stop, log_every), stop)
+    ]
 
 
 def report(config: Config, directory: RunDirectory) -> None:
@@ -215,14 +223,14 @@ def report(config: Config, directory: RunDirectory) -> None:
             ]
             for row in results
         ],
-        title="nats per time step; floors: "
+        title="loss in nats; floors: "
         + ", ".join(f"{_known(lags)} {floor:.4f}" for lags, floor in floors.items()),
     )
     claims = _claims(config, results)
     print_claims(claims)
     panels = [
         Panel(
-            title=f"{row['num_steps']} steps, state {row['state_size']}",
+            title=f"time steps {row['num_steps']}, state {row['state_size']}",
             curves={"loss": list(curves(directory, row["setting"], "loss").values())},
             lines={_known(lags): floor for lags, floor in floors.items()},
         )
@@ -238,12 +246,11 @@ def _result(part: Config, directory: RunDirectory) -> dict[str, Any]:
     name = name_of(part)
     losses = curves(directory, name, "loss")
     weights = curves(directory, name, "steps")
-    last = max(rows[-1, 0] for rows in losses.values())
-    final = {
-        seed: float(np.average(rows[late, 1], weights=weights[seed][late, 1]))
-        for seed, rows in losses.items()
-        if (late := rows[:, 0] > 0.9 * last).any()
-    }
+    final = {}
+    for seed, rows in losses.items():
+        updates = int(rows[-1, 0])
+        late = rows[:, 0] > updates - max(updates // 10, 1)
+        final[seed] = float(np.average(rows[late, 1], weights=weights[seed][late, 1]))
     return {
         "setting": name,
         "num_steps": part.num_steps[0],

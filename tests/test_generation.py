@@ -29,13 +29,12 @@ def likeliest(prompt: list[int], length: int) -> list[int]:
     """Argmax after argmax, one example, no scan."""
     carry = MODEL.init_carry(PARAMS, KEY)
     step = jax.jit(MODEL.step)
-    for token in prompt:
-        carry, logits = step(PARAMS, carry, jnp.int32(token))
-    tokens = []
-    for _ in range(length):
-        tokens.append(int(logits.argmax()))
-        carry, logits = step(PARAMS, carry, jnp.int32(tokens[-1]))
-    return tokens
+    tokens = list(prompt)
+    for t in range(len(prompt) + length - 1):
+        carry, logits = step(PARAMS, carry, jnp.int32(tokens[t]))
+        if t >= len(prompt) - 1:
+            tokens.append(int(logits.argmax()))
+    return tokens[len(prompt) :]
 
 
 PROMPTS = [[2], [1, 5, 0], [4, 4, 3, 1, 2], [0, 1, 2, 3, 4, 5, 0, 1]]

@@ -64,6 +64,6 @@ def test_table(capsys):
     ]
     Console(width=120).print(claims_table(claims))
     shown = capsys.readouterr().out
-    for text in ("loss [4]", "0.5192 ± 0.004", "no", "not measured", "not decided", "a 1, b 2"):
+    for text in ("loss [4]", "0.5192 ± 0.004", "no", "open", "a 1, b 2"):
         assert text in shown
     assert "[same]" in shown

@@ -100,7 +100,7 @@ def test_three_updates_by_hand(name):
     for g in gradients:
         updates, opt_state = optimizer.update(jnp.asarray(g, jnp.float32), opt_state, w)
         w = optax.apply_updates(w, updates)
-    np.testing.assert_allclose(w, BY_HAND[name](gradients, 0.3), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(w), BY_HAND[name](gradients, 0.3), rtol=1e-5)
 
 
 gradient_trees = st.fixed_dictionaries(

@@ -39,9 +39,11 @@ def learning_curves(path: Path, panels: Sequence[Panel]) -> Path:
             ax.annotate(
                 label,
                 (1, height),
+                (0, -1),
                 xycoords=("axes fraction", "data"),
+                textcoords="offset points",
                 ha="right",
-                va="bottom",
+                va="top",  # below a floor no curve is in the way
                 fontsize=7,
                 color="0.3",
             )
@@ -51,9 +53,21 @@ def learning_curves(path: Path, panels: Sequence[Panel]) -> Path:
         if len(panel.curves) > 1:
             ax.legend(fontsize=8, frameon=False)
     axes[0].set_ylabel("loss (nats per time step)")
+    axes[0].set_ylim(*_limits(panels))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     return path
+
+
+def _limits(panels):
+    """Room for all lines and 99 % of the losses: a short rise must not flatten the rest."""
+    losses = [rows[:, 1] for panel in panels for seeds in panel.curves.values() for rows in seeds]
+    losses = np.concatenate(losses)
+    lines = [height for panel in panels for height in panel.lines.values()]
+    ends = np.percentile(losses[np.isfinite(losses)], [0, 99]) if np.isfinite(losses).any() else []
+    low, high = (choose([*ends, *lines], default=0.0) for choose in (min, max))
+    margin = 0.05 * (high - low) or 0.05
+    return low - 2 * margin, high + margin
 
 
 def _band(ax, label, seeds, colour):

@@ -1,5 +1,5 @@
 """Runs: directories that suffice to repeat, to resume and to sample from a training."""
 
-from jaxrnn.runs.load import load
+from jaxrnn.runs.load import load, starting_text
 
-__all__ = ["load"]
+__all__ = ["load", "starting_text"]

@@ -29,7 +29,7 @@ def within(
     """`observed` is at most `tolerance` away from `expected`."""
     # Compared as low <= x <= high: 0.52 - 0.516 <= 0.004 would be false by rounding.
     holds = _holds(observed, expected - tolerance, expected + tolerance)
-    return Claim(name, source, f"{expected:g} ± {tolerance:g}", observed, holds)
+    return Claim(name, source, f"{expected:.4g} ± {tolerance:g}", observed, holds)
 
 
 def below(name: str, source: str, observed: float | None, limit: float) -> Claim:
@@ -59,7 +59,7 @@ def claims_table(claims: Iterable[Claim]) -> "Table":
     from rich.table import Table
 
     table = Table("claim", "expected", "observed", "holds")
-    marks = {True: "[green]yes[/]", False: "[red]no[/]", None: "not decided"}
+    marks = {True: "[green]yes[/]", False: "[red]no[/]", None: "open"}
     for claim in claims:
         texts = (claim.name, claim.expected, _observed(claim.observed))
         table.add_row(*map(escape, texts), marks[claim.holds])
@@ -74,5 +74,5 @@ def _observed(observed: float | dict[str, float | None] | str | None) -> str:
     if isinstance(observed, dict):
         return ", ".join(f"{name} {_observed(value)}" for name, value in observed.items())
     if observed is None:
-        return "not measured"
+        return "-"
     return observed if isinstance(observed, str) else f"{observed:.5g}"

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -40,8 +41,10 @@ def guarded(body: Callable[[], None]) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of what an exception says, with its type unless it is one of ours."""
-    text = str(error).strip().split("\n")[0]
+    """What an exception says, in one line, with its type unless it is one of ours."""
+    text = str(error).strip()
+    if "\n" in text:
+        text = textwrap.shorten(text, 400, placeholder=" ...")
     if isinstance(error, ValueError | OSError) and text:
         return text
     return f"{type(error).__name__}: {text} (JAXRNN_TRACEBACK=1 shows where)"
@@ -62,7 +65,8 @@ def parse(
             return tyro.cli(
                 cls,
                 prog=prog,
-                description=description,
+                # a blank line keeps the labels of a docstring apart
+                description=re.sub(r"\n+(?=[A-Z][a-z ]+: )", "\n\n", description),
                 default=tyro.MISSING_NONPROP if default is None else default,
                 args=argv,
                 config=(tyro.conf.OmitArgPrefixes,),
@@ -83,5 +87,6 @@ def _condense(boxed: str) -> str:
             break
         complaint.append(row)
     suggested = re.findall(r"^--\S+", "\n".join(rows[len(complaint) :]), re.MULTILINE)
-    text = " ".join(complaint) or " ".join(rows) or "the command line cannot be read"
-    return f"{text} (perhaps {' or '.join(dict.fromkeys(suggested))})" if suggested else text
+    text = (" ".join(complaint) or " ".join(rows) or "the command line cannot be read").rstrip(".")
+    other = [flag for flag in dict.fromkeys(suggested) if flag not in re.findall(r"[\w-]+", text)]
+    return f"{text} (perhaps {' or '.join(other)})" if other else text

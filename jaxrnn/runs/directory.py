@@ -8,7 +8,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.runs.files import to_json, writing
+from jaxrnn.runs.files import to_json, write_atomic, writing
 
 
 @dataclass(frozen=True)
@@ -113,25 +113,19 @@ class MetricsLog:
 
     def __init__(self, path: Path):
         self._path = Path(path)
-        self._file = open(self._path, "ab")  # noqa: SIM115 (lives as long as the log)
-        self._position = self._file.tell()
-
-    @property
-    def position(self) -> int:
-        """Bytes in the log, those that `flush` has yet to write included."""
-        return self._position
+        # without a buffer: what a full disk refused must not be tried again when the file closes
+        self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 (lives as long as the log)
 
     def append(self, record: dict[str, Any]) -> None:
         """Adds one line; NaN and infinities become null."""
         line = (to_json(record, indent=None) + "\n").encode()
         with writing(self._path):
-            self._file.write(line)
-        self._position += len(line)
+            while line:  # a disk that fills up takes a part of it first
+                line = line[self._file.write(line) :]
 
     def flush(self) -> None:
         """Waits until all lines are on the disk."""
         with writing(self._path):
-            self._file.flush()
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -139,18 +133,29 @@ class MetricsLog:
             self._file.close()
 
 
-def cut_log(path: Path, position: int) -> None:
-    """Cuts the log to its first `position` bytes: what a checkpoint has seen of it.
+def cut_log(path: Path, setting: str, lines: int) -> None:
+    """Leaves the first `lines` lines of `setting` in the log, which its checkpoint has seen; those
+    of other settings stay.
 
-    Raises: ValueError if it holds fewer (lines are lost that the checkpoint counts on); OSError.
+    Raises: ValueError if there are fewer (lines are lost that the checkpoint counts on) or one is
+    not JSON; DiskFull; OSError.
     """
     path = Path(path)
-    size = path.stat().st_size if path.exists() else 0
-    if size < position:
-        lost = f"it holds {size} bytes, the checkpoint expects {position}"
+    data = path.read_bytes() if path.exists() else b""
+    kept, seen = [], 0
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        mine = _record(path, number, line)["setting"] == setting
+        seen += mine
+        if not mine or seen <= lines:
+            kept.append(line + b"\n")
+    if seen < lines:
+        lost = f"it holds {seen} lines of {setting}, the checkpoint expects {lines}"
         raise ValueError(f"{path} was damaged: {lost}; restore it from a copy or start a new run")
-    if size > position:
-        os.truncate(path, position)
+    text = b"".join(kept)
+    if not data.startswith(text):
+        write_atomic(path, text)
+    elif text != data:
+        os.truncate(path, len(text))
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -161,12 +166,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; this run has logged nothing")
-    records = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            raise ValueError(
-                f"{path} line {number} is not valid JSON; restore it from a copy"
-            ) from None
-    return records
+    lines = path.read_bytes().split(b"\n")[:-1]
+    return [_record(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError:
+        fault = f"{path} line {number} is not valid JSON"
+        raise ValueError(f"{fault}; restore it from a copy") from None

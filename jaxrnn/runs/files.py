@@ -70,13 +70,13 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8; a process killed meanwhile leaves the old file or the new one.
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Writes `content`, text as UTF-8; killed meanwhile it leaves the old file or the new one.
 
     Raises: DiskFull; other OSErrors as they come.
     """
     path = Path(path)
-    data = text.encode()
+    data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with writing(path):

@@ -59,6 +59,14 @@ def load(
     return cell, params, vocabulary, record["config"]
 
 
+def starting_text(vocabulary: Vocabulary) -> str:
+    """What to read first where nobody gives a prompt: a new line, or else the most frequent
+    symbol."""
+    if not vocabulary.missing("\n") and len(vocabulary.encode("\n")):
+        return "\n"
+    return vocabulary.symbols[vocabulary.unknown == 0]
+
+
 def _model(run: RunDirectory, recorded: dict[str, Any]) -> TokenModel:
     model = from_plain(TokenModel, recorded)
     if cell_file(model.cell) is None:

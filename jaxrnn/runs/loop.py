@@ -4,6 +4,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
@@ -34,7 +35,8 @@ class Setting(NamedTuple):
         `{}` where there is nothing to validate on.
       learning_rate: for `training.init`.
       epochs: how many to train.
-      log_every: training steps to a line of the log.
+      log_ends: training steps of an epoch, counted from 1, after which a line of the log ends; the
+        end of a chunk ends one anyway.
     """
 
     name: str
@@ -42,11 +44,12 @@ class Setting(NamedTuple):
     validate: Callable[[Params], Metrics]
     learning_rate: float
     epochs: int
-    log_every: int
+    log_ends: Sequence[int]
 
 
 class Best(NamedTuple):
-    """The params with the lowest validation loss so far; the latest where nothing is validated."""
+    """The params with the lowest validation loss so far; while there is none, the latest, and the
+    loss is infinite."""
 
     params: Params
     loss: Float[Array, " S"]
@@ -70,7 +73,8 @@ class Prepared(NamedTuple):
     first_best: Callable[[TrainState], Best]
     chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
     validate: Callable[[Params], Metrics]
-    update_best: Callable[[Best, TrainState, Any], Best]
+    update_best: Callable[[Best, TrainState, Array], Best]
+    settle_best: Callable[[Best, TrainState], Best]
     like: Saved
 
 
@@ -79,9 +83,15 @@ def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepare
     before a run directory exists.
 
     Raises:
-      ValueError: a state larger than the machine's memory; and whatever tracing raises.
+      ValueError: a state larger than the machine's memory, a learning rate below 0, more steps than
+        can be counted; and whatever tracing raises.
     """
     members = len(seeds)
+    most = (2**31 - 1) // setting.training.steps_per_epoch
+    if setting.epochs > most:
+        raise ValueError(f"--epochs is {setting.epochs}; give at most {most:,}")
+    if not 0 <= setting.learning_rate < np.inf:
+        raise ValueError(f"--learning-rate is {setting.learning_rate}; give 0 or more")
     init = over_members(setting.training.init, devices)
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), members))
     rate = jax.ShapeDtypeStruct((members,), jnp.float32)
@@ -95,26 +105,28 @@ def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepare
         out_shardings=(shardings(shapes, devices), None),
     )
     validate = jax.jit(over_members(setting.validate, devices))
-    jax.eval_shape(chunk, shapes)
+    require_memory(_largest_array(chunk.trace(shapes).jaxpr.jaxpr), "one array of a training step")
     jax.eval_shape(validate, shapes.params)
 
     def first_state():
-        keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+        keys = jax.vmap(jax.random.key)(jnp.array(seeds, jnp.uint32))
         rates = jnp.full(members, setting.learning_rate, jnp.float32)
         return place(jax.jit(init)(keys, rates), devices)
 
     def first_best(state):
         return Best(state.params, jnp.full(members, jnp.inf), jnp.zeros(members, jnp.int32))
 
+    def choose(condition, new, old):
+        def where(new, old):
+            return jnp.where(condition.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        return jax.tree.map(where, new, old)
+
     def update_best(best, state, loss):
-        if loss is None:
-            return Best(state.params, best.loss, state.step)
-        lower = loss < best.loss
+        return choose(loss < best.loss, Best(state.params, loss, state.step), best)
 
-        def choose(new, old):
-            return jnp.where(lower.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-        return jax.tree.map(choose, Best(state.params, loss, state.step), best)
+    def settle_best(best, state):
+        return choose(jnp.isinf(best.loss), Best(state.params, best.loss, state.step), best)
 
     return Prepared(
         setting=setting,
@@ -125,6 +137,7 @@ def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepare
         chunk=chunk,
         validate=validate,
         update_best=jax.jit(update_best),
+        settle_best=jax.jit(settle_best),
         like=Saved(shapes, jax.eval_shape(first_best, shapes)),
     )
 
@@ -143,6 +156,19 @@ def require_memory(needed: int, what: str) -> None:
         )
 
 
+def _largest_array(jaxpr: Any) -> int:
+    """Bytes of the largest array that a program computes anywhere: less than it needs."""
+    largest = 0
+    for equation in jaxpr.eqns:
+        shaped = [variable.aval for variable in equation.outvars if hasattr(variable.aval, "size")]
+        for parameter in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                largest = max(largest, _largest_array(inner))
+        largest = max([largest, *(_bytes_of(array) for array in shaped)])
+    return largest
+
+
 def _bytes_of(shapes: PyTree) -> int:
     """How much the arrays take; a key counts as two words."""
 
@@ -158,18 +184,13 @@ def train_setting(
     prepared: Prepared,
     *,
     checkpoint_seconds: float,
-    log_start: int,
     at_epoch_end: Callable[[int, int, Params], None],
-) -> int:
+) -> None:
     """Trains one setting from its newest checkpoint, or from its start, to its end.
 
     Args:
       checkpoint_seconds: between two checkpoints, at least.
-      log_start: how many bytes of the log the settings before this one wrote.
       at_epoch_end: `(epoch, step, params of all members) -> None`, for samples.
-
-    Returns:
-      How many bytes of the log are written when the setting is complete.
 
     Raises:
       Interrupted, Diverged, DiskFull; ValueError where no checkpoint is sound.
@@ -180,17 +201,17 @@ def train_setting(
     total = steps_per_epoch * setting.epochs
     restored = restore_latest(directory, prepared.like, warn)
     if restored is None:
-        step, record = 0, {"log_position": log_start, "seconds": 0.0, "epoch_loss": None}
+        step, record = 0, {"log_lines": 0, "seconds": 0.0, "epoch_loss": None}
         state = prepared.init()
         saved = Saved(state, prepared.first_best(state))
     else:
         step, saved, record = restored
         saved = saved._replace(state=place(saved.state, prepared.devices))
     if step >= total:
-        return record["log_position"]
-    cut_log(run.metrics, record["log_position"])
-    keeper = _Keeper(run, prepared, checkpoint_seconds, record, step)
+        return
+    cut_log(run.metrics, setting.name, record["log_lines"])
     with (
+        closing(_Keeper(run, prepared, checkpoint_seconds, record, step)) as keeper,
         interrupts() as asked,
         progress(total, description=setting.name, start=step) as bar,
     ):
@@ -203,15 +224,16 @@ def train_setting(
             bar.update(step, shown)
             if step % steps_per_epoch == 0:
                 valid = _to_host(prepared.validate(state.params))
-                best = prepared.update_best(saved.best, state, valid.get("valid_loss"))
-                saved = saved._replace(best=best)
+                if "valid_loss" in valid:
+                    best = prepared.update_best(saved.best, state, valid["valid_loss"])
+                    saved = saved._replace(best=best)
                 bar.print(keeper.log_epoch(step, valid))
                 at_epoch_end(step // steps_per_epoch, step, state.params)
             if step >= total or asked.requested or keeper.is_due():
-                keeper.save(step, saved)
-            if asked.requested and step < total:
+                best = prepared.settle_best(saved.best, saved.state)
+                keeper.save(step, saved._replace(best=best))
+            if asked.requested:
                 raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
-    return keeper.close()
 
 
 def _to_host(metrics: Metrics) -> dict[str, np.ndarray]:
@@ -227,21 +249,24 @@ class _Keeper:
         self._setting, self._seeds = prepared.setting, list(prepared.seeds)
         self._interval = checkpoint_seconds
         self._log = MetricsLog(run.metrics)
+        self._lines = record["log_lines"]
         self._seconds = record["seconds"]
         self._epoch_loss = record["epoch_loss"] or [0.0] * len(self._seeds)
         self._saved_step = step
         self._clock = self._saved_time = time.monotonic()
 
     def log_chunk(self, metrics: dict[str, np.ndarray]) -> dict[str, float]:
-        """Logs metrics [members, steps] in groups of `log_every` steps; returns what to show."""
+        """Logs metrics [members, steps] in groups that end at `log_ends`; returns what to show."""
         elapsed = self._tick()
         active = metrics["step"][0] > 0
         metrics = {name: a[:, active] for name, a in metrics.items()}
         steps = metrics.pop("step")[0]
         rates = {"seconds": self._seconds, "steps_per_second": len(steps) / elapsed}
         finite = np.logical_and.reduce([np.isfinite(a) for a in metrics.values()])
-        for start in range(0, len(steps), self._setting.log_every):
-            group = slice(start, start + self._setting.log_every)
+        in_epoch = (steps - 1) % self._setting.training.steps_per_epoch + 1
+        ends = np.isin(in_epoch, self._setting.log_ends)
+        groups = np.split(np.arange(len(steps)), np.flatnonzero(ends[:-1]) + 1)
+        for group in groups:
             for member in range(len(self._seeds)):
                 means = {
                     n: float(a[member, group].mean(dtype=np.float64)) for n, a in metrics.items()
@@ -252,7 +277,7 @@ class _Keeper:
             self._stop_at(steps[finite.all(0).argmin()], self._seeds[finite.all(1).argmin()])
         sums = metrics["loss"].sum(1, dtype=np.float64)
         self._epoch_loss = [a + float(b) for a, b in zip(self._epoch_loss, sums, strict=True)]
-        return {"loss": float(np.median(metrics["loss"][:, -self._setting.log_every :].mean(1)))}
+        return {"loss": float(np.median(metrics["loss"][:, groups[-1]].mean(1)))}
 
     def log_epoch(self, step: int, valid: dict[str, np.ndarray]) -> str:
         """Logs the epoch that ends at `step`; returns the line to print."""
@@ -276,19 +301,20 @@ class _Keeper:
     def save(self, step: int, saved: Saved) -> None:
         # the log first: a checkpoint must never count on lines that are not on the disk
         self._log.flush()
-        if not all(bool(jnp.isfinite(a).all()) for a in jax.tree.leaves(saved.state.params)):
-            self._stop_at(step, "some")
+        leaves = jax.device_get(jax.tree.leaves(saved.state.params))
+        for member, seed in enumerate(self._seeds):
+            if not all(np.isfinite(leaf[member]).all() for leaf in leaves):
+                self._stop_at(step, seed)
         record = {
-            "log_position": self._log.position,
+            "log_lines": self._lines,
             "seconds": self._seconds,
             "epoch_loss": self._epoch_loss,
         }
         save_checkpoint(self._directory, step, saved, record)
         self._saved_step, self._saved_time = step, time.monotonic()
 
-    def close(self) -> int:
+    def close(self) -> None:
         self._log.close()
-        return self._log.position
 
     def _tick(self) -> float:
         now = time.monotonic()
@@ -300,9 +326,9 @@ class _Keeper:
         epoch = -(-step // self._setting.training.steps_per_epoch)
         place = {"setting": self._setting.name, "seed": self._seeds[member], "epoch": epoch}
         self._log.append(place | {"step": step} | numbers)
+        self._lines += 1
 
     def _stop_at(self, step: int, seed: int | str) -> None:
-        self._log.close()
         kept = (
             f"the checkpoint of step {self._saved_step} is kept"
             if self._saved_step

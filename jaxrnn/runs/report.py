@@ -6,15 +6,16 @@ from jaxrnn.runs.claims import Claim, claims_table
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str) -> None:
-    """Prints `rows` under `columns`; numbers come formatted."""
+    """Prints `title`, and `rows` under `columns`; numbers come formatted."""
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), title_justify="left")
+    table = Table()
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row))
+    print(f"\n{title}")
     _print(table)
 
 

@@ -1,24 +1,27 @@
 """A training command: flags, devices, and the run directory that a session begins or resumes."""
 
 import contextlib
+import math
 import os
-import shutil
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from jaxrnn.base import require_positive
 from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, cell_file
 from jaxrnn.parallel import Devices, Workload, choose_devices
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import guarded, one_line, parse
 from jaxrnn.runs.config import changed, from_plain, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
 from jaxrnn.runs.environment import describe_environment, recorded_devices
-from jaxrnn.runs.files import read_json, write_json
+from jaxrnn.runs.files import read_json, write_atomic, write_json
 from jaxrnn.runs.interrupt import Interrupted
+
+PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
 
 
 class Experiment(NamedTuple):
@@ -76,6 +79,8 @@ class Session:
         if not self.resumed or source is None:
             return name
         stored = open_run(self._path).cell
+        if not stored.is_file():  # the run was killed before it kept its source
+            return name
         if source.is_file() and source.read_bytes() != stored.read_bytes():
             raise ValueError(
                 f"--resume {self._path}: the cell in {source} is not the one the run began with, "
@@ -104,8 +109,7 @@ class Session:
         """
         if self.resumed:
             directory = open_run(self._path)
-            if directory.environment.is_file():
-                self._check_texts(directory, texts)
+            self._check_texts(directory, texts)
         else:
             directory = create_run(self._path)
         record = {
@@ -119,7 +123,7 @@ class Session:
         for _, model in settings:
             source = cell_file(model.cell)
             if source is not None and not directory.cell.exists():
-                shutil.copyfile(source, directory.cell)
+                write_atomic(directory.cell, source.read_bytes())
         if vocabulary is not None:
             write_json(directory.vocabulary, vocabulary.to_json())
         if not directory.environment.exists():
@@ -134,6 +138,8 @@ class Session:
         return path
 
     def _check_texts(self, directory: RunDirectory, texts: dict[str, str]) -> None:
+        if not directory.environment.exists() and not directory.checkpoints.exists():
+            return  # killed before it got so far: the run begins now
         recorded = read_json(directory.environment)["texts"]
         for name in {**recorded, **texts}:
             if recorded.get(name) != texts.get(name):
@@ -171,22 +177,35 @@ def _train(experiment: Experiment, argv: list[str]) -> None:
     elif flags.run is not None and flags.run.exists():
         create_run(flags.run)  # says so before any work is done
     session = Session(experiment, config, flags, devices)
+    path = flags.resume or flags.run
+    assert path is not None
+    command = f"python -m experiments.{experiment.name} --resume {shlex.quote(str(path))}"
     try:
         experiment.run(config, session)
     except Interrupted as interrupted:
-        path = flags.resume or flags.run
-        command = f"python -m experiments.{experiment.name} --resume {path}"
         raise Interrupted(f"{interrupted}; resume with: {command}") from None
+    except KeyboardInterrupt:
+        if not RunDirectory(path).config.is_file():
+            raise  # nothing has begun
+        raise Interrupted(f"stopped; resume from the last checkpoint with: {command}") from None
+    except Exception as error:
+        if isinstance(error, ValueError | OSError) or cell_file(config.cell) is None:
+            raise
+        # it may well come from the researcher's file
+        raise ValueError(f"with --cell {config.cell}: {one_line(error)}") from error
 
 
 def _read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFlags]:
     """The config and flags of a command line. `--preset` and `--resume` are looked at first: they
     decide what the defaults of all other flags are."""
+    from tyro.conf import arg
+
     names = tuple(experiment.presets)
-    preset = _value_of("--preset", argv) or "published"
-    resume = _value_of("--resume", argv)
-    recorded = None
-    default = experiment.presets.get(preset, experiment.presets["published"])
+    given, resume = _value_of("--preset", argv), _value_of("--resume", argv)
+    preset = given if given in names else "published"  # tyro says so of another name
+    recorded, default = None, experiment.presets[preset]
+    if resume is not None and given is not None:
+        raise ValueError("--resume continues with the run's own config; leave --preset out")
     if resume is not None:
         recorded = _recorded_config(experiment, Path(resume))
         default = from_plain(type(default), recorded)
@@ -194,7 +213,7 @@ def _read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingF
         "Arguments",
         [
             ("config", type(default), field(default=default)),
-            ("preset", Literal[names], field(default=preset)),
+            ("preset", Annotated[Literal[names], arg(help=PRESET)], field(default=preset)),
             ("flags", TrainingFlags, field(default_factory=TrainingFlags)),
         ],
         frozen=True,
@@ -210,18 +229,36 @@ def _read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingF
         raise ValueError("--run and --resume are both given; give one of them")
     if read.flags.devices < 0:
         raise ValueError(f"--devices is {read.flags.devices}; give at least 1, or 0 to choose")
+    if not read.flags.checkpoint_seconds >= 0:
+        raise ValueError(f"--checkpoint-seconds is {read.flags.checkpoint_seconds}; give 0 or more")
+    _check_numbers(read.config)
     if recorded is not None:
         _check_unchanged(recorded, read.config, resume)
     return read.config, read.flags
 
 
 def _value_of(flag: str, argv: list[str]) -> str | None:
+    """What follows `flag`; of several, the last counts, as for tyro."""
+    found = None
     for i, argument in enumerate(argv):
         if argument == flag and i + 1 < len(argv):
-            return argv[i + 1]
-        if argument.startswith(f"{flag}="):
-            return argument.partition("=")[2]
-    return None
+            found = argv[i + 1]
+        elif argument.startswith(f"{flag}="):
+            found = argument.partition("=")[2]
+    return found
+
+
+def _check_numbers(config: Any) -> None:
+    """What no setting of any experiment can be: a whole number that JAX cannot hold, a NaN."""
+    for name, value in vars(config).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            flag = "--" + name.replace("_", "-")
+            if isinstance(number, int) and abs(number) >= 2**31:
+                raise ValueError(f"{flag} is {number}; give at most {2**31 - 1}")
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ValueError(f"{flag} is {number}; give a finite number")
+            if name == "max_norm" and number is not None and number <= 0:
+                raise ValueError(f"{flag} is {number}; give a number above 0, or None")
 
 
 def _recorded_config(experiment: Experiment, path: Path) -> dict[str, Any]:
@@ -271,9 +308,11 @@ def _start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     automatic = count == 0
     if automatic:
         count = choose_devices("cpu", cores, workload)
-    # raises where the backend is up already (a notebook, a test): then what exists is used
+    # Raises where the backend is up already (a notebook, a test): then what exists is used. Never
+    # fewer than somebody asked for before.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", min(count, 4 * cores))
+        asked = jax.config.jax_num_cpu_devices
+        jax.config.update("jax_num_cpu_devices", max(min(count, 4 * cores), asked))
     there = jax.devices()
     if automatic and jax.default_backend() != "cpu":
         count = choose_devices(jax.default_backend(), len(there), workload)
