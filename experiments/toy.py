@@ -26,7 +26,7 @@ from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs.claims import Claim, below, between, within
 from jaxrnn.runs.directory import RunDirectory
-from jaxrnn.runs.loop import Setting, prepare, train_setting
+from jaxrnn.runs.loop import Setting, prepare, require_memory, train_setting
 from jaxrnn.runs.report import print_claims, print_table
 from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
@@ -169,6 +169,7 @@ def workload(config: Config) -> Workload:
 
 def run(config: Config, session: Session) -> None:
     seeds = members(config.seed, config.seeds)
+    require_memory(40 * config.length, "a sequence")  # inputs, targets and what draws them
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
     models, prepared = [], []

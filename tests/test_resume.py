@@ -111,19 +111,24 @@ def without_clocks(value):
     return [without_clocks(v) for v in value] if isinstance(value, list) else value
 
 
-CASES = {
-    "one device": (char, ["--devices", "1"]),
-    "two devices": (char, ["--devices", "2"]),
-    "two seeds": (char, ["--seeds", "2"]),
-    "dropout": (char, ["--dropout", "0.2", "--cell", "gru"]),
-    "true truncation": (char, ["--window", "6", "--stride", "2", "--history", "4"]),
-    "two settings": (toy, []),
-}
+SLOW = pytest.mark.slow
+CASES = [
+    pytest.param(char, ["--devices", "1"], id="one device", marks=SLOW),
+    pytest.param(char, ["--devices", "2"], id="two devices"),
+    pytest.param(char, ["--seeds", "2"], id="two seeds", marks=SLOW),
+    pytest.param(char, ["--dropout", "0.2", "--cell", "gru"], id="dropout", marks=SLOW),
+    pytest.param(
+        char,
+        ["--window", "6", "--stride", "2", "--history", "4"],
+        id="true truncation",
+        marks=SLOW,
+    ),
+    pytest.param(toy, [], id="two settings"),
+]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_killed_and_resumed(case, text, tmp_path, monkeypatch):
-    experiment, flags = CASES[case]
+@pytest.mark.parametrize(("experiment", "flags"), CASES)
+def test_killed_and_resumed(experiment, flags, text, tmp_path, monkeypatch):
     flags = flags + (small_char(text) if experiment is char else SMALL_TOY)
     whole = tmp_path / "whole"
     assert experiment.main([*flags, "--run", str(whole)]) == 0

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Metrics, Params, PyTree, TrainState
@@ -73,7 +74,7 @@ class Prepared(NamedTuple):
     first_best: Callable[[TrainState], Best]
     chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
     validate: Callable[[Params], Metrics]
-    update_best: Callable[[Best, TrainState, Array], Best]
+    update_best: Callable[[Best, TrainState, ArrayLike], Best]
     settle_best: Callable[[Best, TrainState], Best]
     like: Saved
 

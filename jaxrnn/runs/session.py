@@ -311,7 +311,7 @@ def _start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     # Raises where the backend is up already (a notebook, a test): then what exists is used. Never
     # fewer than somebody asked for before.
     with contextlib.suppress(RuntimeError):
-        asked = jax.config.jax_num_cpu_devices
+        asked = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_num_cpu_devices", max(min(count, 4 * cores), asked))
     there = jax.devices()
     if automatic and jax.default_backend() != "cpu":
