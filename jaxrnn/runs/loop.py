@@ -275,7 +275,7 @@ class _Keeper:
                 last = int(steps[group][-1])
                 self._line(member, last, {"steps": len(steps[group])} | means | rates)
         if not finite.all():
-            self._stop_at(steps[finite.all(0).argmin()], self._seeds[finite.all(1).argmin()])
+            self._stop_at(int(steps[finite.all(0).argmin()]), self._seeds[finite.all(1).argmin()])
         sums = metrics["loss"].sum(1, dtype=np.float64)
         self._epoch_loss = [a + float(b) for a, b in zip(self._epoch_loss, sums, strict=True)]
         return {"loss": float(np.median(metrics["loss"][:, groups[-1]].mean(1)))}
