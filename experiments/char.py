@@ -36,7 +36,7 @@ from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs import starting_text
 from jaxrnn.runs.claims import Claim, below, within
 from jaxrnn.runs.directory import RunDirectory
-from jaxrnn.runs.files import write_atomic
+from jaxrnn.runs.files import write_atomic, writing
 from jaxrnn.runs.loop import Setting, prepare, train_setting
 from jaxrnn.runs.report import print_claims, print_table
 from jaxrnn.runs.session import Experiment, Session, members, training_command
@@ -290,7 +290,9 @@ def report(config: Config, model: TokenModel, directory: RunDirectory) -> None:
         curves={label: list(seeds.values()) for label, seeds in found.items() if seeds},
         lines={},
     )
-    plot = learning_curves(directory.plots / "learning_curves.png", [panel])
+    plot = directory.plots / "learning_curves.png"
+    with writing(plot):
+        learning_curves(plot, [panel])
     write_summary(directory, "char", config, [row], claims, row["seconds"])
     print(f"summary {directory.summary}\nplot {plot}")
 

@@ -26,6 +26,7 @@ from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs.claims import Claim, below, between, within
 from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.files import writing
 from jaxrnn.runs.loop import Setting, prepare, require_memory, train_setting
 from jaxrnn.runs.report import print_claims, print_table
 from jaxrnn.runs.session import Experiment, Session, members, training_command
@@ -237,7 +238,9 @@ def report(config: Config, directory: RunDirectory) -> None:
         )
         for row in results
     ]
-    plot = learning_curves(directory.plots / "learning_curves.png", panels)
+    plot = directory.plots / "learning_curves.png"
+    with writing(plot):
+        learning_curves(plot, panels)
     seconds = sum(row["seconds"] for row in results)
     write_summary(directory, "toy", config, results, claims, seconds)
     print(f"summary {directory.summary}\nplot {plot}")

@@ -24,7 +24,7 @@ class Panel(NamedTuple):
     lines: dict[str, float]
 
 
-def learning_curves(path: Path, panels: Sequence[Panel]) -> Path:
+def learning_curves(path: Path, panels: Sequence[Panel]) -> None:
     """Draws the panels side by side into a PNG file: the median over seeds as a line, all of them
     within a band."""
     from matplotlib.figure import Figure
@@ -56,7 +56,6 @@ def learning_curves(path: Path, panels: Sequence[Panel]) -> Path:
     axes[0].set_ylim(*_limits(panels))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
-    return path
 
 
 def _limits(panels):
