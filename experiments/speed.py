@@ -11,6 +11,7 @@ logging are left out. Ours is what an experiment does by default, devices chosen
 row shows it on one device.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -258,7 +259,7 @@ def run(config: Config) -> None:
     if config.repeats > 1000:
         raise ValueError(f"--repeats is {config.repeats}; give at most 1000")
     # a device per core must be asked for before JAX starts; one of them alone is the single device
-    if hasattr(os, "sched_getaffinity"):
+    with contextlib.suppress(AttributeError, RuntimeError):  # macOS; JAX has started
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     directory = create_run(config.run or default_run_path("speed"))
     print(f"run {directory.path}", flush=True)

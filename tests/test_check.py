@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_laws_catch import FAULTS
 
+from jaxrnn.cells import CELLS
 from jaxrnn.check import main
 from jaxrnn.laws import CELL_LAWS, LEARNING_LAWS, REFERENCE_LAWS, STEP_LAWS
 
@@ -108,7 +109,7 @@ def test_a_broken_cell_is_named(capsys, fault):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("gruu", "cell 'gruu' is not known; give one of elman, gru, lstm"),
+        ("gruu", f"cell 'gruu' is not known; give one of {', '.join(CELLS)}"),
         ("own.py:missing", "has no factory 'missing'"),
         ("own.py:number", "has no factory 'number'"),
         ("elsewhere.py:cell", "elsewhere.py does not exist"),

@@ -233,6 +233,16 @@ def _swaps(cell, objective, window, stride):
     return inner._replace(estimate=estimate)
 
 
+def _repeats_its_draws(cell, objective, window, stride):
+    inner = stateless(bptt(cell, objective))
+
+    def estimate(params, carry, batch):
+        grads, _, metrics = inner.estimate(params, carry, batch)
+        return grads, carry, metrics
+
+    return inner._replace(estimate=estimate)
+
+
 def _unscannable(cell, objective, window, stride):
     inner = bptt(cell, objective)
 
@@ -253,6 +263,7 @@ STYLE_FAULTS = {
     "initial carry for ever": (Style(_always_fresh, True, False), "learnt initial carry"),
     "swaps sequences": (Style(_swaps, True, False), "one window = bptt"),
     "meets sequences": (Style(_swaps, True, False), "sequences do not meet"),
+    "repeats its draws": (Style(_repeats_its_draws, False, False), "fresh starts draw anew"),
     "unscannable": (Style(_unscannable, True, False), "carry type preserved"),
 }
 

@@ -119,7 +119,7 @@ def test_default_weights():
         ({"embedding_size": -2}, "embedding_size is -2"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"dropout": -0.5}, "dropout is -0.5"),
-        ({"cell": "lstmm"}, "cell 'lstmm' is not known; give one of elman, gru, lstm"),
+        ({"cell": "lstmm"}, f"cell 'lstmm' is not known; give one of {', '.join(CELLS)}"),
     ],
 )
 def test_nonsense_configs(change, message):

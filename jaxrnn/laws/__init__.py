@@ -51,6 +51,7 @@ STYLE_LAWS: dict[str, Callable[[Style], None]] = {
     "equals the truncated gradients taken by hand": styles.equals_gradients_by_hand,
     "carry continues": styles.carry_continues,
     "learnt initial carry": styles.learnt_initial_carry,
+    "fresh starts draw anew": styles.fresh_starts_draw_anew,
     "sequences do not meet": styles.sequences_do_not_meet,
 }
 

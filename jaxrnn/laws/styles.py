@@ -173,6 +173,36 @@ def sequences_do_not_meet(style: Style) -> None:
     require_close("carry", ("together", after), ("apart", together), ROUNDING)
 
 
+def fresh_starts_draw_anew(style: Style) -> None:
+    """A random initial carry differs from sequence to sequence, and from batch to batch where
+    batches start fresh."""
+    cell = Cell(
+        init=lambda key: jnp.ones(()),
+        init_carry=lambda params, key: jax.random.normal(key),
+        step=lambda params, carry, x: (carry, params * carry),
+    )
+    case = as_declared(style, Case(2, 2, 2, 0))
+
+    def spread(outputs, targets):
+        return jnp.square(outputs - outputs.mean(1, keepdims=True))
+
+    estimator = _compiled(style, cell, spread, case)
+    carry = estimator.init(jnp.ones(()), jax.random.key(0), BATCH_SIZE)
+    steps = jnp.ones((case.scored, BATCH_SIZE))
+    losses = []
+    for _ in range(NUM_BATCHES):
+        _, carry, metrics = estimator.estimate(jnp.ones(()), carry, Batch(steps, steps))
+        losses.append(float(metrics["loss"]))
+    if min(losses) == 0:
+        raise LawBroken("all sequences of a batch start from the same draw of init_carry")
+    kinds = 1 if style.carries else NUM_BATCHES
+    if len(set(losses)) != kinds:
+        raise LawBroken(
+            f"{NUM_BATCHES} batches begin from {len(set(losses))} draws of init_carry, they should "
+            f"from {kinds}"
+        )
+
+
 _ESTIMATE, _BY_HAND = "the estimator", "by hand"
 
 
