@@ -279,7 +279,7 @@ def report(config: Config, model: TokenModel, directory: RunDirectory) -> None:
         ],
         title=f"{config.num_layers} x {config.cell} {config.hidden_size} on {config.corpus}, per "
         f"character; {row['parameters']:,} parameters, "
-        f"{row['seconds_per_epoch']:.1f} s per epoch, median of {len(row['seeds'])} seed(s)",
+        f"{row['seconds_per_epoch']:.3g} s per epoch, median of {len(row['seeds'])} seed(s)",
     )
     claims = _claims(config, row)
     print_claims(claims)

@@ -283,7 +283,7 @@ def run(config: Config) -> None:
             }
         )
     rows += [[name, "missing", "-", "-"] for name in case.missing]
-    title = f"{config.case}, {case.shape}: one training step, {config.repeats} measurements each"
+    title = f"{config.case}, {case.shape}: one training step, medians of {config.repeats}"
     print_table(["", "median (ms)", "middle half (ms)", "ratio"], rows, title=title)
     write_summary(directory, "speed", config, results[1:], [], time.perf_counter() - start)
     print(f"summary {directory.summary}")
