@@ -12,6 +12,10 @@ from jaxrnn.base import Carry, Cell, Params, PyTree, X, Y
 
 Schedule = Literal["auto", "scan"]
 
+# Up to so many time steps "auto" writes the loop out: where a step is as small as the toy's, the
+# loop's own bookkeeping counts (`python -m experiments.speed --case toy-step`).
+SHORT = 8
+
 
 def unroll(
     cell: Cell, params: Params, carry: Carry, xs: X, *, schedule: Schedule = "auto"
@@ -23,8 +27,8 @@ def unroll(
       params: its parameters, shared by the whole batch.
       carry: leaves [B, ...], the carry before the first time step.
       xs: leaves [T, B, ...].
-      schedule: "scan" is the plain loop and the specification; "auto" is free to choose, and
-        there is only the plain loop to choose from so far.
+      schedule: "scan" is the plain loop and the specification; "auto" writes out
+        loops of up to `SHORT` time steps, and takes the plain loop otherwise.
 
     Returns:
       The carry after the last time step, leaves [B, ...], and ys, leaves [T, B, ...].
@@ -37,7 +41,9 @@ def unroll(
         raise ValueError(f"schedule is {schedule!r}; the schedules are {known}")
     _check_axes(carry, xs)
     batched = jax.vmap(cell.step, in_axes=(None, 0, 0))
-    return lax.scan(lambda carry, x: batched(params, carry, x), carry, xs)
+    length = jax.tree.leaves(xs)[0].shape[0]
+    written_out = schedule == "auto" and length <= SHORT
+    return lax.scan(lambda carry, x: batched(params, carry, x), carry, xs, unroll=written_out)
 
 
 def pausable(cell: Cell) -> Cell:
