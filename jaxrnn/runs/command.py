@@ -79,8 +79,12 @@ def parse(
 
 def _condense(boxed: str) -> str:
     """tyro's boxed message as one line: the complaint, and the flags it suggests."""
-    rows = [re.sub(r"[│╭╮╰╯]", "", row).strip() for row in boxed.splitlines()]
-    rows = [row for row in rows if row and not re.fullmatch(r"[─\s]*(\S+(\s\S+)*\s)?[─\s]*", row)]
+    rows = [
+        row for row in (re.sub(r"[│╭╮╰╯]", "", row).strip() for row in boxed.splitlines()) if row
+    ]
+    # where the terminal has no box characters, rules are hyphens and the title is a row of its own
+    rows = rows[2:] if re.fullmatch("-+", "".join(rows[1:2])) else rows
+    rows = [row for row in rows if not re.fullmatch(r"-+|─+\s.*─|─+", row)]
     complaint = []
     for row in rows:
         if row.startswith(("Perhaps you meant", "Argument helptext", "For full helptext")):

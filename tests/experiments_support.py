@@ -1,0 +1,124 @@
+"""What the tests of experiments share: a small text, small settings, what a command printed."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CLOCKS = {"seconds", "steps_per_second", "seconds_per_epoch"}
+
+# A cell in a researcher's own file, and some that are no cells.
+CELLS_FILE = """
+import jax
+import jax.numpy as jnp
+from jaxrnn import Cell, elman
+
+
+def mine(input_size, hidden_size):
+    return elman(input_size, hidden_size)
+
+
+def raises(input_size, hidden_size):
+    raise RuntimeError("no such luck\\nand a second line")
+
+
+def number(input_size, hidden_size):
+    return 3
+
+
+def no_arguments():
+    return elman(1, 1)
+
+
+def wrong_shapes(input_size, hidden_size):
+    cell = elman(input_size, hidden_size)
+    return cell._replace(step=lambda params, h, x: (h, x @ params.w_hh))
+
+
+def drifts(input_size, hidden_size):
+    cell = elman(input_size, hidden_size)
+    return cell._replace(step=lambda params, h, x: (jnp.concatenate([h, h]), h))
+
+
+def breaks_late(input_size, hidden_size):
+    # NaN from the time step 130 on
+    cell = elman(input_size, hidden_size)
+
+    def init_carry(params, key):
+        return cell.init_carry(params, key), jnp.float32(0)
+
+    def step(params, carry, x):
+        h, y = cell.step(params, carry[0], x)
+        return (h, carry[1] + 1), jnp.where(carry[1] < 130, y, jnp.nan)
+
+    return Cell(cell.init, init_carry, step)
+
+
+def steep(input_size, hidden_size):
+    cell = elman(input_size, hidden_size)
+    return cell._replace(step=lambda params, h, x: (h, 1e4 * (x @ params.w_ih)))
+"""
+
+
+def write_text(folder: Path) -> Path:
+    """About 4,000 characters of a few words."""
+    words = ["the", "rose", "by", "any", "other", "name", "would", "smell", "as", "sweet\n"]
+    order = np.random.default_rng(0).integers(0, len(words), 800)
+    path = folder / "text.txt"
+    path.write_text(" ".join(words[i] for i in order), encoding="utf-8")
+    return path
+
+
+def write_cells(folder: Path) -> Path:
+    path = folder / "cells.py"
+    path.write_text(CELLS_FILE, encoding="utf-8")
+    return path
+
+
+def small_char(text: Path) -> list[str]:
+    """14 segments an epoch, in chunks of 3, 3, 3, 3 and 2."""
+    sizes = "--cell elman --num-layers 1 --hidden-size 6 --embedding-size 4 --batch-size 8"
+    rest = "--num-steps 30 --epochs 2 --log-every 3 --learning-rate 0.01 --sample-length 5"
+    return ["--corpus", str(text), *sizes.split(), *rest.split(), "--devices", "1"]
+
+
+SMALL_TOY = [
+    *["--num-steps", "2", "3", "--state-size", "2", "3", "--epochs", "1", "2"],
+    *["--length", "1230", "--batch-size", "10", "--seeds", "2", "--log-every", "4"],
+]
+
+
+def logged(run: Path) -> list[dict[str, Any]]:
+    """The lines of the log, without what a clock measured."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [without_clocks(line) for line in lines]
+
+
+def summary(run: Path) -> dict[str, Any]:
+    return json.loads((run / "summary.json").read_text(encoding="utf-8"))
+
+
+def without_clocks(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: without_clocks(v) for k, v in value.items() if k not in CLOCKS}
+    return [without_clocks(v) for v in value] if isinstance(value, list) else value
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` and its bytes."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def error_of(
+    capsys: Any, main: Callable[[Sequence[str]], int], arguments: Sequence[str], code: int = 1
+) -> str:
+    """The one line that a command which fails prints."""
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "Traceback" not in line
+    return line
