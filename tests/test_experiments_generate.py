@@ -67,7 +67,7 @@ def test_what_follows_does_not_depend_on_how_the_prompt_is_padded(run, write):
     assert vocabulary is not None
     step = jax.jit(cell.step)
     for prompt in ("t", "the", "the rose", "the rose by any other name"):
-        carry, logits = cell.init_carry(params, jax.random.key(0)), None
+        carry, logits = cell.init_carry(params, jax.random.key(0)), np.zeros(0)
         for token in vocabulary.encode(prompt):
             carry, logits = step(params, carry, token)
         written = []
