@@ -40,11 +40,17 @@ def _restructures(cell, params, h, x):
 
 
 def _spare(cell, key):
-    return {"elman": cell.init(key), "w_skip": jnp.ones((3, 4))}
+    params = cell.init(key)
+    return {"elman": params, "w_skip": jnp.ones_like(params.w_ih)}
 
 
 def _half_used(cell, key):
-    return {"elman": cell.init(key), "b": jnp.zeros(6)}
+    params = cell.init(key)
+    return {"elman": params, "b": jnp.zeros(params.b.size + 2)}
+
+
+def _zeros(params, key):
+    return jnp.zeros_like(params["elman"].b)
 
 
 def _ignores_spare(cell, params, h, x):
@@ -53,7 +59,7 @@ def _ignores_spare(cell, params, h, x):
 
 def _uses_half(cell, params, h, x):
     h, y = cell.step(params["elman"], h, x)
-    return h, y * (1 + params["b"][:4])
+    return h, y * (1 + params["b"][: y.size])
 
 
 def _for_batches(cell, params, h, x):
@@ -128,10 +134,10 @@ def _centres_the_batch(cell, params, h, x):
 carry_shape_drifts = _made(_grows)
 carry_dtype_drifts = _made(_narrows)
 carry_structure_drifts = _made(_restructures)
-parameter_unused = _made(_ignores_spare, _spare, lambda params, key: jnp.zeros(4))
-parameter_half_unused = _made(_uses_half, _half_used, lambda params, key: jnp.zeros(4))
+parameter_unused = _made(_ignores_spare, _spare, _zeros)
+parameter_half_unused = _made(_uses_half, _half_used, _zeros)
 batch_axis_assumed = _made(_for_batches)
-batch_axis_in_carry = _made(_batch_of_one, init_carry=lambda params, key: jnp.zeros((1, 4)))
+batch_axis_in_carry = _made(_batch_of_one, init_carry=lambda params, key: params.b[None] * 0)
 output_rounded = _made(_rounds)
 memory_rounded = _made(_rounds_its_memory)
 gradient_stopped = _made(_stops)

@@ -56,11 +56,14 @@ def test_tokens_to_logits(name, embedding_size):
     config = replace(SMALL, cell=name, embedding_size=embedding_size, num_layers=2, dropout=0.2)
     for training in (True, False):
         cell = build_model(config, training=training)
-        params = cell.init(KEY)
-        keys = jax.random.split(KEY, 2)
-        carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
-        _, logits = unroll(cell, params, carry, jnp.zeros((3, 2), jnp.int32))
-        assert logits.shape == (3, 2, 5)
+
+        def logits(key, tokens, cell=cell):
+            params = cell.init(key)
+            keys = jax.random.split(key, 2)
+            carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
+            return unroll(cell, params, carry, tokens)[1]
+
+        assert jax.eval_shape(logits, KEY, jnp.zeros((3, 2), jnp.int32)).shape == (3, 2, 5)
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -66,7 +66,11 @@ def test_two_devices():
 
 # One training, its batch divided
 
-CASES = (Case(3, 3, 6, 0), Case(4, 2, 6, 1))
+CASES = (
+    Case(4, 2, 4, 1),
+    pytest.param(Case(3, 3, 6, 0), marks=pytest.mark.slow),
+    pytest.param(Case(4, 1, 3, 3), marks=pytest.mark.slow),
+)
 
 
 @pytest.mark.parametrize("case", CASES)
