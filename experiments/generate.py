@@ -6,6 +6,7 @@ Expected:  the prompt and what follows, on standard output; nothing else goes th
 Run time:  about 5 seconds
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,4 +118,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # there is nothing to save, and an exception in the middle of XLA's compiler may crash Python
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     raise SystemExit(main())

@@ -13,6 +13,7 @@ row shows it on one device.
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -296,4 +297,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # there is nothing to save, and an exception in the middle of XLA's compiler may crash Python
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     raise SystemExit(main())

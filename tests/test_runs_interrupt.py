@@ -48,6 +48,16 @@ def test_an_ignored_signal_stays_ignored():
     signal.signal(signal.SIGINT, before)
 
 
+def test_one_inside_another_is_the_same():
+    with interrupts() as outer:
+        with interrupts() as inner:
+            assert inner is outer
+        signal.raise_signal(signal.SIGINT)
+        assert outer.requested
+    with interrupts() as later:
+        assert not later.requested
+
+
 def test_outside_the_main_thread():
     requested = []
 

@@ -22,13 +22,20 @@ class Interrupts:
         return self.signal is not None
 
 
+_current: Interrupts | None = None
+
+
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
     """Records SIGINT and SIGTERM instead of dying; a second SIGINT raises KeyboardInterrupt.
 
-    The handlers that were there come back at the end. Outside the main thread, where Python allows
-    no handlers, nothing is ever requested.
+    The handlers that were there come back at the end. Inside another `interrupts` it is that one
+    again. Outside the main thread, where Python allows no handlers, nothing is ever requested.
     """
+    global _current
+    if _current is not None:
+        yield _current
+        return
     state = Interrupts()
 
     def handle(number: int, frame: object) -> None:
@@ -45,7 +52,9 @@ def interrupts() -> Iterator[Interrupts]:
                 previous[number] = handler
                 signal.signal(number, handle)
     try:
+        _current = state
         yield state
     finally:
+        _current = None
         for number, handler in previous.items():
             signal.signal(number, handler)

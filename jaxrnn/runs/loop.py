@@ -216,6 +216,8 @@ def train_setting(
         interrupts() as asked,
         progress(total, description=setting.name, start=step) as bar,
     ):
+        if asked.requested:
+            raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
         while step < total:
             state, metrics = prepared.chunk(saved.state)
             metrics = _to_host(metrics)

@@ -19,7 +19,7 @@ from jaxrnn.runs.config import changed, from_plain, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
 from jaxrnn.runs.environment import describe_environment, recorded_devices
 from jaxrnn.runs.files import read_json, write_atomic, write_json
-from jaxrnn.runs.interrupt import Interrupted
+from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
 
 PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
 
@@ -64,6 +64,7 @@ class Session:
     config: Any
     flags: TrainingFlags
     devices: Devices
+    asked: Interrupts
 
     @property
     def resumed(self) -> bool:
@@ -105,8 +106,11 @@ class Session:
 
         Raises:
           FileExistsError: a new run whose directory exists.
+          KeyboardInterrupt: somebody asked to stop meanwhile.
           ValueError: a resumed run whose texts are not what they were.
         """
+        if self.asked.requested:
+            raise KeyboardInterrupt
         if self.resumed:
             directory = open_run(self._path)
             self._check_texts(directory, texts)
@@ -165,10 +169,17 @@ def members(seed: int, seeds: int) -> range:
 def training_command(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
     """Runs a training experiment from its command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: _train(experiment, arguments))
+
+    def body():
+        # Ctrl-C waits for a moment when it does no harm: one that breaks into XLA's compiler is
+        # lost, or makes Python crash when it ends.
+        with interrupts() as asked:
+            _train(experiment, arguments, asked)
+
+    return guarded(body)
 
 
-def _train(experiment: Experiment, argv: list[str]) -> None:
+def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
     config, flags = _read_flags(experiment, argv)
     workload = experiment.workload(config)
     devices = _start_devices(flags, workload)
@@ -176,7 +187,7 @@ def _train(experiment: Experiment, argv: list[str]) -> None:
         flags = replace(flags, run=default_run_path(experiment.name))
     elif flags.run is not None and flags.run.exists():
         create_run(flags.run)  # says so before any work is done
-    session = Session(experiment, config, flags, devices)
+    session = Session(experiment, config, flags, devices, asked)
     path = flags.resume or flags.run
     assert path is not None
     command = f"python -m experiments.{experiment.name} --resume {shlex.quote(str(path))}"
