@@ -1,0 +1,312 @@
+"""Bad input: one line, at once, and nothing is created or lost."""
+
+import json
+import time
+
+import pytest
+from experiments_support import (
+    SMALL_TOY,
+    error_of,
+    files_of,
+    small_char,
+    summary,
+    write_cells,
+    write_text,
+)
+
+from experiments import char, speed, toy
+from jaxrnn.data import CORPORA
+from jaxrnn.runs.config import to_plain
+
+
+@pytest.fixture
+def text(tmp_path):
+    return write_text(tmp_path)
+
+
+@pytest.fixture
+def refused(tmp_path, text, capsys):
+    """Trains with the arguments, and returns the line that refuses: nothing is left behind."""
+
+    def refused(*arguments, experiment=char, code=1) -> str:
+        before = files_of(tmp_path)
+        small = small_char(text) if experiment is char else SMALL_TOY
+        start = time.monotonic()
+        line = error_of(
+            capsys, experiment.main, [*small, "--run", tmp_path / "run", *arguments], code
+        )
+        assert time.monotonic() - start < 10
+        assert not (tmp_path / "run").exists()
+        assert files_of(tmp_path) == before
+        return line
+
+    return refused
+
+
+# Texts and cells
+
+
+def test_an_unknown_corpus_names_the_known_ones(refused):
+    line = refused("--corpus", "shakespeer")
+    assert all(name in line for name in [*CORPORA, "stdlib", "--corpus", "'shakespeer'"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        (b"", "empty"),
+        (b" \n\t\n", "empty"),
+        (b"abc\0def", "binary (NUL at byte 3)"),
+        ("Käse".encode("latin-1") * 900, "not UTF-8 at byte 1"),
+        (b"short", "give a smaller num_steps or batch_size, or a longer text"),
+    ],
+)
+def test_a_text_that_cannot_be_used(refused, tmp_path, content, message):
+    path = tmp_path / "other.txt"
+    if content is not None:
+        path.write_bytes(content)
+    assert message in refused("--corpus", path, "--batch-size", "1", "--valid-fraction", "0")
+
+
+def test_a_folder_is_no_text(refused, tmp_path):
+    assert "Is a directory" in refused("--corpus", tmp_path)
+
+
+def test_a_wrong_checksum(refused, tmp_path, monkeypatch):
+    path = tmp_path / "data" / "nvidia" / "nvidia_processed.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("something else")
+    monkeypatch.setenv("JAXRNN_DATA", str(tmp_path / "data"))
+    line = refused("--corpus", "nvidia")
+    assert f"{path} has sha256" in line
+    assert CORPORA["nvidia"].files[0].sha256 in line
+
+
+def test_no_network_and_no_folder_of_texts(tmp_path, text, capsys, monkeypatch):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    monkeypatch.delenv("JAXRNN_DATA", raising=False)
+    monkeypatch.setenv("JAXRNN_CACHE", str(cache))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    arguments = [*small_char(text), "--corpus", "tiny-shakespeare", "--run", tmp_path / "run"]
+    assert char.main([str(argument) for argument in arguments]) == 1
+    *_, line = capsys.readouterr().err.splitlines()  # pooch says first what it tries
+    assert line.startswith("error: --corpus: https://")
+    assert "cannot be downloaded" in line
+    assert "set JAXRNN_DATA" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("nosuch", "give one of elman, gru, lstm, or path/to/file.py:factory"),
+        ("nowhere.py:mine", "nowhere.py does not exist"),
+        ("{cells}", "give one of elman, gru, lstm, or path/to/file.py:factory"),
+        ("{cells}:nosuch", "has no factory 'nosuch'"),
+        ("{cells}:jax", "has no factory 'jax'"),
+        ("{cells}:raises", "RuntimeError: no such luck and a second line"),
+        ("{cells}:number", "cells.py:number: "),
+        ("{cells}:no_arguments", "no_arguments() takes 0 positional arguments"),
+        ("{cells}:wrong_shapes", "TypeError"),
+        ("{cells}:drifts", "float32[8,6] but the corresponding output"),
+    ],
+)
+@pytest.mark.parametrize("experiment", [char, toy])
+def test_a_cell_that_is_none(refused, tmp_path, experiment, cell, message):
+    cells = write_cells(tmp_path)
+    if experiment is toy:
+        message = message.replace("[8,6]", "[10,2]")
+    line = refused("--cell", cell.format(cells=cells), experiment=experiment)
+    assert message in line
+
+
+@pytest.mark.parametrize("source", ["def f(:", "import nosuchmodule", "1 / 0"])
+def test_a_cells_file_that_does_not_run(refused, tmp_path, source):
+    (tmp_path / "cell.py").write_text(source)
+    line = refused("--cell", f"{tmp_path / 'cell.py'}:f")
+    assert f"{tmp_path / 'cell.py'} fails when it is run: " in line
+
+
+# Numbers
+
+HUGE = ["1000000000", "1000000000000", str(10**30)]
+SIZES = ["num-layers", "hidden-size", "batch-size", "num-steps", "epochs", "seeds", "log-every"]
+MAY_BE_HUGE = {"limit", "log-every", "seed"}
+
+
+@pytest.mark.parametrize("flag", SIZES)
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_sizes_of_nothing(refused, flag, value):
+    line = refused(f"--{flag}", value)
+    assert flag.replace("-", "_") in line
+    assert value in line
+
+
+@pytest.mark.parametrize("flag", ["embedding-size", "window", "stride", "history", "devices"])
+def test_negative_sizes(refused, flag):
+    assert "-1" in refused(f"--{flag}", "-1")
+
+
+@pytest.mark.parametrize("flag", [*SIZES, "embedding-size", "window", "stride", "history"])
+@pytest.mark.parametrize("value", HUGE)
+def test_huge_sizes_of_char(refused, flag, value):
+    if value != HUGE[0] or flag not in MAY_BE_HUGE:  # so large a log_every is an epoch
+        refused(f"--{flag}", value)
+
+
+@pytest.mark.parametrize("flag", ["devices", "sample-length", "seed", "limit"])
+@pytest.mark.parametrize("value", HUGE[1:])
+def test_other_huge_numbers(refused, flag, value):
+    assert f"--{flag}" in refused(f"--{flag}", value)
+
+
+@pytest.mark.parametrize("flag", ["batch-size", "length", "seeds", "window", "history", "devices"])
+@pytest.mark.parametrize("value", ["-1", *HUGE])
+def test_nonsense_sizes_of_toy(refused, flag, value):
+    refused(f"--{flag}", value, experiment=toy)
+
+
+@pytest.mark.parametrize("flag", ["num-steps", "state-size", "epochs"])
+@pytest.mark.parametrize("value", ["0", "-1", *HUGE])
+def test_nonsense_settings_of_toy(refused, flag, value):
+    refused(f"--{flag}", "1", value, experiment=toy)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--learning-rate", "nan"], "--learning-rate is nan"),
+        (["--learning-rate", "-0.1"], "--learning-rate is -0.1"),
+        (["--learning-rate", "inf"], "--learning-rate is inf"),
+        (["--max-norm", "0"], "--max-norm is 0.0"),
+        (["--max-norm", "-1"], "--max-norm is -1.0"),
+        (["--max-norm", "nan"], "--max-norm is nan"),
+        (["--dropout", "1.5"], "dropout is 1.5"),
+        (["--dropout", "-0.1"], "dropout is -0.1"),
+        (["--dropout", "nan"], "--dropout is nan"),
+        (["--valid-fraction", "1"], "valid_fraction is 1.0"),
+        (["--valid-fraction", "nan"], "--valid-fraction is nan"),
+        (["--checkpoint-seconds", "-1"], "--checkpoint-seconds is -1.0"),
+        (["--checkpoint-seconds", "nan"], "--checkpoint-seconds is nan"),
+        (["--limit", "1"], "limit is 1"),
+        (["--sample-length", "-1"], "--sample-length is -1"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--window", "4", "--stride", "8"], "window is 4, below the stride 8"),
+        (["--stride", "7"], "give a multiple of the stride 7"),
+        (["--history", "3"], "use at most 0"),
+        (["--window", "40", "--history", "20"], "use at most 10"),
+        (["--batch-size", "3000"], "the text has"),
+        (["--batch-size", "9", "--devices", "2"], "2 devices do not divide; use 1"),
+        (["--seeds", "3", "--devices", "2"], "2 devices do not divide 3 members; use 1"),
+        (["--devices", "3"], "--devices is 3; give at most 2"),
+    ],
+)
+def test_numbers_out_of_range(refused, arguments, message):
+    assert message in refused(*arguments)
+
+
+def test_settings_of_different_lengths(refused):
+    line = refused("--num-steps", "1", "2", "3", experiment=toy)
+    assert "3, 2, 2 entries" in line
+    twice = ["--num-steps", "2", "2", "--state-size", "3", "3", "--epochs", "1", "2"]
+    assert "twice" in refused(*twice, experiment=toy)
+    assert "0, 2, 2 entries" in refused("--num-steps", experiment=toy)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1000000000"])
+def test_repeats_of_speed(tmp_path, capsys, value):
+    arguments = ["--repeats", value, "--run", tmp_path / "run"]
+    assert value in error_of(capsys, speed.main, arguments)
+    assert not (tmp_path / "run").exists()
+
+
+# The command line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hiden-size", "3"], "--hiden-size, 3 (perhaps --hidden-size)"),
+        (["--preset", "nonsense"], "'smoke', 'quick', 'published'"),
+        (["--preset=nonsense"], "'smoke', 'quick', 'published'"),
+        (["--epochs", "x"], "--epochs"),
+        (["--epochs"], "--epochs"),
+        (["--cell"], "--cell"),
+        (["surplus"], "surplus"),
+        (["--optimizer", "adamm"], "--optimizer"),
+        (["--learning-rate", "fast"], "--learning-rate"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(refused, arguments, message):
+    line = refused(*arguments, code=2)
+    assert message in line
+    assert line.endswith("; see python -m experiments.char --help")
+
+
+def test_the_last_preset_counts(tmp_path, text):
+    run = tmp_path / "run"
+    few = ["--epochs", "1", "--cell", "elman", "--corpus", str(text), "--run", str(run)]
+    assert char.main(["--preset", "quick", "--preset", "smoke", *few]) == 0
+    smoke = char.replace(char.PRESETS["smoke"], epochs=1, cell="elman", corpus=str(text))
+    assert summary(run)["config"] == to_plain(smoke)
+
+
+# Runs that exist, and runs that do not
+
+
+@pytest.mark.parametrize("kind", ["run", "empty folder", "file", "link"])
+def test_what_exists_is_left_alone(tmp_path, text, capsys, kind):
+    path = tmp_path / "there"
+    if kind == "run":
+        (path / "checkpoints").mkdir(parents=True)
+        (path / "config.json").write_text("{}")
+    elif kind == "empty folder":
+        path.mkdir()
+    elif kind == "file":
+        path.write_text("precious")
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    before = files_of(tmp_path)
+    line = error_of(capsys, char.main, [*small_char(text), "--run", path])
+    assert f"--run {path} exists; choose another directory or --resume {path}" in line
+    assert files_of(tmp_path) == before
+
+
+def test_a_folder_that_cannot_be_made(refused, text):
+    assert "a parent of it is a file" in refused("--run", text / "run")
+
+
+def test_what_cannot_be_resumed(tmp_path, text, capsys):
+    def line(*arguments):
+        return error_of(capsys, char.main, arguments)
+
+    assert "does not exist" in line("--resume", tmp_path / "none")
+    assert "not a run directory" in line("--resume", tmp_path)
+    run = tmp_path / "run"
+    assert char.main([*small_char(text), "--epochs", "1", "--run", str(run)]) == 0
+    before = files_of(run)
+    assert "give one of them" in line("--resume", run, "--run", tmp_path / "new")
+    assert "leave --preset out" in line("--resume", run, "--preset", "smoke")
+    assert "--hidden-size is 7" in line("--resume", run, "--hidden-size", "7")
+    assert "--epochs is 0" in line("--resume", run, "--epochs", "0")
+    assert "--learning-rate is nan" in line("--resume", run, "--learning-rate", "nan")
+    (run / "config.json").write_text("{")
+    assert "not valid JSON" in line("--resume", run)
+    (run / "config.json").write_bytes(before["config.json"])
+    (run / "environment.json").unlink()
+    assert "environment.json does not exist" in line("--resume", run)
+    (run / "environment.json").write_bytes(before["environment.json"])
+    assert files_of(run) == before
+
+
+def test_a_resume_of_another_experiment(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert toy.main([*SMALL_TOY, "--run", str(run)]) == 0
+    before = files_of(run)
+    line = error_of(capsys, char.main, ["--resume", run])
+    assert "python -m experiments.toy" in line
+    assert files_of(run) == before
+    assert json.loads(before["config.json"])["experiment"] == "toy"

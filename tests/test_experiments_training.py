@@ -1,0 +1,113 @@
+"""The pure functions of the experiments: they vmap, and the host traces and compiles them once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from experiments_support import SMALL_TOY, small_char, write_text
+
+from experiments import char, toy
+from jaxrnn import cells
+from jaxrnn.cells import elman
+from jaxrnn.runs.config import to_plain
+
+
+def small_config(experiment, tmp_path):
+    if experiment is toy:
+        return toy.Config(num_steps=(3,), state_size=(2,), epochs=(2,), length=1000, batch_size=10)
+    return char.Config(
+        corpus=str(write_text(tmp_path)),
+        cell="elman",
+        num_layers=1,
+        hidden_size=4,
+        embedding_size=3,
+        batch_size=8,
+        num_steps=30,
+        epochs=2,
+        log_every=5,
+    )
+
+
+@pytest.mark.parametrize("experiment", [toy, char])
+def test_a_training_vmaps_over_key_and_learning_rate(experiment, tmp_path):
+    train = experiment.make_train(small_config(experiment, tmp_path))
+    keys, rates = jax.random.split(jax.random.key(0), 3), jnp.array([0.0, 0.01, 0.1])
+    states, chunk = jax.vmap(train.init)(keys, rates), jax.jit(jax.vmap(train.chunk))
+    losses = []
+    for _ in range(train.chunks):
+        states, metrics = chunk(states)
+        losses.append(np.where(metrics["step"] > 0, metrics["loss"], np.nan))
+    losses = np.concatenate(losses, 1)
+    assert np.all(states.step == 2 * train.steps_per_epoch)
+
+    # each of them is its training alone
+    one = jax.jit(train.chunk)
+    for member in range(3):
+        state, alone = train.init(keys[member], rates[member]), []
+        for _ in range(train.chunks):
+            state, metrics = one(state)
+            alone.append(np.where(metrics["step"] > 0, metrics["loss"], np.nan))
+        np.testing.assert_allclose(losses[member], np.concatenate(alone), rtol=1e-4)
+    start = train.init(keys[0], rates[0])
+    assert jax.tree.all(
+        jax.tree.map(lambda a, b: bool((a == b[0]).all()), start.params, states.params)
+    )
+
+
+@pytest.mark.parametrize("experiment", [toy, char])
+def test_no_python_runs_per_training_step(experiment, tmp_path, monkeypatch, compilations):
+    """A cell's step is traced as often for six epochs as for one, and nothing compiles anew."""
+    traced = [0]
+
+    def counting(input_size, hidden_size):
+        cell = elman(input_size, hidden_size)
+
+        def step(params, carry, x):
+            traced[0] += 1
+            return cell.step(params, carry, x)
+
+        return cell._replace(step=step)
+
+    monkeypatch.setitem(cells.CELLS, "counting", counting)
+    traces, compiled = [], []
+    for epochs in (1, 6):
+        traced[0], before = 0, compilations("mapped")
+        if experiment is char:
+            flags = [*small_char(write_text(tmp_path)), "--epochs", str(epochs)]
+        else:
+            flags = [*SMALL_TOY, "--epochs", str(epochs), str(epochs)]
+        run = str(tmp_path / str(epochs))
+        assert experiment.main([*flags, "--cell", "counting", "--run", run]) == 0
+        traces.append(traced[0])
+        compiled.append(compilations("mapped") - before)
+    assert traces[0] == traces[1] > 0
+    assert compiled[0] == compiled[1]
+
+
+def test_the_defaults_are_the_published_settings():
+    assert toy.PRESETS["published"] == toy.Config()
+    assert char.PRESETS["published"] == char.Config()
+    found = to_plain(toy.Config())
+    assert found["num_steps"] == [1, 5, 10]
+    assert found["state_size"] == [4, 4, 16]
+    assert found["epochs"] == [2, 1, 10]
+    assert (found["batch_size"], found["optimizer"], found["learning_rate"]) == (
+        200,
+        "adagrad",
+        0.1,
+    )
+    assert (found["length"], found["seeds"]) == (1_000_000, 8)
+    config = char.Config()
+    assert (config.corpus, config.num_layers, config.hidden_size) == ("tiny-shakespeare", 3, 100)
+    assert (config.batch_size, config.num_steps, config.learning_rate) == (32, 200, 1e-4)
+
+
+def test_claims_are_about_the_published_setting_alone():
+    row = {"setting": "", "spread": {"median": 0.5192}}
+    config = toy.Config()
+    results = [row, row, row]
+    assert [claim.holds for claim in toy._claims(config, results)] == [False, True, False]
+    changed = toy.replace(config, optimizer="adam")
+    assert [claim.holds for claim in toy._claims(changed, results)] == [None, None, None]
+    one = toy.replace(config, num_steps=(5,), state_size=(4,), epochs=(1,), seeds=2, seed=3)
+    assert [claim.holds for claim in toy._claims(one, [row])] == [None, True, None]
