@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxrnn.base import Batch, GradientEstimator, PyTree, TrainState
+from jaxrnn.base import Batch, Carry, GradientEstimator, PyTree, TrainState
 
 Devices = Sequence[Any]  # of jax.Device, which type checkers take for a variable
 
@@ -31,14 +32,16 @@ class Workload(NamedTuple):
 def choose_devices(platform: str, available: int, workload: Workload) -> int:
     """How many of the `available` devices (on a CPU: cores) a run should use.
 
-    Members of a sweep are independent, so they take as many devices as divide them. A single
-    training divides its batch; on a CPU that pays while the matmuls are too small to be threaded
-    (hidden size up to 128) and the step large enough to outweigh the meeting at its end.
+    Members of a sweep are independent, so they take the fewest devices on which the busiest has the
+    least to do. A single training divides its batch, evenly, since what is left over costs a loop
+    of its own; on a CPU that pays while the matmuls are too small to be threaded (hidden size up to
+    128) and the step large enough to outweigh the meeting at its end.
     `python -m experiments.speed --case char-step` prints both sides.
     """
     members, batch_size, num_steps, hidden_size = workload
     if members > 1:
-        return math.gcd(members, available)
+        share = math.ceil(members / available)
+        return math.ceil(members / share)
     if platform == "cpu" and (hidden_size > 128 or batch_size * num_steps * hidden_size < 100_000):
         return 1
     return math.gcd(batch_size, available)
@@ -47,10 +50,9 @@ def choose_devices(platform: str, available: int, workload: Workload) -> int:
 def batch_parallel(estimator: GradientEstimator, devices: Devices) -> GradientEstimator:
     """`estimator` with the batch divided over `devices`: weights replicated, gradients averaged.
 
+    Where the devices do not divide the batch, the few sequences left over (fewer than devices) are
+    estimated on every device alike, and gradients and metrics averaged by the number of sequences.
     Equal to `estimator` up to rounding; on one device or none named it is `estimator`.
-
-    Raises:
-      ValueError: on `estimate`, where the batch does not divide.
     """
     if len(devices) < 2:
         return estimator
@@ -65,26 +67,43 @@ def batch_parallel(estimator: GradientEstimator, devices: Devices) -> GradientEs
         grads, metrics = lax.pmean((grads, metrics), "batch")
         return grads, carry, metrics
 
+    divided = jax.shard_map(
+        local, mesh=mesh, in_specs=(P(), sequences, steps), out_specs=(P(), sequences, P())
+    )
+    # named a computation of every device, so that XLA does not divide it in ways of its own
+    alike = jax.shard_map(estimator.estimate, mesh=mesh, in_specs=P(), out_specs=P())
+
     def estimate(params, carry, batch: Batch):
         batch_size = jax.tree.leaves(batch.targets)[0].shape[1]
-        if batch_size % len(devices):
-            raise ValueError(
-                f"batch_size is {batch_size}, which {len(devices)} devices do not divide; "
-                f"use {math.gcd(batch_size, len(devices))}"
-            )
-        divided = jax.shard_map(
-            local, mesh=mesh, in_specs=(P(), sequences, steps), out_specs=(P(), sequences, P())
+        left_over = batch_size % len(devices)
+        if left_over == 0:
+            return divided(params, carry, batch)
+        if left_over == batch_size:
+            return alike(params, carry, batch)
+        cut = batch_size - left_over
+        head, tail = slice(cut), slice(cut, None)
+        grads, first, metrics = divided(params, *_sequences(carry, batch, head))
+        grads_tail, last, metrics_tail = alike(params, *_sequences(carry, batch, tail))
+        share = left_over / batch_size
+        grads, metrics = jax.tree.map(
+            lambda a, b: (1 - share) * a + share * b, (grads, metrics), (grads_tail, metrics_tail)
         )
-        return divided(params, carry, batch)
+        return grads, jax.tree.map(lambda *parts: jnp.concatenate(parts), first, last), metrics
 
     return GradientEstimator(estimator.init, estimate)
+
+
+def _sequences(carry: Carry, batch: Batch, some: slice) -> tuple[Carry, Batch]:
+    """The carry and the batch of some of the sequences."""
+    return jax.tree.map(lambda a: a[some], carry), jax.tree.map(lambda a: a[:, some], batch)
 
 
 def over_members(function: Callable[..., PyTree], devices: Devices) -> Callable[..., PyTree]:
     """`function` of one member to a function of all, every leaf with a leading axis of members.
 
     Each device takes its share one after another (`lax.map`): the compiled body is that of a single
-    member, so a member's numbers do not depend on which others run beside it.
+    member, so a member's numbers do not depend on which others run beside it. Where the devices do
+    not divide the members, the last member fills the shares up and what it gives there is dropped.
     """
 
     def one_after_another(*arguments):
@@ -97,18 +116,19 @@ def over_members(function: Callable[..., PyTree], devices: Devices) -> Callable[
             return jax.tree.map(lambda a: a[None], function(*first))
         if len(devices) == 1:
             return one_after_another(*arguments)
-        if members % len(devices):
-            raise ValueError(
-                f"{len(devices)} devices do not divide {members} members; "
-                f"use {math.gcd(members, len(devices))}"
-            )
-        return jax.shard_map(
+        divided = jax.shard_map(
             one_after_another,
             mesh=_mesh(devices, "member"),
             in_specs=P("member"),
             out_specs=P("member"),
             check_vma=False,  # members never meet: there is nothing to check, and `cond` would mind
-        )(*arguments)
+        )
+        slots = math.ceil(members / len(devices)) * len(devices)
+        if slots == members:
+            return divided(*arguments)
+        filled = np.minimum(np.arange(slots), members - 1)
+        results = divided(*jax.tree.map(lambda a: a[filled], arguments))
+        return jax.tree.map(lambda a: a[:members], results)
 
     return mapped
 
@@ -120,14 +140,19 @@ def place(states: TrainState, devices: Devices) -> TrainState:
 
 
 def shardings(states: TrainState, devices: Devices) -> TrainState:
-    """The `NamedSharding` of every leaf of the members' states."""
-    members = jax.tree.leaves(states)[0].shape[0]
-    axis = "member" if members > 1 else "batch"
+    """The `NamedSharding` of every leaf of the members' states: divided over the devices where they
+    divide it, else whole on each of them."""
+    members, batch_size = jax.tree.leaves(states.carry)[0].shape[:2]
+    axis, size = ("member", members) if members > 1 else ("batch", batch_size)
     mesh = _mesh(devices, axis)
-    everywhere = NamedSharding(mesh, P("member") if members > 1 else P())
-    carry = NamedSharding(mesh, P("member") if members > 1 else P(None, "batch"))
-    every = jax.tree.map(lambda _: everywhere, states)
-    return every._replace(carry=jax.tree.map(lambda _: carry, states.carry))
+    whole = NamedSharding(mesh, P())
+    if size % len(devices):
+        return jax.tree.map(lambda _: whole, states)
+    if members > 1:
+        return jax.tree.map(lambda _: NamedSharding(mesh, P("member")), states)
+    every = jax.tree.map(lambda _: whole, states)
+    sequences = NamedSharding(mesh, P(None, "batch"))
+    return every._replace(carry=jax.tree.map(lambda _: sequences, states.carry))
 
 
 def _mesh(devices: Devices, axis: str) -> Mesh:

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 from pathlib import Path
 
 import jax
@@ -12,7 +13,8 @@ from jaxtyping import install_import_hook
 # The annotations of jaxrnn hold in every call that a test makes.
 install_import_hook("jaxrnn", "beartype.beartype")
 
-jax.config.update("jax_num_cpu_devices", 2)
+# test_parallel starts itself again with more
+jax.config.update("jax_num_cpu_devices", int(os.environ.get("JAXRNN_TEST_DEVICES", "2")))
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 

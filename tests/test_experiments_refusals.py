@@ -199,8 +199,6 @@ def test_nonsense_settings_of_toy(refused, flag, value):
         (["--history", "3"], "use at most 0"),
         (["--window", "40", "--history", "20"], "use at most 10"),
         (["--batch-size", "3000"], "the text has"),
-        (["--batch-size", "9", "--devices", "2"], "2 devices do not divide; use 1"),
-        (["--seeds", "3", "--devices", "2"], "2 devices do not divide 3 members; use 1"),
         (["--devices", "3"], "--devices is 3; give at most 2"),
     ],
 )

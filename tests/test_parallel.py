@@ -1,6 +1,9 @@
 """Several devices give what one gives."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import hypothesis.strategies as st
 import jax
@@ -13,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxrnn import (
     STYLES,
     Batch,
+    TrainState,
     bptt,
     chain,
     clipped_adam,
@@ -37,6 +41,7 @@ from jaxrnn.parallel import (
 from jaxrnn.training import Training, epoch_chunk
 
 DEVICES = jax.devices()
+MESH = Mesh(np.array(DEVICES), ("batch",))
 # orthogonal first weights take longer to compile than all the rest
 normal = jax.nn.initializers.normal()
 CELL = reinitialised(
@@ -55,13 +60,25 @@ def assert_close(a, b, tolerance):
         np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
 
 
-def random_batch(key, case: Case) -> Batch:
-    tokens = jax.random.randint(key, (case.history + case.scored + 1, BATCH_SIZE), 0, 3)
+def random_batch(key, case: Case, batch_size: int = BATCH_SIZE) -> Batch:
+    tokens = jax.random.randint(key, (case.history + case.scored + 1, batch_size), 0, 3)
     return Batch(tokens[:-1], tokens[case.history + 1 :])
 
 
+@pytest.mark.skipif("JAXRNN_TEST_DEVICES" in os.environ, reason="another number is asked for")
 def test_two_devices():
     assert len(DEVICES) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("JAXRNN_TEST_DEVICES" in os.environ, reason="this is such a process")
+@pytest.mark.parametrize("count", [3, 4])
+def test_more_devices(count):
+    """The tests of this file once more, in a process that has as many."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", __file__]
+    environment = os.environ | {"JAXRNN_TEST_DEVICES": str(count)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 # One training, its batch divided
@@ -73,40 +90,43 @@ CASES = (
 )
 
 
+# fewer sequences than devices, as many, and more that the devices divide or do not
+BATCH_SIZES = tuple(
+    size if size in (1, 4, 7) else pytest.param(size, marks=pytest.mark.slow)
+    for size in range(1, 8)
+)
+
+
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("batch_size", BATCH_SIZES)
 @pytest.mark.parametrize("name", STYLES)
-def test_a_divided_batch(name, case):
-    """Gradients, carries and losses of three batches in a row, to rounding."""
+def test_a_divided_batch(name, batch_size, case):
+    """Gradients, carries and losses of three batches in a row, with params that change between
+    them as in training, to rounding."""
     case = as_declared(STYLES[name], case)
     estimator = STYLES[name](CELL, cross_entropy, case.window, case.stride)
     divided = batch_parallel(estimator, DEVICES)
     params = CELL.init(KEY)
-    carry = estimator.init(params, KEY, BATCH_SIZE)
+    carry = estimator.init(params, KEY, batch_size)
     # where divided batches leave it, so that the first call compiles what the others use
-    halves = NamedSharding(Mesh(np.array(DEVICES), ("batch",)), PartitionSpec("batch"))
-    carries = [carry, jax.device_put(carry, halves)]
+    even = batch_size % len(DEVICES) == 0
+    there = NamedSharding(MESH, PartitionSpec("batch") if even else PartitionSpec())
+    carries = [carry, jax.device_put(carry, there)]
     estimates = [jax.jit(each.estimate) for each in (estimator, divided)]
     for n in range(3):
-        batch = random_batch(jax.random.key(n), case)
+        batch = random_batch(jax.random.key(n), case, batch_size)
         one, two = (
             estimate(params, carry, batch)
             for estimate, carry in zip(estimates, carries, strict=True)
         )
         assert_close(one, two, 1e-5)
         carries = [one[1], two[1]]
+        params = jax.tree.map(lambda p, g: p - 0.5 * g, params, one[0])
 
 
 def test_one_device_changes_nothing():
     estimator = STYLES["bptt"](CELL, cross_entropy, 1, 1)
     assert batch_parallel(estimator, DEVICES[:1]) is estimator
-
-
-def test_a_batch_that_does_not_divide():
-    estimator = batch_parallel(STYLES["bptt"](CELL, cross_entropy, 1, 1), DEVICES)
-    params = CELL.init(KEY)
-    tokens = jnp.zeros((4, 3), jnp.int32)
-    with pytest.raises(ValueError, match="batch_size is 3, which 2 devices do not divide; use 1"):
-        estimator.estimate(params, estimator.init(params, KEY, 3), Batch(tokens, tokens))
 
 
 # Several members
@@ -155,43 +175,48 @@ def trained(count: int, members=slice(None)):
     return jax.device_get((states._replace(key=jax.random.key_data(states.key)), metrics))
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_member_is_the_same_alone(count):
-    """Bit for bit, whoever runs beside it."""
-    together = trained(count)
-    for member in range(MEMBERS):
+COUNTS = [1, len(DEVICES)]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("members", [3, MEMBERS])
+def test_a_member_is_the_same_alone(count, members):
+    """Bit for bit, whoever runs beside it, and whether the devices divide the members or not."""
+    together = trained(count, slice(members))
+    for member in range(members):
         mine = jax.tree.map(lambda a, k=member: a[k : k + 1], together)
         assert_close(mine, trained(1, slice(member, member + 1)), 0)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_placed_states_compile_once(count, compilations):
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("members", [3, MEMBERS])
+def test_placed_states_compile_once(count, members, compilations):
     compiled.cache_clear()
-    trained(count)
+    trained(count, slice(members))
     assert compilations("mapped") == 2  # init and chunk
 
 
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("members", [1, MEMBERS])
-def test_states_lie_where_they_are_used(count, members):
-    init = over_members(training().init, DEVICES[:1])
-    states = jax.jit(init)(MEMBER_KEYS[:members], RATES[:members])
-    placed = place(states, DEVICES[:count])
-    wanted = shardings(states, DEVICES[:count])
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("batch_size", [3, 4, 12])
+@pytest.mark.parametrize("members", [1, 3, 4, 12])
+def test_states_lie_where_they_are_used(count, members, batch_size):
+    """What the devices divide is divided, the rest is whole on each of them."""
+    state = TrainState(
+        params={"w": jnp.zeros((members, 4, 3))},
+        opt_state=jnp.zeros(members),
+        carry=jnp.zeros((members, batch_size, 4)),
+        key=jax.random.split(KEY, members),
+        step=jnp.zeros(members, jnp.int32),
+        position=jnp.zeros(members, jnp.int32),
+    )
+    placed, wanted = place(state, DEVICES[:count]), shardings(state, DEVICES[:count])
     for leaf, sharding in zip(jax.tree.leaves(placed), jax.tree.leaves(wanted), strict=True):
         assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
         assert len(leaf.sharding.device_set) == count
-    share = placed.params["head"]["w"].sharding.shard_shape((members, 4, 3))
-    assert share == (members // count if members > 1 else 1, 4, 3)
-    share = placed.carry.fresh.sharding.shard_shape((members, BATCH_SIZE))
-    expected = (members // count, BATCH_SIZE) if members > 1 else (1, BATCH_SIZE // count)
-    assert share == expected
-
-
-def test_members_that_do_not_divide():
-    init = over_members(training().init, DEVICES)
-    with pytest.raises(ValueError, match="2 devices do not divide 3 members; use 1"):
-        init(MEMBER_KEYS[:3], RATES[:3])
+    share = members // count if members > 1 and members % count == 0 else members
+    assert placed.params["w"].sharding.shard_shape((members, 4, 3)) == (share, 4, 3)
+    rows = batch_size // count if members == 1 and batch_size % count == 0 else batch_size
+    assert placed.carry.sharding.shard_shape((members, batch_size, 4)) == (share, rows, 4)
 
 
 # How many devices
@@ -204,19 +229,23 @@ SIZES = st.integers(1, 300)
     available=st.integers(1, 16),
     workload=st.builds(Workload, SIZES, SIZES, SIZES, SIZES),
 )
-def test_a_choice_divides_the_work(platform, available, workload):
+def test_a_choice_divides_the_batch(platform, available, workload):
     count = choose_devices(platform, available, workload)
     assert 1 <= count <= available
-    shared = workload.members if workload.members > 1 else workload.batch_size
-    assert shared % count == 0
+    assert workload.members > 1 or workload.batch_size % count == 0
 
 
 @given(available=st.integers(1, 16), members=st.integers(2, 64))
-def test_members_take_all_devices_that_divide_them(available, members):
+def test_members_take_the_fewest_devices_that_end_as_soon(available, members):
+    """What a run takes: the members of the busiest device, one after another."""
+
+    def longest(count):
+        return -(-members // count)
+
     count = choose_devices("cpu", available, Workload(members, 7, 1, 1))
-    assert not any(
-        members % more == 0 and available % more == 0 for more in range(count + 1, available + 1)
-    )
+    assert 1 <= count <= available
+    assert longest(count) == min(longest(n) for n in range(1, available + 1))
+    assert all(longest(fewer) > longest(count) for fewer in range(1, count))
 
 
 @pytest.mark.parametrize(
@@ -228,6 +257,7 @@ def test_members_take_all_devices_that_divide_them(available, members):
         ("gpu", Workload(1, 32, 200, 512), 2),
         ("gpu", Workload(1, 33, 200, 512), 1),
         ("cpu", Workload(8, 200, 5, 4), 2),
+        ("cpu", Workload(3, 200, 5, 4), 2),
     ],
 )
 def test_choices_on_two(platform, workload, count):

@@ -114,8 +114,10 @@ def without_clocks(value):
 SLOW = pytest.mark.slow
 CASES = [
     pytest.param(char, ["--devices", "1"], id="one device", marks=SLOW),
-    pytest.param(char, ["--devices", "2"], id="two devices"),
+    pytest.param(char, ["--devices", "2"], id="two devices", marks=SLOW),
+    pytest.param(char, ["--devices", "2", "--batch-size", "7"], id="a batch they do not divide"),
     pytest.param(char, ["--seeds", "2"], id="two seeds", marks=SLOW),
+    pytest.param(toy, ["--seeds", "3", "--devices", "2"], id="seeds they do not divide"),
     pytest.param(char, ["--dropout", "0.2", "--cell", "gru"], id="dropout", marks=SLOW),
     pytest.param(
         char,
@@ -129,7 +131,7 @@ CASES = [
 
 @pytest.mark.parametrize(("experiment", "flags"), CASES)
 def test_killed_and_resumed(experiment, flags, text, tmp_path, monkeypatch):
-    flags = flags + (small_char(text) if experiment is char else SMALL_TOY)
+    flags = (small_char(text) if experiment is char else SMALL_TOY) + flags
     whole = tmp_path / "whole"
     assert experiment.main([*flags, "--run", str(whole)]) == 0
     # in the toy's two settings of two epochs a chunk is an epoch
