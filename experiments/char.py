@@ -31,7 +31,7 @@ from jaxrnn.data import (
 )
 from jaxrnn.generation import generate
 from jaxrnn.gradients import tbptt
-from jaxrnn.models import TokenModel, build_model, count_parameters, cross_entropy
+from jaxrnn.models import Precision, TokenModel, build_model, count_parameters, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs import starting_text
 from jaxrnn.runs.claims import Claim, below, within
@@ -73,6 +73,8 @@ class Config:
     """Rate on the non-recurrent connections."""
     init: Literal["default", "published"] = "default"
     """First weights; published: Glorot everywhere."""
+    precision: Precision = "float32"
+    """What the model computes in; params, optimizer and loss are float32."""
     batch_size: int = 32
     """Streams that the text is cut into."""
     num_steps: int = 200
@@ -158,6 +160,7 @@ def make_model(config: Config, vocabulary: Vocabulary) -> TokenModel:
         embedding_size=config.embedding_size,
         dropout=config.dropout,
         init=config.init,
+        precision=config.precision,
     )
 
 

@@ -22,7 +22,7 @@ from jaxrnn.analysis.plots import Panel, learning_curves
 from jaxrnn.base import require_positive
 from jaxrnn.data import TOY, Streams, lag_sequence, loss_floors, num_segments, segment, streams
 from jaxrnn.gradients import tbptt
-from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.models import Precision, TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs.claims import Claim, below, between, within
 from jaxrnn.runs.directory import RunDirectory
@@ -54,6 +54,8 @@ class Config:
     """A name in CELLS, or path/to/file.py:factory."""
     init: Literal["default", "published"] = "default"
     """First weights; published: Glorot everywhere."""
+    precision: Precision = "float32"
+    """What the model computes in; params, optimizer and loss are float32."""
     optimizer: Literal["adam", "adagrad", "momentum"] = "adagrad"
     learning_rate: float = 0.1
     max_norm: float | None = None
@@ -114,6 +116,7 @@ def make_model(config: Config) -> TokenModel:
         cell=config.cell,
         hidden_size=config.state_size[0],
         init=config.init,
+        precision=config.precision,
     )
 
 

@@ -2,7 +2,16 @@
 
 from jaxrnn.base import Batch, Cell, GradientEstimator, TrainState
 from jaxrnn.cells import CELLS, elman, gru, lstm
-from jaxrnn.compose import chain, dropout, embed, linear, one_hot, pointwise, reinitialised
+from jaxrnn.compose import (
+    chain,
+    computing_in,
+    dropout,
+    embed,
+    linear,
+    one_hot,
+    pointwise,
+    reinitialised,
+)
 from jaxrnn.generation import generate, pad_prompts
 from jaxrnn.gradients import STYLES, bptt, stateless, tbptt
 from jaxrnn.training import (
@@ -31,6 +40,7 @@ __all__ = [
     "clipped_adagrad",
     "clipped_adam",
     "clipped_momentum",
+    "computing_in",
     "dropout",
     "elman",
     "embed",

@@ -12,7 +12,9 @@ import optax
 
 from jaxrnn.base import Cell, Objective, Params, require_positive
 from jaxrnn.cells import CELLS, CellFactory
-from jaxrnn.compose import chain, dropout, embed, linear, one_hot, reinitialised
+from jaxrnn.compose import chain, computing_in, dropout, embed, linear, one_hot, reinitialised
+
+Precision = Literal["float32", "bfloat16"]
 
 # The objective of every model of tokens: nats per time step.
 cross_entropy: Objective = optax.softmax_cross_entropy_with_integer_labels
@@ -34,6 +36,8 @@ class TokenModel:
     """Rate before each layer and before the head."""
     init: Literal["default", "published"] = "default"
     """published: every matrix Glorot-uniform."""
+    precision: Precision = "float32"
+    """What its steps compute in; params and outputs are float32."""
 
 
 def build_model(config: TokenModel, *, training: bool = False) -> Cell:
@@ -68,6 +72,9 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
     if config.dropout:
         parts["dropout_head"] = dropout(drop)
     parts["head"] = linear(size, config.output_size)
+    if config.precision != "float32":
+        # each part by itself: a one-hot vector, for one, is float32 whatever surrounds it
+        parts = {name: computing_in(part, config.precision) for name, part in parts.items()}
     model = chain(**parts)
     if config.init == "published":
         model = reinitialised(model, jax.nn.initializers.glorot_uniform())

@@ -131,6 +131,11 @@ def _centres_the_batch(cell, params, h, x):
     return h, _centred(y)
 
 
+def _far_from_zero(cell, params, h, x):
+    h, y = cell.step(params, h - 1000, x)
+    return h + 1000, y
+
+
 carry_shape_drifts = _made(_grows)
 carry_dtype_drifts = _made(_narrows)
 carry_structure_drifts = _made(_restructures)
@@ -147,3 +152,4 @@ list_kept = _keeps_a_list
 noise_outside_jax = _made(_draws_from_numpy)
 examples_mixed = _made(_centres_the_batch)
 memoryless = linear
+much_for_8_bits = _made(_far_from_zero, init_carry=lambda params, key: params.b * 0 + 1000)

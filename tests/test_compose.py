@@ -8,6 +8,7 @@ import pytest
 from jaxrnn import (
     Cell,
     chain,
+    computing_in,
     dropout,
     elman,
     embed,
@@ -148,6 +149,34 @@ def test_reinitialised_gives_each_matrix_its_own_key():
     cell = reinitialised(elman(4, 4), jax.nn.initializers.normal())
     params = cell.init(KEY)
     assert not jnp.allclose(params.w_ih, params.w_hh)
+
+
+def test_computing_in_leaves_params_integers_and_keys():
+    plain = chain(gru(3, 4), dropout(0.5), head=linear(4, 2))
+    cell = computing_in(plain, jnp.bfloat16)
+    params = cell.init(KEY)
+    jax.tree.map(np.testing.assert_array_equal, params, plain.init(KEY))
+    carry = cell.init_carry(params, KEY)
+    new, y = cell.step(params, carry, jnp.ones(3))
+    assert (carry["0"].dtype, new["0"].dtype, y.dtype) == (jnp.bfloat16, jnp.bfloat16, jnp.float32)
+    assert new["1"]["key"] == carry["1"]["key"] == plain.init_carry(params, KEY)["1"]["key"]
+    assert (new["1"]["step"].dtype, int(new["1"]["step"])) == (jnp.int32, 1)
+
+
+def test_updates_too_small_for_a_step_to_see_add_up():
+    cell = computing_in(linear(1, 1), jnp.bfloat16)
+    params = {"w": jnp.ones((1, 1)), "b": jnp.zeros(1)}
+
+    def output(params):
+        return cell.step(params, (), jnp.ones(1))[1][0]
+
+    seen = []
+    for _ in range(8):
+        grads = jax.grad(output)(params)
+        params = params | {"w": params["w"] + 0.001 * grads["w"]}
+        seen.append(float(output(params)))
+    assert seen[0] == 1  # 1.001 in 8 bits
+    assert seen[-1] > 1
 
 
 def test_a_chain_of_chains_is_a_cell():

@@ -13,6 +13,7 @@ from jaxrnn.laws import (
     CELL_LAWS,
     COMPOSITIONS,
     LEARNING_LAWS,
+    PRECISION_LAWS,
     REFERENCE_LAWS,
     Subject,
     subject,
@@ -46,6 +47,12 @@ def test_laws(name, law):
 @pytest.mark.parametrize("name", CELLS)
 def test_transcription(name, law):
     REFERENCE_LAWS[law](tried(name)._replace(reference=reference(name)))
+
+
+@pytest.mark.parametrize("law", PRECISION_LAWS)
+@pytest.mark.parametrize("name", [*CELLS, *COMPOSITIONS])
+def test_precision(name, law):
+    PRECISION_LAWS[law](tried(name))
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """The experiments' models, and cells by name."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +11,12 @@ import pytest
 
 from jaxrnn import CELLS, Cell, unroll
 from jaxrnn.models import (
+    Precision,
     TokenModel,
     build_model,
     cell_file,
     count_parameters,
+    cross_entropy,
     find_cell,
     parameter_bytes,
 )
@@ -89,6 +93,39 @@ def test_dropout_draws_only_in_training():
         ]
         outputs[training] = bool(jnp.array_equal(*ys))
     assert outputs == {True: False, False: True}
+
+
+def contractions(jaxpr) -> Iterator[set[str]]:
+    """The dtypes that each matrix product of a program reads, inner programs included."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield {str(variable.aval.dtype) for variable in equation.invars}
+        for parameter in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from contractions(inner)
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+@pytest.mark.parametrize("embedding_size", [0, 3])
+@pytest.mark.parametrize("name", CELLS)
+def test_every_matrix_product_has_the_precision(name, embedding_size, precision):
+    """Forward and backward, in each part of the model; what surrounds it is float32."""
+    config = replace(SMALL, cell=name, num_layers=2, embedding_size=embedding_size, dropout=0.2)
+    cell = build_model(replace(config, precision=precision), training=True)
+    params = cell.init(KEY)
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(params)} == {"float32"}
+
+    def loss(params, tokens):
+        carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
+        logits = unroll(cell, params, carry, tokens)[1]
+        assert logits.dtype == jnp.float32
+        return cross_entropy(logits, tokens % 5).mean()
+
+    found = jax.make_jaxpr(jax.value_and_grad(loss))(params, jnp.zeros((3, 2), jnp.int32))
+    dtypes = list(contractions(found.jaxpr))
+    assert len(dtypes) > 6  # two layers and a head, forward and backward
+    assert all(read == {precision} for read in dtypes)
 
 
 def test_published_weights_are_glorot_uniform():

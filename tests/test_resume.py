@@ -119,6 +119,7 @@ CASES = [
     pytest.param(char, ["--seeds", "2"], id="two seeds", marks=SLOW),
     pytest.param(toy, ["--seeds", "3", "--devices", "2"], id="seeds they do not divide"),
     pytest.param(char, ["--dropout", "0.2", "--cell", "gru"], id="dropout", marks=SLOW),
+    pytest.param(char, ["--precision", "bfloat16"], id="bfloat16", marks=SLOW),
     pytest.param(
         char,
         ["--window", "6", "--stride", "2", "--history", "4"],

@@ -11,7 +11,7 @@ from typing import TypeVar
 from jax.errors import UnexpectedTracerError
 
 from jaxrnn.gradients import Style
-from jaxrnn.laws import cells, derivatives, learning, references, styles
+from jaxrnn.laws import cells, derivatives, learning, precision, references, styles
 from jaxrnn.laws.comparing import LawBroken
 from jaxrnn.laws.compositions import COMPOSITIONS
 from jaxrnn.laws.subject import Subject, subject
@@ -37,6 +37,11 @@ CELL_LAWS: dict[str, Callable[[Subject], None]] = STEP_LAWS | {
 REFERENCE_LAWS: dict[str, Callable[[Subject], None]] = {
     "equals its numpy transcription": references.equals_its_transcription,
     "parameter tree as recorded": references.parameters_as_recorded,
+}
+
+# Of a cell that `--precision bfloat16` is to serve; what draws or counts in floats may not obey it.
+PRECISION_LAWS: dict[str, Callable[[Subject], None]] = {
+    "bfloat16 = float32, roughly": precision.computes_in_bfloat16,
 }
 
 # Of a cell that remembers; it takes some seconds.
@@ -80,6 +85,7 @@ __all__ = [
     "CELL_LAWS",
     "COMPOSITIONS",
     "LEARNING_LAWS",
+    "PRECISION_LAWS",
     "REFERENCE_LAWS",
     "STEP_LAWS",
     "STYLE_LAWS",

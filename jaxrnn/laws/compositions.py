@@ -5,7 +5,16 @@ import jax.numpy as jnp
 
 from jaxrnn.base import Cell
 from jaxrnn.cells import CellFactory, elman, gru, lstm
-from jaxrnn.compose import chain, dropout, embed, linear, one_hot, pointwise, reinitialised
+from jaxrnn.compose import (
+    chain,
+    computing_in,
+    dropout,
+    embed,
+    linear,
+    one_hot,
+    pointwise,
+    reinitialised,
+)
 from jaxrnn.unroll import pausable
 
 
@@ -30,6 +39,10 @@ COMPOSITIONS: dict[str, CellFactory] = {
     ),
     "reinitialised": lambda input_size, hidden_size: reinitialised(
         lstm(input_size, hidden_size), jax.nn.initializers.glorot_uniform()
+    ),
+    # in JAX's own float: what fewer bits do is the law of precision's
+    "computing_in": lambda input_size, hidden_size: computing_in(
+        chain(first=lstm(input_size, hidden_size), dropout=dropout(0.3)), float
     ),
     "pausable": lambda input_size, hidden_size: _paused_below_zero(
         chain(dropout=dropout(0.3), cell=lstm(input_size, hidden_size))

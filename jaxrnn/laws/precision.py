@@ -1,0 +1,55 @@
+"""Cells that compute in fewer bits than their params have."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.compose import computing_in
+from jaxrnn.laws.comparing import (
+    LawBroken,
+    is_inexact,
+    leaf_name,
+    named_floats,
+    random_projection,
+    require_close,
+    require_same_type,
+)
+from jaxrnn.laws.derivatives import Point
+from jaxrnn.laws.subject import Subject, initial_carries
+from jaxrnn.unroll import unroll
+
+# bfloat16 keeps 8 bits, so a number is off by up to 2**-9 of itself. Some of these meet in a sum,
+# and a few time steps in the carry.
+ROUNDING = 0.02
+# A gradient adds up what every time step and example contributes.
+GRADIENT_ROUNDING = 0.05
+
+
+def computes_in_bfloat16(subject: Subject) -> None:
+    """In bfloat16 the cell gives the outputs, carries and gradients of float32, as far as 8 bits
+    reach; y is float32 and gradients are of the type of params."""
+    narrow = computing_in(subject.cell, jnp.bfloat16)
+    _, (full, full_grads) = _run(subject, subject.cell)
+    carry, (result, grads) = _run(subject, narrow)
+    require_same_type("carry", carry, result[0])
+    for path, leaf in jax.tree.leaves_with_path(result):
+        wanted = jnp.bfloat16 if path[0].idx == 0 else jnp.float32
+        if is_inexact(leaf) and leaf.dtype != wanted:
+            raise LawBroken(f"{leaf_name('(carry, ys)', path)} is {leaf.dtype}, not {wanted.dtype}")
+    require_same_type("params", full_grads, grads)
+    require_close("(carry, ys)", ("bfloat16", result), ("float32", full), ROUNDING)
+    require_close("gradient ", ("bfloat16", grads), ("float32", full_grads), GRADIENT_ROUNDING)
+
+
+def _run(subject, cell):
+    carry = initial_carries(cell, subject.params, subject.keys)
+    floats, rebuild = named_floats(Point(subject.params, carry, subject.xs))
+    floats = {name: leaf for name, leaf in floats.items() if not name.startswith("carry")}
+
+    def projected(floats):
+        point = rebuild(floats)
+        start = initial_carries(cell, point.params, subject.keys)
+        result = unroll(cell, point.params, start, point.xs)
+        return random_projection(result, seed=1), result
+
+    (_, result), grads = jax.jit(jax.value_and_grad(projected, has_aux=True))(floats)
+    return carry, (result, grads)
