@@ -25,10 +25,14 @@ def describe(path: Path) -> dict[str, str]:
     return found
 
 
+def experiments() -> list[Path]:
+    """Their modules: every file of this folder that does not begin with an underscore."""
+    folder = Path(__file__).parent
+    return sorted(path for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
 def main() -> None:
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem.startswith("_"):
-            continue
+    for path in experiments():
         found = describe(path)
         print(f"{path.stem}: {found['title']}")
         for label in ("Question", "Command", "Run time"):

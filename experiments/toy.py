@@ -32,6 +32,7 @@ from jaxrnn.runs.report import print_claims, print_table
 from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
 from jaxrnn.training import OPTIMIZERS, Training, epoch_chunk, init_state, make_train_step
+from jaxrnn.unroll import Schedule
 
 SOURCE = "R2RT, Recurrent Neural Networks in Tensorflow I (11 July 2016)"
 
@@ -66,6 +67,8 @@ class Config:
     """Steps between two windows; 0: num_steps."""
     history: int = 0
     """Steps in front of the scored ones; at most window - stride."""
+    schedule: Schedule = "auto"
+    """How a training step goes over time: scan is the plain loop, auto chooses by size."""
     seed: int = 0
     seeds: int = 8
     """How many seeds, from seed on, each a member of one compiled run."""
@@ -132,6 +135,7 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
             cross_entropy,
             window=config.window or num_steps,
             stride=config.stride or num_steps,
+            schedule=config.schedule,
         ),
         devices,
     )
@@ -301,6 +305,7 @@ def _comparable(part: Config) -> Config:
         seed=default.seed,
         seeds=default.seeds,
         log_every=default.log_every,
+        schedule=default.schedule,
     )
 
 

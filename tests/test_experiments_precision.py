@@ -1,4 +1,4 @@
-"""Training and writing in bfloat16, and runs of a time when there was nothing to choose."""
+"""Training and writing in bfloat16, and runs of a time when there was no choice."""
 
 import json
 
@@ -70,6 +70,7 @@ def test_a_run_older_than_the_choice_computes_in_float32(experiment, tmp_path):
     record = json.loads(path.read_text())
     for older in (record["config"], *(setting["model"] for setting in record["settings"])):
         assert older.pop("precision") == "float32"
+    assert record["config"].pop("schedule") == "auto"
     path.write_text(json.dumps(record))
     cell, params, _, _ = runs.load(run)
     carry = cell.init_carry(params, jax.random.key(0))

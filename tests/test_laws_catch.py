@@ -185,17 +185,17 @@ def test_unusual_cells_pass(factory, law):
 # Styles
 
 
-def _amnesiac(cell, objective, window, stride):
+def _amnesiac(cell, objective, window, stride, schedule):
     """Starts every batch fresh."""
     return stateless(tbptt(cell, objective, window=window, stride=stride))
 
 
-def _short(cell, objective, window, stride):
+def _short(cell, objective, window, stride, schedule):
     """One time step short where windows overlap."""
     return tbptt(cell, objective, window=max(stride, window - 1), stride=stride)
 
 
-def _adds_up(cell, objective, window, stride):
+def _adds_up(cell, objective, window, stride, schedule):
     """The sum of the gradients in place of their mean."""
     inner = tbptt(cell, objective, window=window, stride=stride)
 
@@ -207,7 +207,7 @@ def _adds_up(cell, objective, window, stride):
     return inner._replace(estimate=estimate)
 
 
-def _always_fresh(cell, objective, window, stride):
+def _always_fresh(cell, objective, window, stride, schedule):
     """Continues, but gives the initial carry a gradient for ever."""
     inner = bptt(cell, objective)
 
@@ -226,7 +226,7 @@ def _always_fresh(cell, objective, window, stride):
     return inner._replace(estimate=estimate)
 
 
-def _swaps(cell, objective, window, stride):
+def _swaps(cell, objective, window, stride, schedule):
     """Hands each sequence the carry of another."""
     inner = bptt(cell, objective)
 
@@ -237,7 +237,7 @@ def _swaps(cell, objective, window, stride):
     return inner._replace(estimate=estimate)
 
 
-def _repeats_its_draws(cell, objective, window, stride):
+def _repeats_its_draws(cell, objective, window, stride, schedule):
     inner = stateless(bptt(cell, objective))
 
     def estimate(params, carry, batch):
@@ -247,7 +247,7 @@ def _repeats_its_draws(cell, objective, window, stride):
     return inner._replace(estimate=estimate)
 
 
-def _unscannable(cell, objective, window, stride):
+def _unscannable(cell, objective, window, stride, schedule):
     inner = bptt(cell, objective)
 
     def estimate(params, carry, batch: Batch):
@@ -255,6 +255,10 @@ def _unscannable(cell, objective, window, stride):
         return grads, carry._replace(fresh=carry.fresh.astype(jnp.int32)), metrics
 
     return GradientEstimator(inner.init, estimate)
+
+
+def _differs_by_schedule(cell, objective, window, stride, schedule):
+    return tbptt(cell, objective, window=1 if schedule == "auto" else window, stride=1)
 
 
 STYLE_FAULTS = {
@@ -269,6 +273,7 @@ STYLE_FAULTS = {
     "meets sequences": (Style(_swaps, True, False), "sequences do not meet"),
     "repeats its draws": (Style(_repeats_its_draws, False, False), "fresh starts draw anew"),
     "unscannable": (Style(_unscannable, True, False), "carry type preserved"),
+    "differs by schedule": (Style(_differs_by_schedule, True, True), "every schedule = plain scan"),
 }
 
 

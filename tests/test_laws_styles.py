@@ -1,18 +1,55 @@
 """Every gradient style under every law."""
 
+import importlib
+from pathlib import Path
+from typing import get_args
+
 import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
 import pytest
 from hypothesis import given, settings
 
+from jaxrnn import Batch, chain, elman, gradients, one_hot
 from jaxrnn.gradients import STYLES
 from jaxrnn.laws import STYLE_LAWS
-from jaxrnn.laws.styles import Case, equals_by_hand
+from jaxrnn.laws.styles import Case, as_declared, equals_by_hand
+from jaxrnn.models import cross_entropy
+from jaxrnn.unroll import Schedule, unroll
+
+assert gradients.__file__ is not None
+MODULES = [
+    importlib.import_module(f"jaxrnn.gradients.{path.stem}")
+    for path in Path(gradients.__file__).parent.glob("[!_]*.py")
+]
 
 
 @pytest.mark.parametrize("law", STYLE_LAWS)
 @pytest.mark.parametrize("name", STYLES)
 def test_laws(name, law):
     STYLE_LAWS[law](STYLES[name])
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+@pytest.mark.parametrize("name", STYLES)
+def test_the_schedule_reaches_every_unroll(name, schedule, monkeypatch):
+    used = []
+
+    def noting(*arguments, schedule):
+        used.append(schedule)
+        return unroll(*arguments, schedule=schedule)
+
+    for module in MODULES:
+        if hasattr(module, "unroll"):
+            monkeypatch.setattr(module, "unroll", noting)
+    cell, tokens = chain(one_hot(3), elman(3, 4)), jnp.zeros((6, 2), jnp.int32)
+    params = cell.init(jax.random.key(0))
+    for window, history in ((2, 0), (4, 0), (4, 2)):
+        case = as_declared(STYLES[name], Case(window, 2, 6 - history, history))
+        estimator = STYLES[name](cell, cross_entropy, case.window, case.stride, schedule=schedule)
+        carry = estimator.init(params, jax.random.key(0), 2)
+        jax.eval_shape(estimator.estimate, params, carry, Batch(tokens, tokens[case.history :]))
+    assert set(used) == {schedule}
 
 
 @st.composite

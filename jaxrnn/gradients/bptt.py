@@ -4,15 +4,15 @@ import jax
 
 from jaxrnn.base import Batch, Cell, GradientEstimator, Objective
 from jaxrnn.gradients.sequence import Sequences, begin, count_steps, proceed, starting_carry
-from jaxrnn.unroll import unroll
+from jaxrnn.unroll import Schedule, unroll
 
 
-def bptt(cell: Cell, objective: Objective) -> GradientEstimator:
+def bptt(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> GradientEstimator:
     """Every error of the batch goes back to the batch's first time step: the exact gradient of
     its mean loss.
 
     Time and memory per training step are O(T) unrolled time steps. History is not defined here (K
-    = 0).
+    = 0). `schedule` is that of `unroll`.
 
     Reference: Werbos (1990), https://doi.org/10.1109/5.58337
     """
@@ -30,7 +30,7 @@ def bptt(cell: Cell, objective: Objective) -> GradientEstimator:
 
         def mean_loss(params):
             start = starting_carry(cell, params, carry)
-            end, outputs = unroll(cell, params, start, batch.inputs)
+            end, outputs = unroll(cell, params, start, batch.inputs, schedule=schedule)
             return objective(outputs, batch.targets).mean(), end
 
         (loss, end), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)

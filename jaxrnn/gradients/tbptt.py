@@ -14,10 +14,12 @@ from jaxrnn.gradients.sequence import (
     proceed,
     starting_carry,
 )
-from jaxrnn.unroll import pausable, unroll
+from jaxrnn.unroll import Schedule, pausable, unroll
 
 
-def tbptt(cell: Cell, objective: Objective, *, window: int, stride: int) -> GradientEstimator:
+def tbptt(
+    cell: Cell, objective: Objective, *, window: int, stride: int, schedule: Schedule = "auto"
+) -> GradientEstimator:
     """Every `stride` time steps, the errors of the last `stride` steps go back at most `window`
     steps.
 
@@ -29,7 +31,8 @@ def tbptt(cell: Cell, objective: Objective, *, window: int, stride: int) -> Grad
     The carry given stands before `inputs[0]`, the one returned T steps on, where the next batch's
     history begins.
 
-    Time and memory per training step are O(T window / stride) unrolled time steps.
+    Time and memory per training step are O(T window / stride) unrolled time steps. `schedule` is
+    that of `unroll`.
 
     Reference: Williams and Peng (1990), https://doi.org/10.1162/neco.1990.2.4.490
     """
@@ -41,14 +44,14 @@ def tbptt(cell: Cell, objective: Objective, *, window: int, stride: int) -> Grad
     styles = _consecutive if window == stride else _overlapping
     return GradientEstimator(
         init=lambda params, key, batch_size: begin(cell, params, key, batch_size),
-        estimate=styles(cell, objective, window, stride),
+        estimate=styles(cell, objective, window, stride, schedule),
     )
 
 
-def _consecutive(cell, objective, window, stride):
+def _consecutive(cell, objective, window, stride, schedule):
     """Windows that only touch: the carry that leaves one enters the next, so each step is run
     once."""
-    within = bptt(cell, objective)
+    within = bptt(cell, objective, schedule=schedule)
 
     def estimate(params, carry: Sequences, batch: Batch):
         _, scored = _checked_steps(batch, window, stride)
@@ -70,7 +73,7 @@ def _consecutive(cell, objective, window, stride):
     return estimate
 
 
-def _overlapping(cell, objective, window, stride):
+def _overlapping(cell, objective, window, stride, schedule):
     """One pass for the carries in front of all windows; then the windows side by side as one
     batch, whose mean gradient is the mean of theirs."""
 
@@ -81,7 +84,7 @@ def _overlapping(cell, objective, window, stride):
         # batch
         ends = history + stride * jnp.arange(1, count + 1)
         steps = (ends - window)[None] + jnp.arange(window)[:, None]
-        end, passed = _pass(cell, params, carry, batch, scored)
+        end, passed = _pass(cell, params, carry, batch, scored, schedule)
         start = _beside(carry, count)
         start = start._replace(
             carry=jax.tree.map(lambda a: _merge(a[jnp.maximum(steps[0], 0)], 0), passed),
@@ -99,9 +102,10 @@ def _overlapping(cell, objective, window, stride):
         def mean_loss(params):
             first = starting_carry(cell, params, start)
             if all_inside:
-                _, outputs = unroll(cell, params, first, inputs)
+                _, outputs = unroll(cell, params, first, inputs, schedule=schedule)
             else:
-                _, outputs = unroll(pausable(cell), params, first, (inputs, inside))
+                paused, xs = pausable(cell), (inputs, inside)
+                _, outputs = unroll(paused, params, first, xs, schedule=schedule)
             scored_outputs = jax.tree.map(lambda a: a[-stride:], outputs)
             return objective(scored_outputs, targets).mean()
 
@@ -111,7 +115,7 @@ def _overlapping(cell, objective, window, stride):
     return estimate
 
 
-def _pass(cell, params, sequences, batch, scored):
+def _pass(cell, params, sequences, batch, scored, schedule):
     """The carry after `scored` steps, and the carries [scored, B, ...] in front of each of them."""
 
     def step(params, carry, x):
@@ -119,7 +123,7 @@ def _pass(cell, params, sequences, batch, scored):
 
     inputs = jax.tree.map(lambda a: a[:scored], batch.inputs)
     start = starting_carry(cell, params, sequences)
-    return unroll(cell._replace(step=step), params, start, inputs)
+    return unroll(cell._replace(step=step), params, start, inputs, schedule=schedule)
 
 
 def _beside(sequences: Sequences, count: int) -> Sequences:

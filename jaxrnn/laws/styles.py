@@ -4,15 +4,16 @@ Each law calls the style on several batches in a row with the carry threaded, be
 cannot show an error in what is carried.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.base import Batch, Carry, Cell, GradientEstimator, Objective, Params
+from jaxrnn.base import Batch, Carry, Cell, GradientEstimator, Objective, Params, PyTree
 from jaxrnn.cells import gru
 from jaxrnn.gradients import Style
 from jaxrnn.laws.comparing import LawBroken, require_close, require_same_type
+from jaxrnn.unroll import Schedule
 
 INPUT_SIZE, HIDDEN_SIZE = 3, 4
 BATCH_SIZE = 2
@@ -173,6 +174,27 @@ def sequences_do_not_meet(style: Style) -> None:
     require_close("carry", ("together", after), ("apart", together), ROUNDING)
 
 
+def every_schedule_is_the_plain_scan(style: Style) -> None:
+    """Batch for batch, every schedule of `unroll` gives the gradient, the loss and the carry of the
+    plain loop, to windows that touch, overlap, and are cut at the batch's edge."""
+    for case in (Case(3, 3, 6, 0), Case(5, 2, 4, 3), Case(4, 1, 3, 0)):
+        case = as_declared(style, case)
+        plain = _estimates(style, case, "scan")
+        for schedule in sorted(set(get_args(Schedule)) - {"scan"}):
+            for n, pair in enumerate(zip(_estimates(style, case, schedule), plain, strict=True)):
+                what = f"(gradient, carry, metrics) of batch {n} with {case}"
+                require_close(what, (schedule, pair[0]), ("scan", pair[1]), ROUNDING)
+
+
+def _estimates(style: Style, case: Case, schedule: Schedule) -> list[PyTree]:
+    params, estimator, batches = _setting(style, case, schedule)
+    carry, found = estimator.init(params, jax.random.key(0), BATCH_SIZE), []
+    for batch in batches:
+        found.append(estimator.estimate(params, carry, batch))
+        carry = found[-1][1]
+    return found
+
+
 def fresh_starts_draw_anew(style: Style) -> None:
     """A random initial carry differs from sequence to sequence, and from batch to batch where
     batches start fresh."""
@@ -223,7 +245,9 @@ def _objective(outputs, targets):
     return jnp.square(outputs - targets).sum(-1)
 
 
-def _setting(style: Style, case: Case) -> tuple[Params, GradientEstimator, list[Batch]]:
+def _setting(
+    style: Style, case: Case, schedule: Schedule = "auto"
+) -> tuple[Params, GradientEstimator, list[Batch]]:
     """Batches that overlap by their history, cut from one long sequence."""
     key_params, key_inputs, key_targets = jax.random.split(jax.random.key(4), 3)
     length = NUM_BATCHES * case.scored + case.history
@@ -236,11 +260,13 @@ def _setting(style: Style, case: Case) -> tuple[Params, GradientEstimator, list[
         )
         for start in range(0, NUM_BATCHES * case.scored, case.scored)
     ]
-    return _CELL.init(key_params), _compiled(style, _CELL, _objective, case), batches
+    return _CELL.init(key_params), _compiled(style, _CELL, _objective, case, schedule), batches
 
 
-def _compiled(style: Style, cell: Cell, objective: Objective, case: Case) -> GradientEstimator:
-    estimator = style(cell, objective, case.window, case.stride)
+def _compiled(
+    style: Style, cell: Cell, objective: Objective, case: Case, schedule: Schedule = "auto"
+) -> GradientEstimator:
+    estimator = style(cell, objective, case.window, case.stride, schedule=schedule)
     return estimator._replace(estimate=jax.jit(estimator.estimate))
 
 
