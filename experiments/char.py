@@ -260,6 +260,7 @@ def run(config: Config, session: Session) -> None:
     prepared = prepare(setting, seeds, session.devices)
     model = make_model(built, text.vocabulary)
     directory = session.begin([(setting.name, model)], seeds, text.sha256, text.vocabulary)
+    session.explain(setting.name, model, config.num_steps)
     train_setting(
         directory,
         prepared,

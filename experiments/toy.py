@@ -194,6 +194,8 @@ def run(config: Config, session: Session) -> None:
         models.append((setting.name, make_model(part)))
         prepared.append(prepare(setting, seeds, session.devices))
     directory = session.begin(models, seeds, texts={})
+    for (name, model), num_steps in zip(models, config.num_steps, strict=True):
+        session.explain(name, model, num_steps)
     for setting in prepared:
         train_setting(
             directory,

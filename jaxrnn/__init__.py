@@ -14,6 +14,7 @@ from jaxrnn.compose import (
 )
 from jaxrnn.generation import generate, pad_prompts
 from jaxrnn.gradients import STYLES, bptt, stateless, tbptt
+from jaxrnn.schedule import Explanation
 from jaxrnn.training import (
     OPTIMIZERS,
     clipped_adagrad,
@@ -23,7 +24,7 @@ from jaxrnn.training import (
     init_state,
     make_train_step,
 )
-from jaxrnn.unroll import pausable, unroll
+from jaxrnn.unroll import explain, pausable, unroll
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "STYLES",
     "Batch",
     "Cell",
+    "Explanation",
     "GradientEstimator",
     "TrainState",
     "bptt",
@@ -45,6 +47,7 @@ __all__ = [
     "elman",
     "embed",
     "evaluate",
+    "explain",
     "generate",
     "gru",
     "init_state",

@@ -1,7 +1,7 @@
 """`python -m jaxrnn.check path/to/file.py:factory`: the laws, held against a cell in any file.
 
-Prints a line per law and exits with 0 if all hold, 1 if one is broken, and 2 if there is no cell
-to try.
+Prints a line per law and how the cell is unrolled; exits with 0 if all hold, 1 if one is broken,
+and 2 if there is no cell to try.
 """
 
 import sys
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import tyro
 
 from jaxrnn.base import PyTree, require_positive
@@ -23,6 +24,7 @@ from jaxrnn.laws import (
 )
 from jaxrnn.models import count_parameters, find_cell
 from jaxrnn.runs.command import parse
+from jaxrnn.unroll import explain
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     print(_describe(options, tried))
-    return 1 if _report(tried) else 0
+    broken = _report(tried)
+    if not broken & STEP_LAWS.keys():
+        print(f"\n{_explain(tried)}")
+    return 1 if broken else 0
 
 
 def _subject(options: Check) -> Subject:
@@ -66,9 +71,9 @@ def _subject(options: Check) -> Subject:
         raise ValueError(f"{call}: {type(error).__name__}: {error}") from error
 
 
-def _report(tried: Subject) -> int:
-    """Prints the verdict of every law and returns how many are broken."""
-    broken = set()
+def _report(tried: Subject) -> set[str]:
+    """Prints the verdict of every law and returns the names of those that are broken."""
+    broken: set[str] = set()
     for name, law in (CELL_LAWS | LEARNING_LAWS).items():
         if broken & STEP_LAWS.keys():
             _print_verdict(name, "not tried, since step cannot be unrolled")
@@ -79,7 +84,16 @@ def _report(tried: Subject) -> int:
         _print_verdict(name, "ok" if fault is None else f"BROKEN: {fault}")
     for name in REFERENCE_LAWS:
         _print_verdict(name, "not given")
-    return len(broken)
+    return broken
+
+
+def _explain(tried: Subject) -> str:
+    """How the cell is unrolled over as many time steps as a training step has."""
+    xs = jnp.tile(tried.xs, (20, 1, 1))
+    try:
+        return str(explain(tried.cell, tried.params, tried.carry, xs))
+    except Exception as error:  # a law above says what is wrong with the cell
+        return f"schedule not known: {type(error).__name__}"
 
 
 def _print_verdict(law: str, verdict: str) -> None:

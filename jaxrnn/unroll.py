@@ -1,6 +1,7 @@
 """A cell over time."""
 
-from typing import Literal, get_args
+import functools
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,17 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X, Y
-
-Schedule = Literal["auto", "scan"]
-
-# Up to so many time steps "auto" writes the loop out: where a step is as small as the toy's, the
-# loop's own bookkeeping counts (`python -m experiments.speed --case toy-step`).
-SHORT = 8
+from jaxrnn.schedule import (
+    SHORT,
+    Choice,
+    Explanation,
+    Schedule,
+    choose,
+    explain_choice,
+    run_plan,
+    segment_length,
+    vary_alike,
+)
 
 
 def unroll(
@@ -27,8 +33,16 @@ def unroll(
       params: its parameters, shared by the whole batch.
       carry: leaves [B, ...], the carry before the first time step.
       xs: leaves [T, B, ...].
-      schedule: "scan" is the plain loop and the specification; "auto" writes out
-        loops of up to `SHORT` time steps, and takes the plain loop otherwise.
+      schedule: all agree to rounding, in values and in derivatives.
+        "scan" is the plain loop and the specification.
+        "distributed" gives every recurrence of the step a loop of its own; what needs no carry of
+        a later loop is done for all time steps at once, and the gradients of the weights after
+        the reverse loop.
+        "associative" is the same, with linear recurrences worked out in O(log T).
+        "checkpointed" is "distributed" on segments that run again on the way back: memory for
+        gradients is O(sqrt T).
+        "auto" chooses (`jaxrnn.schedule.rule`). A step that cannot be read takes the plain loop;
+        `explain` says why.
 
     Returns:
       The carry after the last time step, leaves [B, ...], and ys, leaves [T, B, ...].
@@ -36,14 +50,67 @@ def unroll(
     Raises:
       ValueError: unknown schedule, or leaves that disagree on T or B.
     """
+    params, carry, xs, choice = _chosen(cell, params, carry, xs, schedule)
+    if choice.schedule == "checkpointed":
+        return _checkpointed(cell, params, carry, xs)
+    return _run(cell, choice, params, carry, xs, written_out=schedule == "auto")
+
+
+def explain(
+    cell: Cell, params: Params, carry: Carry, xs: X, *, schedule: Schedule = "auto"
+) -> Explanation:
+    """How `unroll` of the same arguments goes about it: what was hoisted, distributed, deferred or
+    made parallel, and why not. `str()` of it is the report.
+
+    Raises:
+      ValueError: as `unroll` does.
+    """
+    params, carry, xs, choice = _chosen(cell, params, carry, xs, schedule)
+    return explain_choice(choice, params, carry, xs)
+
+
+def _chosen(cell, params, carry, xs, schedule) -> tuple[Params, Carry, X, Choice]:
     if schedule not in get_args(Schedule):
         known = ", ".join(get_args(Schedule))
         raise ValueError(f"schedule is {schedule!r}; the schedules are {known}")
     _check_axes(carry, xs)
+    params, carry, xs = jax.tree.map(jnp.asarray, (params, carry, xs))
+    params, carry, xs = vary_alike((params, carry, xs))
+    return params, carry, xs, choose(cell, params, carry, xs, schedule, jax.default_backend())
+
+
+def _run(cell, choice: Choice, params, carry, xs, *, written_out: bool = False):
+    if choice.step is not None and choice.plan is not None:
+        return run_plan(choice.step, choice.plan, params, carry, xs)
     batched = jax.vmap(cell.step, in_axes=(None, 0, 0))
     length = jax.tree.leaves(xs)[0].shape[0]
-    written_out = schedule == "auto" and length <= SHORT
-    return lax.scan(lambda carry, x: batched(params, carry, x), carry, xs, unroll=written_out)
+    return lax.scan(
+        lambda carry, x: batched(params, carry, x),
+        carry,
+        xs,
+        unroll=written_out and length <= SHORT,
+    )
+
+
+def _checkpointed(cell, params, carry, xs):
+    length = jax.tree.leaves(xs)[0].shape[0]
+    size = segment_length(length)
+    whole = length // size * size
+    platform = jax.default_backend()
+
+    # inside a loop there is nothing that the barriers of the default would have to keep apart
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def segment(carry, xs):
+        choice = choose(cell, params, carry, xs, "distributed", platform)
+        return _run(cell, choice, params, carry, xs)
+
+    parts = jax.tree.map(lambda a: a[:whole].reshape(-1, size, *a.shape[1:]), xs)
+    carry, ys = lax.scan(segment, carry, parts)
+    ys = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), ys)
+    if whole < length:
+        carry, rest = segment(carry, jax.tree.map(lambda a: a[whole:], xs))
+        ys = jax.tree.map(lambda *both: jnp.concatenate(both), ys, rest)
+    return carry, ys
 
 
 def pausable(cell: Cell) -> Cell:

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
+import jax
+import jax.numpy as jnp
+
 from jaxrnn.base import require_positive
 from jaxrnn.data import Vocabulary
-from jaxrnn.models import TokenModel, cell_file
+from jaxrnn.models import TokenModel, build_model, cell_file
 from jaxrnn.parallel import Devices, Workload, choose_devices
 from jaxrnn.runs.command import guarded, one_line, parse
 from jaxrnn.runs.config import changed, from_plain, to_plain
@@ -20,6 +23,7 @@ from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, op
 from jaxrnn.runs.environment import describe_environment, recorded_devices
 from jaxrnn.runs.files import read_json, write_atomic, write_json
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
+from jaxrnn.unroll import explain
 
 PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
 
@@ -54,6 +58,8 @@ class TrainingFlags:
     """How many devices (on a CPU: cores) to use; 0 chooses by size."""
     checkpoint_seconds: float = 30.0
     """Least time between two checkpoints; 0 saves after every chunk."""
+    explain: bool = False
+    """Print how the model is unrolled: what leaves the loop over time, and why not."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,17 @@ class Session:
             write_json(directory.environment, describe_environment(texts, len(self.devices)))
         print(f"{'resuming' if self.resumed else 'run'} {directory.path}", flush=True)
         return directory
+
+    def explain(self, name: str, model: TokenModel, num_steps: int) -> None:
+        """With `--explain`, prints how a training step of `num_steps` unrolls the model."""
+        if not self.flags.explain:
+            return
+        cell = build_model(model, training=True)
+        params = cell.init(jax.random.key(0))
+        keys = jax.random.split(jax.random.key(0), self.config.batch_size)
+        carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
+        xs = jnp.zeros((num_steps, len(keys)), jnp.int32)
+        print(f"{name}, {explain(cell, params, carry, xs, schedule=self.config.schedule)}")
 
     @property
     def _path(self) -> Path:
@@ -302,8 +319,6 @@ def _raised(old: Any, new: Any) -> bool:
 def _start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     """Chooses the devices and starts JAX's backend. On a CPU the number of devices is chosen here,
     before the backend exists."""
-    import jax
-
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )

@@ -1,0 +1,25 @@
+"""The scheduler: what leaves the loop over time, and the deferred gradient.
+
+`reading` turns a step into equations, `planning` distributes them over stages, `running` carries
+the stages out; a stage that is a recurrence runs in `loops`, whose derivative `reversing` works
+out, or, where it is linear, in `linear`. `choosing` says which schedule a step takes and
+`explaining` tells a reader.
+"""
+
+from jaxrnn.schedule.choosing import SHORT, Choice, Schedule, choose, rule
+from jaxrnn.schedule.devices import vary_alike
+from jaxrnn.schedule.explaining import Explanation, explain_choice, segment_length
+from jaxrnn.schedule.running import run_plan
+
+__all__ = [
+    "SHORT",
+    "Choice",
+    "Explanation",
+    "Schedule",
+    "choose",
+    "explain_choice",
+    "rule",
+    "run_plan",
+    "segment_length",
+    "vary_alike",
+]

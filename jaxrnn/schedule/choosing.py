@@ -1,0 +1,62 @@
+"""Which schedule a step takes."""
+
+from typing import Literal, NamedTuple
+
+import jax
+
+from jaxrnn.base import Carry, Cell, Params, X
+from jaxrnn.schedule.planning import Plan, make_plan
+from jaxrnn.schedule.reading import Step, Unreadable, read_step
+
+Schedule = Literal["auto", "scan", "distributed", "associative", "checkpointed"]
+
+# Up to so many time steps "auto" writes the loop out: where a step is as small as the toy's, the
+# loop's own bookkeeping counts (`python -m experiments.speed --case toy-step`).
+SHORT = 8
+
+
+class Choice(NamedTuple):
+    """What `unroll` does, and why.
+
+    Attributes:
+      schedule: "scan", "distributed", "associative" or "checkpointed".
+      reason: of the schedule, a line.
+      step, plan: what was read, and what is done with it; None for the plain scan.
+    """
+
+    schedule: str
+    reason: str
+    step: Step | None = None
+    plan: Plan | None = None
+
+
+def rule(platform: str, length: int) -> tuple[str, str]:
+    """The schedule that "auto" takes on a platform ("cpu", "gpu", "tpu") for T = `length`, and why.
+
+    On a CPU a linear recurrence stays a loop, whose time steps are a few instructions each: the
+    parallel form passes over its arrays O(log T) times. On accelerators a time step costs a launch.
+    """
+    if length <= SHORT:
+        return "scan", f"up to {SHORT} time steps are written out"
+    if platform == "cpu":
+        return "distributed", "on a CPU: a loop for every recurrence, all else at once"
+    return "associative", f"on a {platform}: as few time steps one after another as there can be"
+
+
+def choose(
+    cell: Cell, params: Params, carry: Carry, xs: X, schedule: Schedule, platform: str
+) -> Choice:
+    """carry leaves [B, ...], xs leaves [T, B, ...]."""
+    length, batch_size = jax.tree.leaves(xs)[0].shape[:2]
+    name, reason = rule(platform, length) if schedule == "auto" else (schedule, "as asked")
+    if name == "scan":
+        return Choice("scan", reason)
+    if not length or not batch_size:
+        return Choice("scan", "nothing to do: no time step or no example")
+    try:
+        step = read_step(cell, params, carry, xs)
+    except Unreadable as cause:
+        # bounded memory needs no analysis
+        return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))
+    plan = make_plan(step, linear_in_parallel=name == "associative")
+    return Choice(name, reason, step, plan)

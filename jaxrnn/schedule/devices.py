@@ -1,0 +1,46 @@
+"""Inside `jax.shard_map`: over which devices a value varies.
+
+Sums over devices belong where a whole gradient is known, not into every time step: so all that goes
+into a loop is marked as varying alike, and zeros that meet it too.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn.base import PyTree
+
+
+def vary_alike(tree: PyTree) -> PyTree:
+    """Every leaf varying over all the axes that any leaf varies over."""
+    axes = frozenset().union(*(_axes(a) for a in jax.tree.leaves(tree)))
+    return jax.tree.map(lambda a: _over(a, axes), tree)
+
+
+def vary_like(a: Any, like: Any) -> Any:
+    return _over(a, _axes(like))
+
+
+def zeros(aval: Any) -> Any:
+    """Zeros of an abstract value, varying as it does."""
+    return _over(jnp.zeros(aval.shape, aval.dtype), aval.manual_axis_type.varying)
+
+
+def struct(shape: tuple[int, ...], aval: Any) -> jax.ShapeDtypeStruct:
+    """A stand-in of another shape for an abstract value, to trace with."""
+    mesh = aval.sharding.mesh
+    where = None if mesh.empty else jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.ShapeDtypeStruct(
+        shape, aval.dtype, sharding=where, manual_axis_type=aval.manual_axis_type
+    )
+
+
+def _axes(a: Any) -> frozenset[Any]:
+    return jax.typeof(a).manual_axis_type.varying
+
+
+def _over(a: Any, axes: frozenset[Any]) -> Any:
+    missing = tuple(sorted(axes - _axes(a), key=str))
+    return lax.pcast(a, missing, to="varying") if missing else a

@@ -1,0 +1,119 @@
+"""What the scheduler made of a step, in words."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxrnn.base import Carry, Params, X
+from jaxrnn.schedule.choosing import Choice
+from jaxrnn.schedule.planning import AllSteps, Loop, Once, why_not_linear
+from jaxrnn.schedule.reading import HEAVY, Step, is_float, is_variable, variables
+from jaxrnn.schedule.reversing import find_readers, forward_of, reverse_of
+
+
+class Explanation(NamedTuple):
+    """How a cell is unrolled; `str()` is the report.
+
+    Attributes:
+      schedule: "scan", "distributed", "associative" or "checkpointed".
+      reason: why this one; the cause, if the step could not be read.
+      stages: a line for each thing that is done, in order.
+    """
+
+    schedule: str
+    reason: str
+    stages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = f"schedule {self.schedule}: {self.reason}"
+        return "\n".join([head, *(f"  {stage}" for stage in self.stages)])
+
+
+def explain_choice(choice: Choice, params: Params, carry: Carry, xs: X) -> Explanation:
+    if choice.step is None or choice.plan is None:
+        what = "every time step runs the whole step, one after another"
+        return Explanation(choice.schedule, choice.reason, (what,))
+    names = _names(choice.step, params, carry, xs)
+    lines: list[str] = []
+    for stage in choice.plan:
+        if isinstance(stage, Loop):
+            lines += _loop(stage, choice.step, names)
+        else:
+            lines += _parallel(stage, names)
+    if choice.schedule == "checkpointed":
+        length = jax.tree.leaves(xs)[0].shape[0]
+        size = segment_length(length)
+        lines.insert(0, f"in segments of {size} time steps; each runs again on the way back")
+    return Explanation(choice.schedule, choice.reason, tuple(lines))
+
+
+def segment_length(length: int) -> int:
+    """Time steps between two kept carries, about the square root of all: memory is then
+    O(sqrt T)."""
+    return max(1, round(length**0.5))
+
+
+def _parallel(stage: Once | AllSteps, names: dict[Any, str]) -> list[str]:
+    heavy = [e for e in stage.equations if e.primitive.name in HEAVY]
+    if isinstance(stage, Once):
+        return [f"once, of params alone: {_listed(stage.equations)}"]
+    if not heavy:
+        return [f"all time steps at once: {_listed(stage.equations)}"]
+    lines = []
+    for equation in heavy:
+        read = _read(equation, names)
+        lines.append(f"hoisted, all time steps at once: {equation.primitive.name}{read}")
+    cheap = len(stage.equations) - len(heavy)
+    if cheap:
+        lines[-1] += f"; {cheap} elementwise equations with them"
+    return lines
+
+
+def _loop(loop: Loop, step: Step, names: dict[Any, str]) -> list[str]:
+    carried = ", ".join(names[v] for v in loop.carried)
+    if loop.linear:
+        return [f"made parallel: {carried} = a * {carried} + b, an associative scan"]
+    why = why_not_linear(step, loop.members)
+    if why is None:
+        why = "linear, kept as a loop by this schedule"
+    lines = [
+        f"loop over {carried}: {len(loop.equations)} equations a time step; not parallel: {why}"
+    ]
+    readers = find_readers(loop)
+    for reader in readers:
+        read = _read(reader.equation, names)
+        how = "one product over time and batch" if reader.product else "one sum over time and batch"
+        lines.append(f"  deferred gradient: {reader.equation.primitive.name}{read}, {how}")
+    if readers:
+        forward = forward_of(loop, readers)
+        floats = [i for i, v in enumerate(loop.emitted) if is_float(v.aval)]
+        saved = reverse_of(loop, readers, forward, floats).saved
+        makers = {v: e.primitive.name for e in forward.equations for v in e.outvars}
+        kept = ", ".join(f"{makers[v]} {list(v.aval.shape)}" for v in saved)
+        lines.append(f"  kept for the way back: {kept or 'the carry alone'}")
+    return lines
+
+
+def _listed(equations: Sequence[Any]) -> str:
+    names = list(dict.fromkeys(e.primitive.name for e in equations))
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+
+
+def _read(equation: Any, names: dict[Any, str]) -> str:
+    """What an equation reads, where it has a name."""
+    known = [names[v] for v in variables(equation.invars) if v in names]
+    return f" with {', '.join(known)}" if known else ""
+
+
+def _names(step: Step, params: Params, carry: Carry, xs: X) -> dict[Any, str]:
+    names: dict[Any, str] = {}
+    for word, group, tree in (
+        ("params", step.params, params),
+        ("carry", step.carry, carry),
+        ("x", step.x, xs),
+    ):
+        for v, (path, _) in zip(group, jax.tree.leaves_with_path(tree), strict=True):
+            shape = list(v.aval.shape)
+            names[v] = f"{word}{jax.tree_util.keystr(path)}" + (f" {shape}" if shape else "")
+    return {v: name for v, name in names.items() if is_variable(v)}

@@ -1,0 +1,221 @@
+"""Reading a step: its equations, and what each needs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax.core import Tracer
+from jax.extend import core
+
+from jaxrnn.base import Carry, Cell, Params, PyTree, X
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Equations that only call a jaxpr: what they call is read instead.
+CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
+# The same, with a derivative of their own: kept whole where derivatives are taken.
+CUSTOM = {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
+# What is worth leaving the loop for: the rest is elementwise, and a [T, B, ...] array costs more.
+HEAVY = _names(
+    """
+    dot_general conv_general_dilated gather dynamic_slice scan while cond sort top_k
+    random_bits random_fold_in random_seed random_split threefry2x32 cumsum cumprod
+    cumlogsumexp cummax linear_solve cholesky eigh lu
+    """
+)
+# What a reverse pass should not work out twice: also the functions that a processor computes in
+# many instructions. Writing their results out also keeps XLA on a CPU from fusing several of them
+# into one loop, which it then cannot vectorise.
+COSTLY = HEAVY | _names(
+    """
+    exp exp2 expm1 log log1p tanh logistic erf erfc erf_inv pow rsqrt sqrt cbrt digamma lgamma
+    sin cos tan asin acos atan atan2 sinh cosh asinh acosh atanh
+    """
+)
+CONTROL_FLOW = ("scan", "while", "cond")
+
+
+class Unreadable(Exception):
+    """The step cannot be scheduled; `str()` says why, the cause's name first."""
+
+
+class Step(NamedTuple):
+    """One time step of one example as equations over variables.
+
+    Attributes:
+      equations: in order, calls flattened.
+      params, carry, x: variables that go in, one per leaf.
+      new_carry, y: variables or literals that come out.
+      constants: variable to value, arrays that the step closed over.
+      y_tree: the tree of y.
+    """
+
+    equations: list[Any]
+    params: list[Any]
+    carry: list[Any]
+    x: list[Any]
+    new_carry: list[Any]
+    y: list[Any]
+    constants: dict[Any, Any]
+    y_tree: Any
+
+
+def is_variable(atom: Any) -> bool:
+    return not isinstance(atom, core.Literal)
+
+
+def variables(atoms: Iterable[Any]) -> list[Any]:
+    """The variables among `atoms`, each once, in order."""
+    return list(dict.fromkeys(atom for atom in atoms if is_variable(atom)))
+
+
+def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
+    """Traces `cell.step` for one example and one time step; carry [B, ...], xs [T, B, ...].
+
+    Raises:
+      Unreadable: "effects", "closed-over tracer", "carry type" or "control flow around a weight".
+    """
+    trees: list[Any] = []
+
+    def step(params, carry, x):
+        new, y = cell.step(params, carry, x)
+        trees.extend([jax.tree.structure(new), jax.tree.structure(y)])
+        return jax.tree.leaves(new), jax.tree.leaves(y)
+
+    inputs = (_shapes(params, 0), _shapes(carry, 1), _shapes(xs, 2))
+    closed = jax.make_jaxpr(step)(*inputs)
+    if closed.jaxpr.effects:
+        raise Unreadable(f"effects: {', '.join(map(str, closed.jaxpr.effects))}")
+    equations, outputs, constants = flatten(closed)
+    if any(isinstance(value, Tracer) for value in constants.values()):
+        raise Unreadable("closed-over tracer: the step uses an array of the function around it")
+    names = iter(closed.jaxpr.invars)
+    groups = [[next(names) for _ in jax.tree.leaves(tree)] for tree in inputs]
+    new_tree, y_tree = trees[-2:]
+    count = new_tree.num_leaves
+    if new_tree != jax.tree.structure(carry) or [_kind(v) for v in groups[1]] != [
+        _kind(v) for v in outputs[:count]
+    ]:
+        raise Unreadable("carry type: the carry that comes out is not like the one that went in")
+    of_params, of_carry, of_x = groups
+    read = Step(
+        equations, of_params, of_carry, of_x, outputs[:count], outputs[count:], constants, y_tree
+    )
+    _refuse_weights_in_control_flow(read)
+    return read
+
+
+def _refuse_weights_in_control_flow(step: Step) -> None:
+    """A weight inside a loop or a branch of the step's own cannot have its gradient deferred."""
+    weights = {*step.params, *step.constants}
+    varying = {*step.carry, *step.x}
+    for equation in step.equations:
+        inputs = variables(equation.invars)
+        if any(v in varying for v in inputs):
+            if equation.primitive.name in CONTROL_FLOW and any(v in weights for v in inputs):
+                raise Unreadable(
+                    f"control flow around a weight: {equation.primitive.name} reads params"
+                )
+            varying.update(equation.outvars)
+        else:
+            weights.update(equation.outvars)
+
+
+def needed(equations: Sequence[Any], targets: Iterable[Any], known: Iterable[Any]) -> list[Any]:
+    """The equations, in order, that compute `targets` from what is known."""
+    known = set(known)
+    wanted = {atom for atom in targets if is_variable(atom) and atom not in known}
+    found = []
+    for equation in reversed(equations):
+        if any(v in wanted for v in equation.outvars):
+            found.append(equation)
+            wanted |= {v for v in equation.invars if is_variable(v) and v not in known}
+    return found[::-1]
+
+
+def as_function(
+    equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]
+) -> Callable[..., list[Any]]:
+    """The equations as a function of the variables `inputs`; outputs may be literals."""
+    info = core.DebugInfo(
+        "jaxrnn.schedule",
+        "equations",
+        tuple(f"inputs[{i}]" for i in range(len(inputs))),
+        tuple(f"result[{i}]" for i in range(len(outputs))),
+    )
+    jaxpr = core.Jaxpr((), tuple(inputs), tuple(outputs), tuple(equations), debug_info=info)
+    return core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, ()))
+
+
+def flatten(closed: Any, custom: bool = False) -> tuple[list[Any], list[Any], dict[Any, Any]]:
+    """The equations of a jaxpr with what they call in place of calls (custom derivatives too, if
+    `custom`), its outputs, and its constants."""
+    equations: list[Any] = []
+    constants = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+
+    def called(equation):
+        name = equation.primitive.name
+        if name in CALLS:
+            return equation.params.get("jaxpr")
+        return equation.params.get(CUSTOM[name]) if custom and name in CUSTOM else None
+
+    def walk(jaxpr, names):
+        def name_of(atom):
+            return names.get(atom, atom) if is_variable(atom) else atom
+
+        for equation in jaxpr.eqns:
+            inputs = [name_of(v) for v in equation.invars]
+            body = called(equation)
+            if body is not None:
+                if isinstance(body, core.ClosedJaxpr):
+                    fresh = [core.Var(v.aval) for v in body.jaxpr.constvars]
+                    constants.update(zip(fresh, body.consts, strict=True))
+                    inside = dict(zip(body.jaxpr.constvars, fresh, strict=True))
+                    body = body.jaxpr
+                else:
+                    inside = {}
+                outputs = walk(body, inside | dict(zip(body.invars, inputs, strict=True)))
+            else:
+                # new names: a function that is called twice has the same inside
+                outputs = [core.Var(v.aval) for v in equation.outvars]
+                equations.append(equation.replace(invars=inputs, outvars=outputs))
+            names.update(zip(equation.outvars, outputs, strict=True))
+        return [name_of(v) for v in jaxpr.outvars]
+
+    outputs = walk(closed.jaxpr, {})
+    return equations, outputs, constants
+
+
+def expand_custom(
+    equations: Sequence[Any], targets: Sequence[Any]
+) -> tuple[list[Any], list[Any], dict[Any, Any]]:
+    """The equations with custom derivatives replaced by what they compute, the targets' new names
+    and the constants."""
+    made = {v for e in equations for v in e.outvars}
+    inputs = [v for v in variables(v for e in equations for v in e.invars) if v not in made]
+    inputs += [v for v in variables(targets) if v not in made and v not in inputs]
+    info = core.DebugInfo(
+        "jaxrnn.schedule",
+        "equations",
+        tuple(f"inputs[{i}]" for i in range(len(inputs))),
+        tuple(f"result[{i}]" for i in range(len(targets))),
+    )
+    jaxpr = core.Jaxpr((), tuple(inputs), tuple(targets), tuple(equations), debug_info=info)
+    return flatten(core.ClosedJaxpr(jaxpr, ()), custom=True)
+
+
+def is_float(kind: Any) -> bool:
+    """Whether an array, or what stands for one, has derivatives."""
+    return jax.numpy.issubdtype(kind.dtype, jax.numpy.inexact)
+
+
+def _kind(atom: Any) -> tuple[Any, Any]:
+    return atom.aval.shape, atom.aval.dtype
+
+
+def _shapes(tree: PyTree, leading: int) -> PyTree:
+    """The shapes of one example at one time step."""
+    return jax.eval_shape(lambda tree: jax.tree.map(lambda a: a[(0,) * leading], tree), tree)

@@ -1,0 +1,62 @@
+"""Carrying out a plan."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.base import Carry, Params, X, Y
+from jaxrnn.schedule.linear import run_linear
+from jaxrnn.schedule.loops import run_loop
+from jaxrnn.schedule.planning import AllSteps, Once, Plan
+from jaxrnn.schedule.reading import Step, as_function, is_variable
+
+
+def run_plan(step: Step, plan: Plan, params: Params, carry: Carry, xs: X) -> tuple[Carry, Y]:
+    """What `lax.scan` of the batched step gives; carry leaves [B, ...], xs leaves [T, B, ...]."""
+    length, batch_size = jax.tree.leaves(xs)[0].shape[:2]
+    once = dict(step.constants) | dict(zip(step.params, jax.tree.leaves(params), strict=True))
+    always = dict(zip(step.x, jax.tree.leaves(xs), strict=True))
+    first = jax.tree.leaves(carry)
+    last = list(first)
+
+    for stage in plan:
+        if isinstance(stage, Once | AllSteps):
+            function = as_function(stage.equations, stage.inputs, stage.outputs)
+            if isinstance(stage, Once):
+                once.update(
+                    zip(stage.outputs, function(*(once[v] for v in stage.inputs)), strict=True)
+                )
+                continue
+            axes = tuple(0 if v in always else None for v in stage.inputs)
+            # time and batch as one axis: a product is then one of matrices
+            flat = (
+                always[v].reshape(-1, *always[v].shape[2:]) if v in always else once[v]
+                for v in stage.inputs
+            )
+            batched = jax.vmap(function, in_axes=axes, axis_size=length * batch_size)
+            for v, a in zip(stage.outputs, batched(*flat), strict=True):
+                always[v] = a.reshape(length, batch_size, *a.shape[1:])
+            continue
+        begin = [first[i] for i in stage.members]
+        end, new, emitted = (run_linear if stage.linear else run_loop)(
+            stage,
+            [once[v] for v in stage.weights],
+            begin,
+            [always[v] for v in stage.streams],
+            length,
+        )
+        always.update(zip(stage.emitted, emitted, strict=True))
+        for k, i in enumerate(stage.members):
+            last[i] = end[k]
+            always[step.carry[i]] = jnp.concatenate([begin[k][None], new[k][:-1]])
+            target = step.new_carry[i]
+            if is_variable(target) and target not in once:
+                always.setdefault(target, new[k])
+
+    def over_time(atom):
+        if is_variable(atom) and atom in always:
+            return always[atom]
+        one = once[atom] if is_variable(atom) else jnp.asarray(atom.val, atom.aval.dtype)
+        return jnp.broadcast_to(one, (length, batch_size, *one.shape))
+
+    ys = [over_time(atom) for atom in step.y]
+    return jax.tree.unflatten(jax.tree.structure(carry), last), step.y_tree.unflatten(ys)
