@@ -33,9 +33,9 @@ def choose_devices(platform: str, available: int, workload: Workload) -> int:
     """How many of the `available` devices (on a CPU: cores) a run should use.
 
     Members of a sweep are independent, so they take the fewest devices on which the busiest has the
-    least to do. A single training divides its batch; on a CPU that pays while the matmuls are too
-    small to be threaded (hidden size up to 128) and the step large enough to outweigh the meeting
-    at its end: `python -m experiments.speed --case char-step` prints both sides. Evenly, since what
+    least to do. A single training divides its batch; on a CPU that pays while the recurrent weights
+    stay near each core (hidden size up to 512: `python -m experiments.speed --case lstm gru` prints
+    both sides) and the step is large enough to outweigh the meeting at its end. Evenly, since what
     is left over costs a loop of its own; on a CPU that loop is short beside the others where these
     have 16 sequences each (`python -m experiments.char --batch-size 33 --devices 2`, or 1: the log
     has the training steps per second).
@@ -44,7 +44,7 @@ def choose_devices(platform: str, available: int, workload: Workload) -> int:
     if members > 1:
         share = math.ceil(members / available)
         return math.ceil(members / share)
-    if platform == "cpu" and (hidden_size > 128 or batch_size * num_steps * hidden_size < 100_000):
+    if platform == "cpu" and (hidden_size > 512 or batch_size * num_steps * hidden_size < 100_000):
         return 1
     if platform == "cpu" and batch_size >= 16 * available:
         return available

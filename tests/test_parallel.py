@@ -255,7 +255,7 @@ def test_members_take_the_fewest_devices_that_end_as_soon(available, members):
         ("cpu", Workload(1, 32, 200, 100), 2),
         ("cpu", Workload(1, 33, 200, 100), 2),
         ("cpu", Workload(1, 31, 200, 100), 1),
-        ("cpu", Workload(1, 32, 200, 512), 1),
+        ("cpu", Workload(1, 32, 200, 1024), 1),
         ("cpu", Workload(1, 200, 5, 4), 1),
         ("gpu", Workload(1, 32, 200, 512), 2),
         ("gpu", Workload(1, 33, 200, 512), 1),

@@ -1,6 +1,6 @@
 """Reading a step: its equations, and what each needs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,13 +26,14 @@ HEAVY = _names(
     cumlogsumexp cummax linear_solve cholesky eigh lu
     """
 )
-# What a reverse pass should not work out twice: also the functions that a processor computes in
-# many instructions. Writing their results out also keeps XLA on a CPU from fusing several of them
-# into one loop, which it then cannot vectorise.
+# What a reverse pass should not work out twice: also sums, which are smaller than what they are of,
+# and the functions that a processor computes in many instructions. Writing their results out also
+# keeps XLA on a CPU from fusing several of them into one loop, which it then cannot vectorise.
 COSTLY = HEAVY | _names(
     """
     exp exp2 expm1 log log1p tanh logistic erf erfc erf_inv pow rsqrt sqrt cbrt digamma lgamma
     sin cos tan asin acos atan atan2 sinh cosh asinh acosh atanh
+    reduce_sum reduce_max reduce_min reduce_prod argmax argmin
     """
 )
 CONTROL_FLOW = ("scan", "while", "cond")
@@ -205,6 +206,23 @@ def expand_custom(
     )
     jaxpr = core.Jaxpr((), tuple(inputs), tuple(targets), tuple(equations), debug_info=info)
     return flatten(core.ClosedJaxpr(jaxpr, ()), custom=True)
+
+
+def is_product(equation: Any, fixed: Collection[Any]) -> bool:
+    """Whether it is x @ w with x [I] of a time step and w [I, O] among the `fixed`."""
+    if equation.primitive.name != "dot_general":
+        return False
+    x, w = equation.invars
+    (of_x, of_w), (batch, _) = equation.params["dimension_numbers"]
+    return (
+        is_variable(x)
+        and is_variable(w)
+        and x not in fixed
+        and w in fixed
+        and (x.aval.ndim, w.aval.ndim) == (1, 2)
+        and x.aval.dtype == w.aval.dtype == equation.outvars[0].aval.dtype
+        and (tuple(of_x), tuple(of_w), tuple(batch)) == ((0,), (0,), ())
+    )
 
 
 def is_float(kind: Any) -> bool:

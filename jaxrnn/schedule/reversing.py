@@ -18,6 +18,7 @@ from jaxrnn.schedule.reading import (
     expand_custom,
     flatten,
     is_float,
+    is_product,
     is_variable,
     needed,
     variables,
@@ -88,26 +89,10 @@ def find_readers(loop: Loop) -> list[Reader]:
     for equation in loop.equations:
         weights = [v for v in variables(equation.invars) if v in fixed and is_float(v.aval)]
         if weights and any(is_float(v.aval) for v in equation.outvars):
-            product = _is_product(equation, fixed)
+            product = is_product(equation, fixed)
             rows = [equation.invars[0]] if product else _rows_needed(equation, weights, fixed)
             readers.append(Reader(equation, weights, rows, product))
     return readers
-
-
-def _is_product(equation: Any, fixed: set[Any]) -> bool:
-    if equation.primitive.name != "dot_general":
-        return False
-    x, w = equation.invars
-    (of_x, of_w), (batch, _) = equation.params["dimension_numbers"]
-    return (
-        is_variable(x)
-        and is_variable(w)
-        and x not in fixed
-        and w in fixed
-        and (x.aval.ndim, w.aval.ndim) == (1, 2)
-        and x.aval.dtype == w.aval.dtype == equation.outvars[0].aval.dtype
-        and (tuple(of_x), tuple(of_w), tuple(batch)) == ((0,), (0,), ())
-    )
 
 
 def _rows_needed(equation: Any, weights: list[Any], fixed: set[Any]) -> list[Any]:

@@ -7,7 +7,8 @@ from jaxrnn.base import Carry, Params, X, Y
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
 from jaxrnn.schedule.planning import AllSteps, Once, Plan
-from jaxrnn.schedule.reading import Step, as_function, is_variable
+from jaxrnn.schedule.products import row_product
+from jaxrnn.schedule.reading import Step, as_function, is_product, is_variable, variables
 
 
 def run_plan(step: Step, plan: Plan, params: Params, carry: Carry, xs: X) -> tuple[Carry, Y]:
@@ -19,21 +20,17 @@ def run_plan(step: Step, plan: Plan, params: Params, carry: Carry, xs: X) -> tup
     last = list(first)
 
     for stage in plan:
-        if isinstance(stage, Once | AllSteps):
+        if isinstance(stage, Once):
             function = as_function(stage.equations, stage.inputs, stage.outputs)
-            if isinstance(stage, Once):
-                once.update(
-                    zip(stage.outputs, function(*(once[v] for v in stage.inputs)), strict=True)
-                )
-                continue
-            axes = tuple(0 if v in always else None for v in stage.inputs)
+            found = function(*(once[v] for v in stage.inputs))
+            once.update(zip(stage.outputs, found, strict=True))
+            continue
+        if isinstance(stage, AllSteps):
             # time and batch as one axis: a product is then one of matrices
-            flat = (
-                always[v].reshape(-1, *always[v].shape[2:]) if v in always else once[v]
-                for v in stage.inputs
-            )
-            batched = jax.vmap(function, in_axes=axes, axis_size=length * batch_size)
-            for v, a in zip(stage.outputs, batched(*flat), strict=True):
+            rows = {v: always[v] for v in stage.inputs if v in always}
+            rows = {v: a.reshape(-1, *a.shape[2:]) for v, a in rows.items()}
+            found = _over_rows(stage, rows, once, length * batch_size)
+            for v, a in zip(stage.outputs, found, strict=True):
                 always[v] = a.reshape(length, batch_size, *a.shape[1:])
             continue
         begin = [first[i] for i in stage.members]
@@ -60,3 +57,21 @@ def run_plan(step: Step, plan: Plan, params: Params, carry: Carry, xs: X) -> tup
 
     ys = [over_time(atom) for atom in step.y]
     return jax.tree.unflatten(jax.tree.structure(carry), last), step.y_tree.unflatten(ys)
+
+
+def _over_rows(stage: AllSteps, rows: dict, once: dict, count: int) -> list:
+    """The stage's outputs [N, ...] from rows [N, ...]."""
+    rows = dict(rows)
+    for equation in stage.equations:
+        if is_product(equation, once):
+            x, w = equation.invars
+            rows[equation.outvars[0]] = row_product(rows[x], once[w])
+            continue
+        inputs = variables(equation.invars)
+        function = as_function([equation], inputs, equation.outvars)
+        axes = tuple(0 if v in rows else None for v in inputs)
+        found = jax.vmap(function, in_axes=axes, axis_size=count)(
+            *(rows[v] if v in rows else once[v] for v in inputs)
+        )
+        rows.update(zip(equation.outvars, found, strict=True))
+    return [rows[v] for v in stage.outputs]
