@@ -25,16 +25,19 @@ def describe(path: Path) -> dict[str, str]:
     return found
 
 
-def experiments() -> list[Path]:
-    """Their modules: every file of this folder that does not begin with an underscore."""
-    folder = Path(__file__).parent
-    return sorted(path for path in folder.glob("*.py") if not path.stem.startswith("_"))
+def experiments() -> dict[str, Path]:
+    """Every experiment by name, with the file that holds its docstring: a module of this folder,
+    or a package in it."""
+    here = Path(__file__).parent
+    found = {path.stem: path for path in here.glob("[a-z]*.py")}
+    found |= {path.parent.name: path for path in here.glob("[a-z]*/__init__.py")}
+    return dict(sorted(found.items()))
 
 
 def main() -> None:
-    for path in experiments():
+    for name, path in experiments().items():
         found = describe(path)
-        print(f"{path.stem}: {found['title']}")
+        print(f"{name}: {found['title']}")
         for label in ("Question", "Command", "Run time"):
             print(f"    {label + ':':10} {found.get(label, '-')}")
 

@@ -95,13 +95,22 @@ def test_the_package_exports_only_its_core():
     assert not parts_of(imported(ROOT / "jaxrnn" / "__init__.py")) & {*OUTSIDE, "laws", "check"}
 
 
-EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
+EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.name)
+def experiment_of(path: Path) -> str:
+    """A module of `experiments`, or a package in it, whose rooms may import each other."""
+    return path.relative_to(ROOT / "experiments").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize(
+    "path", EXPERIMENTS, ids=lambda path: str(path.relative_to(ROOT / "experiments"))
+)
 def test_experiments_stand_alone(path):
-    others = {f"experiments.{other.stem}" for other in EXPERIMENTS}
-    assert not imported(path) & others
+    named = [name.split(".") for name in imported(path)]
+    used = {parts[1] for parts in named if parts[0] == "experiments" and len(parts) > 1}
+    others = {experiment_of(other) for other in EXPERIMENTS} - {experiment_of(path)}
+    assert not used & others
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import char, generate, speed, toy
+from experiments import char, generate, toy
 from jaxrnn import runs
 from jaxrnn.data import TOY, loss_floors
 from jaxrnn.runs.directory import read_metrics
@@ -250,20 +250,9 @@ def test_help_and_a_slip_answer_quickly(experiment):
 def test_the_list_names_every_experiment():
     command = [sys.executable, "-m", "experiments"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for path in (ROOT / "experiments").glob("[a-z]*.py"):
+    folder = ROOT / "experiments"
+    packages = [path.parent for path in folder.glob("[a-z]*/__init__.py")]
+    for path in [*folder.glob("[a-z]*.py"), *packages]:
         assert f"python -m experiments.{path.stem}" in shown
     assert shown.count("Question:") == shown.count("Run time:") == shown.count("Command:")
     assert "-\n" not in shown
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", speed.CASES)
-def test_speed_rows(case, tmp_path):
-    run = tmp_path / "run"
-    with jax.numpy_dtype_promotion("standard"):  # the peer is written as its user writes it
-        assert speed.main(["--case", case, "--repeats", "1", "--run", str(run)]) == 0
-    rows = json.loads((run / "summary.json").read_text())["results"]
-    assert rows
-    for row in rows:
-        assert set(row) == {"case", "peer", "shape", "ratio", "ours_ms", "peer_ms"}
-        assert row["ratio"] == pytest.approx(row["peer_ms"] / row["ours_ms"])

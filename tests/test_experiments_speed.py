@@ -1,53 +1,460 @@
-"""The benchmark runs, agrees with its peers on the loss, and says which of them are missing."""
+"""The benchmark computes the same on every side, times them in turns, says what is missing, and
+holds its targets against its own rows."""
 
+import sys
 from importlib.util import find_spec
+from typing import get_args
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
-from experiments_support import files_of, summary
+from experiments_support import error_of, files_of, summary
+from jax import lax
 
 from experiments import speed
+from experiments.speed import (
+    compiling,
+    custom,
+    generating,
+    layers,
+    measuring,
+    memory,
+    report,
+    targets,
+    toy,
+    training,
+)
+from experiments.speed.cells import CUSTOM
+from experiments.speed.machine import gradient_flops, matmul_flops, matmul_rate, step_flops
+from experiments.speed.measuring import Case, Measured, Side, disagreement, gather, measure
+from experiments.speed.model import VOCAB_SIZE, make_problem
+from experiments.speed.presets import PRESETS, Shape
+from jaxrnn.cells import CELLS
+from jaxrnn.laws import CELL_LAWS, subject
 
+SMOKE, QUICK = PRESETS["smoke"], PRESETS["quick"]
+SMALL = Shape(4, 6, 5)
 FIELDS = {"case", "peer", "shape", "ratio", "ours_ms", "peer_ms"}
+MODULES = {
+    "Flax": "flax",
+    "Haiku": "haiku",
+    "Equinox": "equinox",
+    "Keras": "keras",
+    "PyTorch": "torch",
+}
+INSTALLED = {name for name, module in MODULES.items() if find_spec(module) is not None}
+
+
+@pytest.fixture
+def as_users_have_it():
+    """The peers are written as their users write them, who have not made JAX strict."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def two_devices(monkeypatch):
+    """Even the smallest batch is divided."""
+    monkeypatch.setattr(layers, "choose_devices", lambda *arguments: 2)
+
+
+def torch_sides(*names):
+    return set(names) if "PyTorch" in INSTALLED else set()
+
+
+# Equal mathematics
+
+
+def agreeing(case):
+    """The names of all sides, once each was seen to compute what the first one does."""
+    expected = case.sides[0].check()
+    for side in case.sides[1:]:
+        assert disagreement(side.check(), expected, case.tolerance) is None, side.name
+    return {side.name for side in case.sides}
+
+
+@pytest.mark.usefixtures("as_users_have_it", "two_devices")
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_layers_of_every_library(name):
+    case = layers.layer_case(name, SMALL, tuple(MODULES))
+    expected = {"jaxrnn", "jaxrnn, one device", "Flax, 2 devices"} | INSTALLED
+    if name == "gru" and "Haiku" in INSTALLED:
+        expected -= {"Haiku"}
+        assert "not the same function" in case.missing["Haiku"]
+    assert agreeing(case) == expected
+
+
+@pytest.mark.usefixtures("as_users_have_it", "two_devices")
+@pytest.mark.parametrize("name", CUSTOM)
+def test_custom_cells_of_every_library(name):
+    expected = {"jaxrnn", "jaxrnn, one device", "Flax", "Flax, 2 devices"}
+    assert agreeing(custom.custom_case(name, SMALL)) == expected | torch_sides("PyTorch loop")
+
+
+@pytest.mark.usefixtures("as_users_have_it", "two_devices")
+def test_training_steps_of_every_library():
+    case = training.char_step_case(SMALL, 2, QUICK.libraries)
+    expected = {"jaxrnn", "jaxrnn, one device", "Flax", "Flax, 2 devices"}
+    assert agreeing(case) == expected | torch_sides("PyTorch")
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+def test_toy_steps():
+    expected = {"jaxrnn", "jitted Python loop"} | torch_sides("PyTorch eager")
+    assert agreeing(toy.toy_step_case(10)) == expected
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_generated_characters(samples):
+    case = generating.generate_case(SMOKE, samples)
+    assert agreeing(case) == {"jaxrnn"} | torch_sides("PyTorch loop")
+    assert case.sides[0].call().shape == (SMOKE.generated, samples)
+
+
+def test_compiled_steps():
+    case = compiling.compile_case(SMOKE, 9, ["plain scan", "Python loop"])
+    assert agreeing(case) == {"jaxrnn", "plain scan", "Python loop"}
+
+
+def test_compiling_is_done_anew(compilations):
+    side = compiling.compile_case(SMOKE, 2, []).sides[0]
+    before = compilations("train_step")
+    side.call()
+    side.call()
+    assert compilations("train_step") == before + 2
+
+
+def in_pieces(cell, params, carry, xs, *, schedule):
+    """`unroll` with a bounded schedule, as short as it gets: 5 checkpointed pieces."""
+    if schedule != "checkpointed":
+        return memory_unroll(cell, params, carry, xs, schedule=schedule)
+    piece = jax.checkpoint(
+        lambda carry, xs: memory_unroll(cell, params, carry, xs, schedule="scan")
+    )
+    cut = jax.tree.map(lambda a: a.reshape(5, -1, *a.shape[1:]), xs)
+    carry, ys = lax.scan(piece, carry, cut)
+    return carry, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), ys)
+
+
+memory_unroll = memory.unroll
+
+
+def test_bounded_memory(monkeypatch):
+    monkeypatch.setattr(memory, "unroll", in_pieces)
+    monkeypatch.setattr(memory, "get_args", lambda schedules: ("auto", "scan", "checkpointed"))
+    case = memory.memory_case(SMOKE._replace(bounded=Shape(4, 500, 40)))
+    assert agreeing(case) == {memory.BOUNDED, memory.PLAIN, "jaxrnn, default"}
+    rows = rows_of(case, measure(case, 1, 0))
+    row = next(row for row in rows if row["peer"] == memory.PLAIN)
+    assert row["ours_bytes"] < 0.5 * row["peer_bytes"]
+
+
+def test_a_schedule_that_unroll_does_not_have(monkeypatch):
+    monkeypatch.setattr(memory, "get_args", lambda schedules: ("auto", "scan"))
+    case = memory.memory_case(SMOKE)
+    assert "no schedule 'checkpointed'" in case.missing[memory.BOUNDED]
+    rows = rows_of(case, measure(case, 1, 0))
+    assert {row["peer"] for row in rows} == {memory.PLAIN, "jaxrnn, default"}
+    assert all(row["ratio"] is None and row["missing"] for row in rows)
+
+
+@pytest.mark.parametrize("law", CELL_LAWS)
+@pytest.mark.parametrize("name", CUSTOM)
+def test_custom_cells_obey_the_laws(name, law):
+    CELL_LAWS[law](subject(CUSTOM[name]))
+
+
+# What the machine could do
+
+
+def test_operations_of_a_matmul():
+    a, b = jnp.ones((3, 4)), jnp.ones((4, 5))
+    assert matmul_flops(jnp.matmul, a, b) == 2 * 3 * 4 * 5
+    assert matmul_flops(jax.jit(lambda a, b: jnp.tanh(a @ b) + 1), a, b) == 2 * 3 * 4 * 5
+    batched = jax.vmap(jnp.matmul)
+    assert matmul_flops(batched, jnp.ones((7, 3, 4)), jnp.ones((7, 4, 5))) == 7 * 2 * 3 * 4 * 5
+
+
+@pytest.mark.parametrize(("name", "gates"), [("elman", 1), ("gru", 3), ("lstm", 4)])
+def test_operations_of_a_layer(name, gates):
+    inputs, size = 7, 5
+    cell, x = CELLS[name](inputs, size), jnp.ones(inputs)
+    assert step_flops(cell, x) == 2 * (inputs + size) * gates * size
+    assert gradient_flops(cell, x, 11, 3) == 3 * 11 * 3 * 2 * (inputs + size) * gates * size
+
+
+def test_operations_of_the_model():
+    problem = make_problem(SMALL, 2)
+    layer, head = 2 * (5 + 5) * 4 * 5, 2 * 5 * VOCAB_SIZE
+    assert step_flops(problem.model, jnp.int32(0)) == 2 * layer + head  # a row of E is no matmul
+
+
+def test_the_gradient_holds_three_matmuls_for_one():
+    """All that `gradient_flops` counts is in the gradient's own program."""
+    problem = layers.make_problem(CELLS["lstm"], Shape(3, 1, 5))
+
+    def gradients(params, xs):
+        ys, pull = jax.vjp(layers.our_layer(problem).forward, params, xs)
+        return pull(jnp.ones_like(ys))
+
+    found = matmul_flops(gradients, problem.params, problem.xs)
+    assert found == gradient_flops(problem.cell, problem.xs[0, 0], 1, 3)
+
+
+def test_the_limit_is_a_rate():
+    assert 0 < matmul_rate(32, repeats=1) < 1e16
+
+
+# Measuring
+
+
+def side(name, result, log):
+    """One that writes its name down with every call."""
+    return Side(name, lambda: log.append(name), lambda: result)
+
+
+def test_sides_take_turns():
+    log = []
+    case = Case("", "", [side("a", 1.0, log), side("b", 1.0, log)], {})
+    found = measure(case, repeats=4, seconds=60)
+    assert {name: len(times) for name, times in found.times.items()} == {"a": 4, "b": 4}
+    assert log == ["a", "b", *"aabb" * 4]  # once first; then untimed and timed in turns
+
+
+def test_a_long_call_is_timed_once(monkeypatch):
+    monkeypatch.setattr(measuring, "LONG", -1.0)
+    log = []
+    found = measure(Case("", "", [side("a", 1.0, log)], {}), repeats=4, seconds=60)
+    assert len(found.times["a"]) == len(log) == 1
+
+
+def test_the_memory_of_a_call():
+    grown = measuring.peak_resident(lambda: np.ones(50_000_000).sum())
+    if grown is None:
+        pytest.skip("the system does not say")
+    assert 300e6 < grown < 1000e6
+
+
+def test_a_case_ends_in_time():
+    found = measure(Case("", "", [side("a", 1.0, [])], {}), repeats=1000, seconds=0)
+    assert len(found.times["a"]) == 3
+
+
+def test_a_side_that_disagrees_is_not_timed():
+    case = Case("", "", [side("jaxrnn", 1.0, []), side("theirs", 1.1, [])], {})
+    found = measure(case, 1, 0)
+    assert set(found.times) == {"jaxrnn"}
+    assert found.wrong == {"theirs": "the result differs by 0.1"}
+    (row,) = rows_of(case, found)
+    assert row["ratio"] is None
+    assert "computes something else" in row["missing"]
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ({"w": np.array([1.0, 2.0])}, None),
+        ({"w": np.array([1.0, 2.001])}, None),
+        ({"w": np.array([1.0, 2.1])}, "['w'] differs by 0.1"),
+        ({"w": np.array([1.0, np.nan])}, "['w'] differs by nan"),
+        ({"w": np.array([1.0])}, "['w'] has shape (1,), ours (2,)"),
+        ({"v": np.array([1.0, 2.0])}, "it has other results"),
+    ],
+)
+def test_disagreement(found, says):
+    assert disagreement(found, {"w": np.array([1.0, 2.0])}, 1e-3) == says
+
+
+@pytest.mark.parametrize("module", ["torch", "haiku"])
+def test_a_library_that_is_not_installed(module, monkeypatch):
+    """In place of the measurement there is a row that says so, and no ratio."""
+    monkeypatch.setitem(sys.modules, module, None)
+    name = next(name for name, found in MODULES.items() if found == module)
+    case = layers.layer_case("lstm", SMALL, (name,))
+    assert [side.name for side in case.sides] == ["jaxrnn"]
+    (row,) = rows_of(case, measure(case, 1, 0))
+    assert (row["peer"], row["ratio"], row["peer_ms"]) == (name, None, None)
+    assert "not installed" in row["missing"]
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+def test_every_pytorch_side_may_be_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for case in (
+        custom.custom_case("two-speed", SMALL),
+        training.char_step_case(SMALL, 2, ("PyTorch",)),
+        toy.toy_step_case(10),
+        generating.generate_case(SMOKE, 1),
+    ):
+        (name,) = case.missing
+        assert name.startswith("PyTorch")
+        assert name not in {side.name for side in case.sides}
+
+
+def test_other_faults_of_a_builder_are_not_hidden():
+    def broken():
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError):
+        gather({"Flax": broken})
+
+
+# Rows and targets
+
+
+def rows_of(case, found):
+    return report.rows_of(case, report.numbers_of(case, found, 1e9), report.reasons_of(case, found))
+
+
+def test_a_row():
+    sides = [side("jaxrnn", 0, []), side("Flax", 0, [])._replace(devices=2)]
+    case = Case("lstm", "B 1", sides, {"PyTorch": "gone"}, flops=1e6, makes=5)
+    times = {"jaxrnn": np.array([1.0, 2.0, 9.0]), "Flax": np.array([4.0, 5.0, 5.0])}
+    flax, torch = rows_of(case, Measured(times, {}, {}))
+    assert flax["ratio"] == 2.5
+    assert (flax["ours_ms"], flax["peer_ms"], flax["peer_devices"]) == (2.0, 5.0, 2)
+    assert flax["ours_of_limit"] == pytest.approx(0.5)  # 1e6 operations in 2 ms at 1e9 a second
+    assert flax["ours_per_second"] == pytest.approx(2500)
+    assert flax["ours_spread"] == [1.5, 5.5]
+    assert torch == {
+        "case": "lstm",
+        "peer": "PyTorch",
+        "shape": "B 1",
+        "ratio": None,
+        "ours_ms": 2.0,
+        "peer_ms": None,
+        "missing": "gone",
+    } | {key: value for key, value in flax.items() if key.startswith("ours_")}
+
+
+def test_growth_of_compiling():
+    def row(num_steps, ms):
+        shape = f"{Shape(32, num_steps, 100)}, 3 layers"
+        return {"case": "compile", "peer": "plain scan", "shape": shape, "ours_ms": ms}
+
+    rows = [row(50, 1000.0), row(200, 5000.0), row(2000, 1500.0)]
+    (found,) = report.growth_rows(rows, (50, 200, 2000))
+    assert found["growth"] == 1.5
+    assert found["ratio"] == found["peer_ms"] / found["ours_ms"] == pytest.approx(1 / 1.5)
+    assert report.growth_rows(rows[:2], (50, 2000)) == []
+
+
+def ideal_rows():
+    """Rows of the quick preset in which ours is 20 times as fast as any peer."""
+    found = []
+    for case, peers in (("lstm", ("Flax", "PyTorch")), ("gru", ("Flax", "PyTorch"))):
+        found += [(case, peer, str(shape)) for peer in peers for shape in QUICK.layers]
+    found += [(case, peer, str(QUICK.cell)) for case in CUSTOM for peer in ("Flax", "PyTorch loop")]
+    model = f"{QUICK.model}, 3 layers"
+    found += [("char-step", "Flax", model), ("char-step", "PyTorch", model)]
+    toy_shape = toy.shape_of(QUICK.toy_steps)
+    found += [("toy-step", peer, toy_shape) for peer in ("PyTorch eager", "jitted Python loop")]
+    found += [("generate", "PyTorch loop", "1 at once, H 100, 3 layers")]
+    rows = [
+        {"case": case, "peer": peer, "shape": shape, "ratio": 20.0, "ours_ms": 1.0, "peer_ms": 20.0}
+        for case, peer, shape in found
+    ]
+    for num_steps in QUICK.compile_steps:
+        shape = f"{QUICK.model._replace(num_steps=num_steps)}, 3 layers"
+        times = {"ratio": 1.0, "ours_ms": 1000.0, "peer_ms": 1000.0}
+        rows.append({"case": "compile", "peer": "plain scan", "shape": shape, **times})
+    sizes = {"ratio": 1.0, "ours_bytes": 5, "peer_bytes": 100}
+    shape = f"{QUICK.bounded}, 3 layers"
+    rows.append({"case": "memory", "peer": memory.PLAIN, "shape": shape, **sizes})
+    return rows + report.growth_rows(rows, QUICK.compile_steps)
+
+
+def test_targets_that_are_reached():
+    claims = targets.claims(ideal_rows(), QUICK)
+    assert [claim.name for claim in claims if claim.holds is not True] == []
+    assert len({claim.name for claim in claims}) == len(claims)
+
+
+# of the compile times at 50 and 2,000 time steps only the growth is a target
+DECIDING = [
+    index
+    for index, row in enumerate(ideal_rows())
+    if row["case"] != "compile" or "T 200," in row["shape"]
+]
+
+
+@pytest.mark.parametrize("index", DECIDING)
+def test_every_row_decides_a_target(index):
+    """A bad number fails one; a missing one leaves it open."""
+    rows = ideal_rows()
+    row = rows[index]
+    bad = {"ratio": 0.1, "growth": 9.0, "ours_ms": 1e5, "ours_bytes": 99}
+    rows[index] = row | {key: value for key, value in bad.items() if key in row}
+    assert any(claim.holds is False for claim in targets.claims(rows, QUICK))
+    rows[index] = row | dict.fromkeys(bad)
+    held = [claim.holds for claim in targets.claims(rows, QUICK)]
+    assert None in held
+    assert False not in held
+
+
+def test_other_shapes_decide_nothing():
+    rows = [row | {"shape": "B 1, T 2, H 3"} for row in ideal_rows()]
+    assert {claim.holds for claim in targets.claims(rows, QUICK)} == {None}
+
+
+def test_a_missing_peer_is_never_a_win():
+    rows = [row | {"ratio": None} for row in ideal_rows() if "PyTorch" in row["peer"]]
+    assert {claim.holds for claim in targets.claims(rows, QUICK)} == {None}
+
+
+def test_geometric_mean():
+    assert targets.geometric_mean([1.0, 4.0]) == pytest.approx(2.0)
+    assert targets.geometric_mean([1.0, None]) is None
+
+
+# The command
+
+
+def test_every_case_has_a_name():
+    assert list(speed.CASES) == list(get_args(speed.CaseName))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("case", "peers"),
-    [("toy-step", ["jitted Python loop"]), ("char-step", ["jaxrnn, one device", "Flax"])],
-)
-def test_a_case(case, peers, tmp_path, capsys):
+@pytest.mark.usefixtures("as_users_have_it")
+def test_the_whole_table(tmp_path, capsys):
     run = tmp_path / "run"
-    with jax.numpy_dtype_promotion("standard"):  # the peer is written as its user writes it
-        assert speed.main(["--case", case, "--repeats", "1", "--run", str(run)]) == 0
+    assert speed.main(["--preset", "smoke", "--repeats", "1", "--run", str(run)]) == 0
     shown, errors = capsys.readouterr()
     assert errors == ""
     found = summary(run)
     assert found["experiment"] == "speed"
-    assert found["config"]["case"] == case
-    if case == "toy-step" and find_spec("torch") is not None:
-        peers = [*peers, "PyTorch eager"]
-    assert [row["peer"] for row in found["results"]] == peers
+    cases = {row["case"] for row in found["results"]}
+    assert cases == {*speed.CASES, *CUSTOM, "compile-growth"} - {"cells"}
     for row in found["results"]:
-        assert set(row) == FIELDS
-        assert row["ratio"] == pytest.approx(row["peer_ms"] / row["ours_ms"])
+        assert row.keys() >= FIELDS
         assert row["peer"] in shown
-    assert {"environment.json", "summary.json"} <= files_of(run).keys()
+        if row["ratio"] is not None:
+            assert row["ratio"] == pytest.approx(row["peer_ms"] / row["ours_ms"])
+    assert {claim["holds"] for claim in found["claims"]} == {None}  # tiny shapes decide nothing
+    assert {"environment.json", "summary.json", "plots/ratios.png"} <= files_of(run).keys()
 
 
-def test_a_peer_that_is_not_installed(monkeypatch, capsys):
-    """In place of the measurement there is a row that says so."""
-
-    def without_torch(*arguments):
-        raise ImportError("No module named 'torch'")
-
-    monkeypatch.setattr(speed, "_torch_toy_step", without_torch)
-    case = speed.toy_step()
-    assert case.missing == ["PyTorch eager"]
-    assert [side.name for side in case.sides] == ["jaxrnn", "jitted Python loop"]
+@pytest.mark.usefixtures("as_users_have_it")
+def test_cases_by_name(tmp_path, capsys):
+    flags = ["--preset", "smoke", "--case", "gru", "lstm", "--repeats", "1"]
+    assert speed.main([*flags, "--run", str(tmp_path / "run")]) == 0
+    assert {row["case"] for row in summary(tmp_path / "run")["results"]} == {"gru", "lstm"}
 
 
-def test_sides_that_disagree_are_no_comparison():
-    sides = [speed.Side("ours", lambda: 1.0, 1), speed.Side("theirs", lambda: 1.1, 1)]
-    with pytest.raises(ValueError, match=r"theirs has loss 1\.1.*, ours 1\.0"):
-        speed.measure(speed.Case("", sides, []), 1)
+def test_a_disagreement_ends_the_command_with_an_error(tmp_path, capsys, monkeypatch):
+    def cases(preset):
+        yield Case("gru", "B 1", [side("jaxrnn", 1.0, []), side("Flax", 2.0, [])], {})
+
+    monkeypatch.setitem(speed.CASES, "gru", cases)
+    flags = ["--preset", "smoke", "--case", "gru", "--run", tmp_path / "run"]
+    assert "gru, B 1: Flax" in error_of(capsys, speed.main, flags)
+    (row,) = summary(tmp_path / "run")["results"]
+    assert row["ratio"] is None
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "1e9"])
+def test_seconds_out_of_range(tmp_path, capsys, value):
+    flags = ["--seconds", value, "--run", tmp_path / "run"]
+    assert "--seconds is" in error_of(capsys, speed.main, flags)
+    assert not (tmp_path / "run").exists()

@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from jaxrnn.runs.claims import Claim, below, between, claims_table, ordered, within
+from jaxrnn.runs.claims import (
+    Claim,
+    at_least,
+    at_most,
+    below,
+    between,
+    claims_table,
+    ordered,
+    within,
+)
 from jaxrnn.runs.files import to_json
 
 NAN = float("nan")
@@ -21,6 +30,14 @@ NAN = float("nan")
         (below("n", "s", 0.461, 0.461), False),
         (below("n", "s", None, 0.461), None),
         (below("n", "s", NAN, 0.461), False),
+        (at_least("n", "s", 2.0, 2.0), True),
+        (at_least("n", "s", 1.99, 2.0), False),
+        (at_least("n", "s", None, 2.0), None),
+        (at_least("n", "s", NAN, 2.0), False),
+        (at_most("n", "s", 0.1, 0.1), True),
+        (at_most("n", "s", 0.11, 0.1), False),
+        (at_most("n", "s", None, 0.1), None),
+        (at_most("n", "s", NAN, 0.1), False),
         (between("n", "s", 0.6, 0.6, 0.66), True),
         (between("n", "s", 0.67, 0.6, 0.66), False),
         (between("n", "s", None, 0.6, 0.66), None),

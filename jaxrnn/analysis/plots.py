@@ -58,6 +58,40 @@ def learning_curves(path: Path, panels: Sequence[Panel]) -> None:
     figure.savefig(path, dpi=150)
 
 
+def ratio_chart(path: Path, ratios: dict[str, dict[str, float]], *, label: str) -> None:
+    """Draws ratios into a PNG file, a row for each entry and a dot for each of its values; a line
+    stands at 1.
+
+    Args:
+      path: of the file.
+      ratios: row to series to value, above 0.
+      label: under the axis.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 1.2 + 0.26 * len(ratios)), layout="constrained")
+    ax = figure.subplots()
+    rows = list(ratios)
+    every = dict.fromkeys(series for values in ratios.values() for series in values)
+    for i, series in enumerate(every):
+        points = [(ratios[row][series], y) for y, row in enumerate(rows) if series in ratios[row]]
+        style = "os^Dv"[i // len(COLOURS) % 5]  # the colours come again in another shape
+        ax.plot(*zip(*points, strict=True), style, color=COLOURS[i % len(COLOURS)], label=series)
+    ax.axvline(1, color="0.45", linewidth=0.8, linestyle="--")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_yticks(range(len(rows)), rows, fontsize=8)
+    ax.invert_yaxis()
+    ax.set_xlabel(label)
+    ax.grid(axis="x", which="both", color="0.9", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    if every:
+        figure.legend(loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
 def _limits(panels):
     """Room for all lines and 99 % of the losses: a short rise must not flatten the rest."""
     losses = [rows[:, 1] for panel in panels for seeds in panel.curves.values() for rows in seeds]

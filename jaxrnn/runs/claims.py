@@ -38,6 +38,16 @@ def below(name: str, source: str, observed: float | None, limit: float) -> Claim
     return Claim(name, source, f"below {limit:g}", observed, holds)
 
 
+def at_least(name: str, source: str, observed: float | None, limit: float) -> Claim:
+    """`observed` is `limit` or more."""
+    return Claim(name, source, f"at least {limit:g}", observed, _holds(observed, limit, math.inf))
+
+
+def at_most(name: str, source: str, observed: float | None, limit: float) -> Claim:
+    """`observed` is `limit` or less."""
+    return Claim(name, source, f"at most {limit:g}", observed, _holds(observed, -math.inf, limit))
+
+
 def between(name: str, source: str, observed: float | None, low: float, high: float) -> Claim:
     """`observed` is in [low, high]."""
     return Claim(name, source, f"{low:g} to {high:g}", observed, _holds(observed, low, high))

@@ -1,0 +1,138 @@
+"""Speed: what jaxrnn computes, timed beside the same mathematics elsewhere.
+
+Question:  How long do layers, custom cells, training steps, compiling and generating take, and how
+           long in another library?
+Command:   python -m experiments.speed
+Expected:  ratios (peer's median / ours) as the claims at the end of the table say; peers come with
+           `pip install -c constraints.txt -e '.[peers]'`
+Run time:  about 8 minutes on two CPU cores, one case about 1; --preset full about 40
+
+All sides run in one process, in turns, after their results were seen to agree; compiling is left
+out but where it is the question. Ours is what an experiment does by default, devices chosen by
+size; further rows show it on one device, and Flax on as many as ours.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import jax
+
+from experiments.speed.compiling import compile_cases
+from experiments.speed.custom import custom_cases
+from experiments.speed.generating import generate_cases
+from experiments.speed.layers import gru_cases, lstm_cases
+from experiments.speed.machine import matmul_rate
+from experiments.speed.measuring import Case, measure
+from experiments.speed.memory import memory_cases
+from experiments.speed.presets import PRESETS, Preset
+from experiments.speed.report import (
+    growth_rows,
+    numbers_of,
+    plot_ratios,
+    print_case,
+    reasons_of,
+    rows_of,
+)
+from experiments.speed.targets import claims
+from experiments.speed.toy import toy_step_cases
+from experiments.speed.training import char_step_cases
+from jaxrnn.base import require_positive
+from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.directory import create_run, default_run_path
+from jaxrnn.runs.environment import describe_environment
+from jaxrnn.runs.files import write_json, writing
+from jaxrnn.runs.report import print_claims
+from jaxrnn.runs.summary import write_summary
+
+CaseName = Literal["lstm", "gru", "cells", "char-step", "toy-step", "generate", "compile", "memory"]
+
+CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
+    "lstm": lstm_cases,
+    "gru": gru_cases,
+    "cells": custom_cases,
+    "char-step": char_step_cases,
+    "toy-step": toy_step_cases,
+    "generate": generate_cases,
+    "compile": compile_cases,
+    "memory": memory_cases,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to time."""
+
+    case: tuple[CaseName, ...] = ()
+    """One or more; all of them if none is given. lstm, gru: gradients of one layer, at five shapes.
+    cells: the same of three cells that no library has. char-step: R2RT's training step, 3 layers.
+    toy-step: 5 steps of 4 units in an epoch. compile: trace and compile. memory: T = 10,000."""
+    preset: Literal["smoke", "quick", "full"] = "quick"
+    """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile."""
+    repeats: int = 15
+    """Most measurements of each side; medians are shown."""
+    seconds: float = 6.0
+    """After so long a case ends, with 3 measurements at least."""
+    run: Path | None = None
+    """Directory of the result; runs/speed/TIME if not given."""
+
+
+def run(config: Config) -> None:
+    require_positive(repeats=config.repeats)
+    if config.repeats > 1000:
+        raise ValueError(f"--repeats is {config.repeats}; give at most 1000")
+    if not 0 <= config.seconds <= 3600:
+        raise ValueError(f"--seconds is {config.seconds}; give 0 to 3600")
+    # a device per core must be asked for before JAX starts; one of them alone is the single device
+    with contextlib.suppress(AttributeError, RuntimeError):  # macOS; JAX has started
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    preset = PRESETS[config.preset]
+    directory = create_run(config.run or default_run_path("speed"))
+    print(f"run {directory.path}", flush=True)
+    environment = describe_environment({}, jax.device_count())
+    environment["versions"] |= peer_versions()
+    write_json(directory.environment, environment)
+    start = time.perf_counter()
+    rate = matmul_rate(preset.matmul)
+    print(f"limit {rate / 1e9:,.0f} GFLOP/s, a matmul of {preset.matmul} rows", flush=True)
+    rows, wrong = [], []
+    for name in dict.fromkeys(config.case or CASES):
+        for case in CASES[name](preset):
+            found = measure(case, config.repeats, config.seconds)
+            numbers, reasons = numbers_of(case, found, rate), reasons_of(case, found)
+            print_case(case, numbers, reasons)
+            rows += rows_of(case, numbers, reasons)
+            wrong += [f"{case.name}, {case.shape}: {peer}" for peer in found.wrong]
+    rows += growth_rows(rows, preset.compile_steps)
+    held = claims(rows, PRESETS["quick"])
+    print_claims(held)
+    plot = directory.plots / "ratios.png"
+    with writing(plot):
+        plot_ratios(plot, rows)
+    write_summary(directory, "speed", config, rows, held, time.perf_counter() - start)
+    print(f"summary {directory.summary}\nplot {plot}")
+    if wrong:
+        raise ValueError(f"results differ from ours in {'; '.join(wrong)}: not compared")
+
+
+def peer_versions() -> dict[str, str | None]:
+    """Of the libraries that jaxrnn is compared with; None where one is not installed."""
+    found = {}
+    for name in ("torch", "dm-haiku", "equinox", "keras"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    prog = "python -m experiments.speed"
+    return guarded(lambda: run(parse(Config, prog=prog, description=__doc__ or "", argv=arguments)))

@@ -1,0 +1,77 @@
+"""How large everything is that gets timed."""
+
+from typing import NamedTuple
+
+
+class Shape(NamedTuple):
+    """Of one layer or model; the input is as large as the hidden size."""
+
+    batch_size: int
+    num_steps: int
+    hidden_size: int
+
+    def __str__(self) -> str:
+        return f"B {self.batch_size}, T {self.num_steps}, H {self.hidden_size}"
+
+
+class Preset(NamedTuple):
+    """What a run measures.
+
+    Attributes:
+      libraries: those whose own layers and models stand beside ours.
+      layers: shapes of LSTM and GRU layers.
+      cell: shape of the custom cells.
+      model: shape of R2RT's character model, 3 layers.
+      num_layers: of the model.
+      compile_steps: numbers of time steps for which the model is compiled.
+      loop_steps: the same for a Python loop; 50 take most of a minute, 2,000 are left out.
+      torch_compile: whether a custom cell's step goes through `torch.compile`, which takes minutes.
+      toy_steps: training steps of the toy's epoch.
+      generated: characters in a sample.
+      samples: how many at once.
+      bounded: shape of the model whose memory is bounded.
+      matmul: rows of the matrices that show the machine's limit.
+    """
+
+    libraries: tuple[str, ...] = ("Flax", "PyTorch")
+    layers: tuple[Shape, ...] = (
+        Shape(32, 200, 100),
+        Shape(64, 50, 128),
+        Shape(32, 100, 256),
+        Shape(32, 64, 512),
+        Shape(16, 32, 1024),
+    )
+    cell: Shape = Shape(32, 200, 100)
+    model: Shape = Shape(32, 200, 100)
+    num_layers: int = 3
+    compile_steps: tuple[int, ...] = (50, 200, 2000)
+    loop_steps: tuple[int, ...] = (50,)
+    torch_compile: bool = False
+    toy_steps: int = 1000
+    generated: int = 1000
+    samples: tuple[int, ...] = (1, 64)
+    bounded: Shape = Shape(4, 10_000, 100)
+    matmul: int = 2048
+
+
+PRESETS = {
+    "smoke": Preset(
+        layers=(Shape(4, 6, 5),),
+        cell=Shape(4, 6, 5),
+        model=Shape(4, 6, 5),
+        num_layers=2,
+        compile_steps=(2, 9),
+        loop_steps=(2,),
+        toy_steps=10,
+        generated=20,
+        samples=(1, 3),
+        bounded=Shape(2, 30, 4),
+        matmul=64,
+    ),
+    "quick": Preset(),
+    "full": Preset(
+        libraries=("Flax", "Haiku", "Equinox", "Keras", "PyTorch"),
+        loop_steps=(50, 200),
+        torch_compile=True,
+    ),
+}

@@ -1,0 +1,95 @@
+"""What jaxrnn aims at, held against the rows of a run."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.speed.cells import CUSTOM
+from experiments.speed.memory import PLAIN
+from experiments.speed.presets import Preset
+from experiments.speed.report import GROWTH, Row
+from experiments.speed.toy import shape_of
+from jaxrnn.runs.claims import Claim, at_least, at_most, below
+
+SOURCE = "target of this benchmark, on two CPU cores"
+LAYERS = ("lstm", "gru")
+
+
+def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
+    """Each target; undecided where a side is missing or was measured at other shapes than those of
+    `published`."""
+
+    def least(name: str, cases: Sequence[str], peer: str, limit: float) -> Claim:
+        found = [_field(rows, "ratio", case, peer, _shape(case, published)) for case in cases]
+        return at_least(name, SOURCE, _least(found), limit)
+
+    found = []
+    for peer, mean, lowest in (("Flax", 2.0, 1.2), ("PyTorch", 0.9, 0.65)):
+        shapes = [str(shape) for shape in published.layers]
+        every = [_field(rows, "ratio", case, peer, at) for case in LAYERS for at in shapes]
+        name = f"LSTM and GRU layers against {peer}"
+        found.append(at_least(f"{name}, geometric mean", SOURCE, geometric_mean(every), mean))
+        found.append(at_least(f"{name}, lowest", SOURCE, _least(every), lowest))
+    found += [
+        least("own cells against Flax, lowest", tuple(CUSTOM), "Flax", 2.0),
+        least("own cells against a PyTorch loop, lowest", tuple(CUSTOM), "PyTorch loop", 5.0),
+        least("training step of 3 layers against Flax", ["char-step"], "Flax", 2.2),
+        least("training step of 3 layers against PyTorch", ["char-step"], "PyTorch", 1.3),
+        least("toy step against eager PyTorch", ["toy-step"], "PyTorch eager", 10.0),
+        least("toy step against a jitted loop", ["toy-step"], "jitted Python loop", 4.0),
+        least("one generated sample against a loop", ["generate"], "PyTorch loop", 10.0),
+    ]
+    milliseconds = _field(rows, "ours_ms", "compile", "plain scan", _shape("compile", published))
+    seconds = None if milliseconds is None else milliseconds / 1e3
+    first, last = min(published.compile_steps), max(published.compile_steps)
+    model = f"{published.model._replace(num_steps=last)}, {published.num_layers} layers"
+    growth = _field(rows, "growth", GROWTH, f"jaxrnn, T {first}", model)
+    at = _shape("memory", published)
+    ours, plain = (_field(rows, f"{who}_bytes", "memory", PLAIN, at) for who in ("ours", "peer"))
+    faster = _field(rows, "ratio", "memory", PLAIN, at)
+    return [
+        *found,
+        below("seconds to compile the 3-layer training step", SOURCE, seconds, 2.5),
+        below(f"its growth from {first} to {last} time steps", SOURCE, growth, 1.2),
+        at_most(
+            "bounded schedule: temporary memory of plain",
+            SOURCE,
+            None if ours is None or plain is None else ours / plain,
+            0.1,
+        ),
+        at_most(
+            "bounded schedule: time of plain", SOURCE, None if faster is None else 1 / faster, 1.5
+        ),
+    ]
+
+
+def geometric_mean(ratios: Sequence[float | None]) -> float | None:
+    """Of ratios that are all known, else None."""
+    known = [ratio for ratio in ratios if ratio is not None]
+    return float(np.exp(np.mean(np.log(known)))) if len(known) == len(ratios) else None
+
+
+def _least(ratios: Sequence[float | None]) -> float | None:
+    known = [ratio for ratio in ratios if ratio is not None]
+    return min(known) if len(known) == len(ratios) else None
+
+
+def _field(rows: Sequence[Row], key: str, case: str, peer: str, shape: str) -> float | None:
+    """Of the one row about `case`, `peer` and `shape`, if there is one."""
+    wanted = (case, peer, shape)
+    found = [row for row in rows if (row["case"], row["peer"], row["shape"]) == wanted]
+    return found[0].get(key) if found else None
+
+
+def _shape(case: str, published: Preset) -> str:
+    """What a row of `case` has to say for its shape."""
+    layers = f", {published.num_layers} layers"
+    if case in CUSTOM:
+        return str(published.cell)
+    return {
+        "char-step": f"{published.model}{layers}",
+        "compile": f"{published.model}{layers}",
+        "memory": f"{published.bounded}{layers}",
+        "generate": f"1 at once, H {published.model.hidden_size}{layers}",
+        "toy-step": shape_of(published.toy_steps),
+    }[case]
