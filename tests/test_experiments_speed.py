@@ -292,6 +292,22 @@ def test_every_pytorch_side_may_be_missing(monkeypatch):
         assert name not in {side.name for side in case.sides}
 
 
+@pytest.mark.usefixtures("as_users_have_it")
+def test_torch_compile_may_fail(monkeypatch):
+    torch = pytest.importorskip("torch")
+
+    def fails(function):
+        def call(*arguments):
+            raise RuntimeError("no C++\ncompiler")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", fails)
+    case = custom.custom_case("two-speed", SMALL, torch_compile=True)
+    (why,) = case.missing.values()
+    assert why == "torch.compile fails: no C++ compiler"
+
+
 def test_other_faults_of_a_builder_are_not_hidden():
     def broken():
         raise RuntimeError("a fault of ours")

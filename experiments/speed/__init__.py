@@ -109,7 +109,9 @@ def run(config: Config) -> None:
             print_case(case, numbers, reasons)
             rows += rows_of(case, numbers, reasons)
             wrong += [f"{case.name}, {case.shape}: {peer}" for peer in found.wrong]
-    rows += growth_rows(rows, preset.compile_steps)
+    for row in growth_rows(rows, preset.compile_steps):
+        print(f"\n{row['case']}, {row['shape']}: {row['growth']:.2f} times {row['peer']}")
+        rows.append(row)
     held = claims(rows, PRESETS["quick"])
     print_claims(held)
     plot = directory.plots / "ratios.png"

@@ -1,5 +1,6 @@
 """Gradients of cells that no library has a kernel for, beside what its users would write."""
 
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from experiments.speed.layers import (
 )
 from experiments.speed.libraries import Layer, flax_forward
 from experiments.speed.machine import gradient_flops
-from experiments.speed.measuring import Case, Side, gather
+from experiments.speed.measuring import Case, Side, Unsuitable, gather
 from experiments.speed.presets import Preset, Shape
 
 
@@ -279,5 +280,12 @@ def torch_loop(title: str, name: str, problem: Problem, *, compile: bool) -> Sid
         call()
         grads = [leaf.grad.numpy() for leaf in leaves]
         return {"params": type(problem.params)(*grads[:-1]), "xs": grads[-1]}
+
+    if compile:
+        try:
+            call()
+        except RuntimeError as error:  # it needs a C++ compiler, for one
+            text = textwrap.shorten(str(error), 200, placeholder=" ...")
+            raise Unsuitable(f"torch.compile fails: {text}") from error
 
     return Side(title, call, check)

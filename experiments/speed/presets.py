@@ -71,7 +71,7 @@ PRESETS = {
     "quick": Preset(),
     "full": Preset(
         libraries=("Flax", "Haiku", "Equinox", "Keras", "PyTorch"),
-        loop_steps=(50, 200),
+        loop_steps=(50, 100),
         torch_compile=True,
     ),
 }
