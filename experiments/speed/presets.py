@@ -24,7 +24,7 @@ class Preset(NamedTuple):
       model: shape of R2RT's character model, 3 layers.
       num_layers: of the model.
       compile_steps: numbers of time steps for which the model is compiled.
-      loop_steps: the same for a Python loop; 50 take most of a minute, 2,000 are left out.
+      loop_steps: the same for a Python loop, where 50 take most of a minute already.
       torch_compile: whether a custom cell's step goes through `torch.compile`, which takes minutes.
       toy_steps: training steps of the toy's epoch.
       generated: characters in a sample.
@@ -45,7 +45,7 @@ class Preset(NamedTuple):
     model: Shape = Shape(32, 200, 100)
     num_layers: int = 3
     compile_steps: tuple[int, ...] = (50, 200, 2000)
-    loop_steps: tuple[int, ...] = (50,)
+    loop_steps: tuple[int, ...] = (20,)
     torch_compile: bool = False
     toy_steps: int = 1000
     generated: int = 1000
@@ -71,7 +71,7 @@ PRESETS = {
     "quick": Preset(),
     "full": Preset(
         libraries=("Flax", "Haiku", "Equinox", "Keras", "PyTorch"),
-        loop_steps=(50, 100),
+        loop_steps=(20, 50, 100),
         torch_compile=True,
     ),
 }

@@ -39,6 +39,7 @@ def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
         least("toy step against a jitted loop", ["toy-step"], "jitted Python loop", 4.0),
         least("one generated sample against a loop", ["generate"], "PyTorch loop", 10.0),
     ]
+    # the plain scan stands beside every number of time steps, so its rows hold ours
     milliseconds = _field(rows, "ours_ms", "compile", "plain scan", _shape("compile", published))
     seconds = None if milliseconds is None else milliseconds / 1e3
     first, last = min(published.compile_steps), max(published.compile_steps)
