@@ -21,7 +21,7 @@ from jaxrnn.models import Precision, TokenModel, build_model, cross_entropy
 from jaxrnn.runs import loop
 from jaxrnn.unroll import Schedule
 
-MODULES = {path.stem: importlib.import_module(f"experiments.{path.stem}") for path in experiments()}
+MODULES = {name: importlib.import_module(f"experiments.{name}") for name in experiments()}
 TRAINING = [name for name, module in MODULES.items() if hasattr(module, "EXPERIMENT")]
 PLATFORMS = ["cuda", "tpu"]
 PRECISIONS, SCHEDULES = get_args(Precision), get_args(Schedule)
