@@ -33,5 +33,5 @@ def run_linear(loop: Loop, weights: list, carry: list, streams: list, length: in
         return other[0] * one[0], other[0] * one[1] + other[1]
 
     products, sums = lax.associative_scan(after, (a, b))
-    new = products * first + sums
+    new = products * first[None] + sums
     return [new[-1]], [new], []

@@ -1,0 +1,74 @@
+"""Steps that nobody would write, under every schedule."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from random_steps import VOCAB_SIZE, as_cell, random_step, weights_read
+
+from jaxrnn import unroll
+from jaxrnn.laws.comparing import named_floats, random_projection, require_close
+from jaxrnn.laws.derivatives import Point
+from jaxrnn.unroll import explain
+
+SEEDS = range(50)
+NUM_STEPS, BATCH_SIZE = 9, 2
+# In double precision: what differs by more is not rounding.
+TOLERANCE = 1e-9
+
+
+def point(cell) -> Point:
+    keys = jax.random.split(jax.random.key(0), 5)
+    params = cell.init(keys[0])
+    carries = jax.vmap(cell.init_carry, in_axes=(None, 0))
+    axes = (NUM_STEPS, BATCH_SIZE)
+    xs = {
+        "x": jax.random.normal(keys[2], (*axes, 3)),
+        "token": jax.random.randint(keys[3], axes, 0, VOCAB_SIZE, jnp.int32),
+        "noise": jax.random.split(keys[4], axes),
+        "unused": jnp.ones((*axes, 2)),
+    }
+    return Point(params, carries(params, jax.random.split(keys[1], BATCH_SIZE)), xs)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_schedule_is_the_plain_scan(seed):
+    """In values and in gradients to params, carry and inputs; and each is scheduled as asked."""
+    cell = as_cell(random_step(seed))
+    with jax.enable_x64(True):
+        here = point(cell)
+        floats, rebuild = named_floats(here)
+        explanation = explain(cell, *here, schedule="associative")
+        assert explanation.schedule == "associative"
+        schedules = ["distributed", "checkpointed"]
+        # without a linear recurrence it is the same as "distributed"
+        if "made parallel" in str(explanation):
+            schedules.append("associative")
+
+        def run(schedule):
+            def projected(floats):
+                result = unroll(cell, *rebuild(floats), schedule=schedule)
+                return random_projection(result, seed=1), result
+
+            return jax.jit(jax.value_and_grad(projected, has_aux=True))(floats)
+
+        (_, plain), plain_grads = run("scan")
+        for schedule in schedules:
+            (_, result), grads = run(schedule)
+            require_close("(carry, ys)", (schedule, result), ("scan", plain), TOLERANCE)
+            require_close("gradient ", (schedule, grads), ("scan", plain_grads), TOLERANCE)
+
+
+def test_auto_is_one_of_them():
+    cell = as_cell(random_step(SEEDS[-1]))
+    assert explain(cell, *point(cell)).schedule in ("distributed", "associative")
+
+
+def test_the_steps_hold_what_they_should():
+    """Weights in loops, recurrences of several leaves and linear ones."""
+    steps = [random_step(seed) for seed in SEEDS]
+    assert sum(bool(weights_read(step)) for step in steps) >= 45
+    assert len({operation.name for step in steps for operation in step.operations}) > 40
+    cells = [as_cell(step) for step in steps[1::4]]
+    reports = [str(explain(cell, *point(cell), schedule="associative")) for cell in cells]
+    for words in ("one product", "one sum", "several leaves of the carry", "made parallel"):
+        assert sum(words in report for report in reports) >= 2, words
