@@ -104,3 +104,30 @@ def test_where_takes_the_condition_along_leading_axes():
     chosen = where(condition, a, b)
     assert chosen["x"].tolist() == [[1, 1, 1], [0, 0, 0]]
     assert chosen["y"].tolist() == [1, 0]
+
+
+def test_what_the_way_back_reads_is_what_the_forward_pass_kept():
+    """A value that only matters to an output nobody uses: the reverse loop needs less than the
+    forward pass kept, and must not ask for a part in place of the kept whole."""
+
+    def step(params, h, x):
+        z = h @ params["u"]
+        product = z * jnp.flip(z)
+        gate = jnp.where(product.sum() > 0, 2.0, 1.0)
+        return 0.1 * gate * jnp.tanh(h) * z[:3] + x, product
+
+    cell = Cell(
+        init=lambda key: {"u": jax.random.normal(key, (3, 6))},
+        init_carry=lambda params, key: jnp.zeros(3),
+        step=step,
+    )
+    params, carry = cell.init(jax.random.key(0)), jnp.ones((2, 3))
+    xs = jax.random.normal(jax.random.key(1), (12, 2, 3))
+
+    def grads(schedule):
+        def last(params):
+            return unroll(cell, params, carry, xs, schedule=schedule)[0].sum()
+
+        return jax.grad(last)(params)["u"]
+
+    np.testing.assert_allclose(grads("distributed"), grads("scan"), rtol=1e-5, atol=1e-6)

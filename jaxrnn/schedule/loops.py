@@ -17,7 +17,7 @@ from jaxrnn.schedule.devices import vary_like, zeros
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.products import transposed_product
 from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
-from jaxrnn.schedule.reversing import Reader, find_readers, forward_of, reverse_of
+from jaxrnn.schedule.reversing import Forward, Reader, find_readers, forward_of, reverse_of
 from jaxrnn.schedule.symbolic import all_made, is_zero, made
 
 
@@ -84,6 +84,12 @@ class DeferredLoop(VJPHiPrimitive):
         mapped = any(d is not None for d in jax.tree.leaves(dims, is_leaf=lambda d: d is None))
         return jax.tree.map(lambda _: 0 if mapped else None, self.out_aval)
 
+    def lin(self, nzs_in, *primals):
+        return jax.linearize(self.expand, *primals)
+
+    def linearized(self, residuals, *tangents):
+        return residuals(*all_made(tangents))
+
     def vjp_fwd(self, nzs_in, /, *args):
         weights, carry, streams = args
         loop = self.loop
@@ -91,63 +97,87 @@ class DeferredLoop(VJPHiPrimitive):
         forward = forward_of(loop, readers)
         floats = [i for i, v in enumerate(loop.emitted) if is_float(v.aval)]
         saved = reverse_of(loop, readers, forward, floats).saved
-        constants = list(forward.constants)
-        inputs = [*loop.weights, *constants, *loop.carried, *loop.streams]
+        inputs = [*loop.weights, *forward.constants, *loop.carried, *loop.streams]
         step = as_function(forward.equations, inputs, [*forward.targets, *forward.emitted, *saved])
         fixed = [*weights, *forward.constants.values()]
         last, new, out = _run(step, len(loop.targets), fixed, carry, streams, self.length)
         emitted, kept = out[: len(loop.emitted)], out[len(loop.emitted) :]
-        return (last, new, emitted), (
-            weights,
-            carry,
-            new,
-            streams,
-            kept,
-            _Plan(readers, forward, saved),
-        )
+        plan = Passed(readers, forward, saved)
+        return (last, new, emitted), (weights, carry, new, streams, kept, plan)
 
     def vjp_bwd_retval(self, residuals, cotangents):
         return _backward(self.loop, self.length, residuals, cotangents)
 
 
 @jax.tree_util.register_static
-class _Plan:
-    """What the forward pass did, for the backward pass."""
+class Passed:
+    """What the forward pass went by: the readers of weights, its equations, the saved variables."""
 
-    def __init__(self, readers, forward, saved):
+    def __init__(self, readers: list[Reader], forward: Forward, saved: list[Any]):
         self.readers, self.forward, self.saved = readers, forward, saved
 
 
 def _backward(loop: Loop, length: int, residuals, cotangents):
-    weights, first, new, streams, kept, plan = residuals
+    weights, first, new, streams, kept, passed = residuals
+    weight_of = dict(zip(loop.weights, weights, strict=True))
+    before = [jnp.concatenate([c[None], n[:-1]]) for c, n in zip(first, new, strict=True)]
+    over_time = dict(zip([*loop.carried, *loop.streams], [*before, *streams], strict=True))
+    over_time |= dict(zip(passed.saved, kept, strict=True))
+    reverse, d_first, found = _reverse_scan(
+        loop, length, passed, weight_of, over_time, first, cotangents
+    )
+    over_time |= found
+
+    d_carry: dict[Any, Any] = dict(zip(_floats(loop.carried), d_first, strict=True))
+    d_streams: dict[Any, Any] = {
+        v: _value(over_time, atom, over_time[v])
+        for v, atom in zip(_floats(loop.streams), reverse.d_streams, strict=True)
+        if atom is not None
+    }
+    d_weights: dict[Any, Any] = {}
+    for reader, rows, atoms in zip(
+        passed.readers, passed.forward.rows, reverse.deltas, strict=True
+    ):
+        if any(atom is not None for atom in atoms):
+            deltas = [_over_time(over_time, atom, first[0], length) for atom in atoms]
+            values = [over_time[v] for v in rows]
+            for v, d in _weight_gradients(reader, weight_of, values, deltas):
+                d_weights[v] = d if v not in d_weights else d_weights[v] + d
+    return (
+        [_or_zero(d_weights.get(v), w) for v, w in weight_of.items()],
+        [_or_zero(d_carry.get(v), c) for v, c in zip(loop.carried, first, strict=True)],
+        [_or_zero(d_streams.get(v), x) for v, x in zip(loop.streams, streams, strict=True)],
+    )
+
+
+def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cotangents):
+    """The sequential part of the way back.
+
+    Returns:
+      The reverse step, the cotangents of the first carry's float leaves, and the variables that it
+      gives out, [T, B, ...].
+    """
     d_last, d_new, d_emitted = cotangents
-    readers, forward = plan.readers, plan.forward
     moving = [i for i, v in enumerate(loop.carried) if is_float(v.aval)]
-    moving_streams = [i for i, v in enumerate(loop.streams) if is_float(v.aval)]
+    # cotangents that are zero do not travel
     new_at = [k for k, i in enumerate(moving) if not is_zero(d_new[i])]
     emitted_at = [
         i for i, v in enumerate(loop.emitted) if is_float(v.aval) and not is_zero(d_emitted[i])
     ]
-    reverse = reverse_of(loop, readers, forward, emitted_at)
-    before = [_shifted(c, n) for c, n in zip(first, new, strict=True)]
-    weight_of = dict(zip(loop.weights, weights, strict=True))
-    products = [reader for reader in readers if reader.product]
+    reverse = reverse_of(loop, passed.readers, passed.forward, emitted_at, passed.saved)
+    products = [reader.equation for reader in passed.readers if reader.product]
     # without the barrier XLA transposes again at every time step
-    transposed = [lax.optimization_barrier(weight_of[r.equation.invars[1]].T) for r in products]
+    transposed = [lax.optimization_barrier(weight_of[e.invars[1]].T) for e in products]
+    fixed = weight_of | dict(zip(reverse.transposed, transposed, strict=True))
+    fixed |= passed.forward.constants
 
-    at_hand = dict(zip(loop.carried, before, strict=True))
-    at_hand |= dict(zip(loop.streams, streams, strict=True))
-    at_hand |= dict(zip(plan.saved, kept, strict=True))
-    rows = variables(v for names in forward.rows for v in names)
-    made_rows = [v for v in rows if v not in at_hand]
-    outputs = [*reverse.d_carry, *reverse.d_streams, *(d for ds in reverse.deltas for d in ds)]
-    wanted = variables([*(d for d in outputs if d is not None), *made_rows])
+    rows = [v for names in passed.forward.rows for v in names if v not in over_time]
+    deltas = [d for atoms in reverse.deltas for d in atoms]
+    given_out = variables(d for d in [*reverse.d_streams, *deltas, *rows] if d is not None)
+    wanted = variables([*(d for d in reverse.d_carry if d is not None), *given_out])
     read = variables([*(v for e in reverse.equations for v in e.invars), *wanted])
-    moved = [v for v in read if v in at_hand]
-    fixed = {**weight_of, **dict(zip(reverse.transposed, transposed, strict=True))}
-    fixed |= forward.constants
-    held = [v for v in read if v in fixed]
-    inputs = [*held, *reverse.d_targets, *reverse.d_emitted, *moved]
+    held, streamed = [v for v in read if v in fixed], [v for v in read if v in over_time]
+    inputs = [*held, *reverse.d_targets, *reverse.d_emitted, *streamed]
     step = jax.vmap(
         as_function(reverse.equations, inputs, wanted),
         in_axes=(*[None] * len(held), *[0] * (len(inputs) - len(held))),
@@ -166,42 +196,14 @@ def _backward(loop: Loop, length: int, residuals, cotangents):
         ]
         return d_carry, [found[v] for v in given_out]
 
-    in_carry = {d for d in reverse.d_carry if d is not None and is_variable(d)}
-    later = [*reverse.d_streams, *(d for ds in reverse.deltas for d in ds)]
-    later_variables = set(variables([*(d for d in later if d is not None), *made_rows]))
-    given_out = [v for v in wanted if v in later_variables or v not in in_carry]
     start = [vary_like(made(d_last[i]), first[i]) for i in moving]
     xs = (
         [d_new[moving[k]] for k in new_at],
         [d_emitted[i] for i in emitted_at],
-        [at_hand[v] for v in moved],
+        [over_time[v] for v in streamed],
     )
     d_first, out = lax.scan(body, start, xs, length=length, reverse=True)
-    over_time = dict(zip(given_out, out, strict=True))
-
-    d_streams: list[Any] = [None] * len(streams)
-    for i, atom in zip(moving_streams, reverse.d_streams, strict=True):
-        if atom is not None:
-            d_streams[i] = _value(over_time, atom, streams[i])
-    d_carry: list[Any] = [None] * len(first)
-    for i, d in zip(moving, d_first, strict=True):
-        d_carry[i] = d
-    d_weights: dict[Any, Any] = {}
-    for reader, names, atoms in zip(readers, forward.rows, reverse.deltas, strict=True):
-        if all(atom is None for atom in atoms):
-            continue
-        deltas = [
-            None if atom is None else _value(over_time, atom, _like(atom, first[0], length))
-            for atom in atoms
-        ]
-        values = [at_hand[v] if v in at_hand else over_time[v] for v in names]
-        for v, d in _weight_gradients(reader, weight_of, values, deltas):
-            d_weights[v] = d if v not in d_weights else d_weights[v] + d
-    return (
-        [_or_zero(d_weights.get(v), w) for v, w in weight_of.items()],
-        [_or_zero(d, c) for d, c in zip(d_carry, first, strict=True)],
-        [_or_zero(d, x) for d, x in zip(d_streams, streams, strict=True)],
-    )
+    return reverse, d_first, dict(zip(given_out, out, strict=True))
 
 
 def _weight_gradients(reader: Reader, weight_of, rows, deltas):
@@ -243,18 +245,19 @@ def _rows(a):
     return a.reshape(-1, *a.shape[2:])
 
 
-def _shifted(first, new):
-    return jnp.concatenate([first[None], new[:-1]])
+def _floats(names: list[Any]) -> list[Any]:
+    return [v for v in names if is_float(v.aval)]
 
 
 def _value(found, atom, like):
-    if is_variable(atom):
-        return found[atom]
-    return jnp.full_like(like, atom.val)
+    return found[atom] if is_variable(atom) else jnp.full_like(like, atom.val)
 
 
-def _like(atom, first, length):
-    return jnp.zeros((length, first.shape[0], *atom.aval.shape), atom.aval.dtype)
+def _over_time(found, atom, first, length):
+    """The values [T, B, ...] of an atom of the reverse step; None of None."""
+    if atom is None or is_variable(atom):
+        return None if atom is None else found[atom]
+    return jnp.full((length, first.shape[0], *atom.aval.shape), atom.val, atom.aval.dtype)
 
 
 def _or_zero(d, like):

@@ -6,9 +6,11 @@ instead of its weight's gradient; and what the forward pass computed at a cost i
 again.
 """
 
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jaxrnn.schedule.devices import struct
 from jaxrnn.schedule.planning import Loop
@@ -131,117 +133,180 @@ def forward_of(loop: Loop, readers: list[Reader]) -> Forward:
 
 
 def reverse_of(
-    loop: Loop, readers: list[Reader], forward: Forward, d_emitted: list[int]
+    loop: Loop,
+    readers: list[Reader],
+    forward: Forward,
+    d_emitted: list[int],
+    kept: Collection[Any] | None = None,
 ) -> Reverse:
-    """`d_emitted`: which of the emitted variables have a cotangent."""
-    products = [reader for reader in readers if reader.product]
-    reader_of = {id(reader.equation): k for k, reader in enumerate(readers)}
-    moving = [i for i, v in enumerate(loop.carried) if is_float(v.aval)]
-    moving_streams = [v for v in loop.streams if is_float(v.aval)]
-    fixed = set(loop.weights)
-    shape_of: dict[str, Any] = {}
+    """The reverse of a loop's time step.
 
-    def reverse(inputs, transposed, d_targets, d_given):
-        values = dict(zip([*loop.weights, *loop.carried, *loop.streams], inputs, strict=True))
-        pulls = []
-        depends = {*(loop.carried[i] for i in moving), *moving_streams}
-        for equation in loop.equations:
-            sources = [
-                v
-                for v in variables(equation.invars)
-                if is_float(v.aval) and v not in fixed and v in depends
-            ]
-            inner = variables(equation.invars)
-            apply = as_function([equation], inner, equation.outvars)
-            outputs = [v for v in equation.outvars if is_float(v.aval)]
-            if (sources or id(equation) in reader_of) and outputs:
-                depends.update(outputs)
-
-                def function(of_sources, sources=sources, inner=inner, apply=apply, e=equation):
-                    every = values | dict(zip(sources, of_sources, strict=True))
-                    out = apply(*(every[v] for v in inner))
-                    floats = [o for o, v in zip(out, e.outvars, strict=True) if is_float(v.aval)]
-                    return floats, out
-
-                _, pull, out = jax.vjp(function, [values[v] for v in sources], has_aux=True)
-                pulls.append((equation, sources, outputs, pull))
-            else:
-                out = apply(*(values[v] for v in inner))
-            values.update(zip(equation.outvars, out, strict=True))
-
-        cotangents: dict[Any, Any] = {}
-
-        def add(atom, cotangent):
-            if is_variable(atom):
-                old = cotangents.get(atom)
-                cotangents[atom] = cotangent if old is None else old + cotangent
-
-        for i, d in zip(moving, d_targets, strict=True):
-            add(loop.targets[i], d)
-        for i, d in zip(d_emitted, d_given, strict=True):
-            add(loop.emitted[i], d)
-        deltas: list[list[Any]] = [[None] * len(r.equation.outvars) for r in readers]
-        for equation, sources, outputs, pull in reversed(pulls):
-            if not any(v in cotangents for v in outputs):
-                continue
-            given = [
-                cotangents[v] if v in cotangents else jax.numpy.zeros_like(values[v])
-                for v in outputs
-            ]
-            k = reader_of.get(id(equation))
-            if k is not None:
-                places = [equation.outvars.index(v) for v in outputs]
-                for place, d in zip(places, given, strict=True):
-                    deltas[k][place] = d
-                if readers[k].product:
-                    add(
-                        sources[0], given[0] @ transposed[products.index(readers[k])]
-                    ) if sources else None
-                    continue
-            for v, d in zip(sources, pull(given)[0], strict=True):
-                add(v, d)
-        out = (
-            [cotangents.get(loop.carried[i]) for i in moving],
-            [cotangents.get(v) for v in moving_streams],
-            deltas,
-        )
-        leaves, shape_of["out"] = jax.tree.flatten(out, is_leaf=lambda a: a is None)
-        shape_of["present"] = [leaf is not None for leaf in leaves]
-        return [leaf for leaf in leaves if leaf is not None]
-
-    given = [loop.emitted[i] for i in d_emitted]
-    d_in = [_shape(loop.targets[i]) for i in moving], [_shape(v) for v in given]
-    w_t = [_transposed(reader.equation.invars[1]) for reader in products]
-    every = [*loop.weights, *loop.carried, *loop.streams]
-    closed = jax.make_jaxpr(reverse)([_shape(v) for v in every], w_t, *d_in)
-    equations, results, constants = flatten(closed)
-    names = iter(closed.jaxpr.invars)
-    renamed = {next(names): v for v in every}
-    transposed = [next(names) for _ in products]
-    d_targets = [next(names) for _ in moving]
-    d_given = [next(names) for _ in given]
-    equations, results = _read_from_forward(equations, results, renamed, forward.equations)
-    forward.constants.update(constants)
-
+    Args:
+      loop, readers, forward: as `find_readers` and `forward_of` made them.
+      d_emitted: which of the emitted variables have a cotangent.
+      kept: what the forward pass has saved; None leaves the choice to this function.
+    """
+    found = _trace(loop, readers, d_emitted)
+    equations, results = _read_from_forward(
+        found.equations, found.results, dict(found.names), forward.equations
+    )
+    forward.constants.update(found.constants)
     # rows that the loop itself makes have to be there afterwards
     made = {v for e in forward.equations for v in e.outvars}
     rows = [v for names in forward.rows for v in names if v in made]
-    inputs = {*every, *transposed, *d_targets, *d_given, *forward.constants}
-    costly, views = _savable(forward.equations)
-    everything = [*forward.equations, *equations]
+    inputs = {*found.names.values(), *found.transposed, *found.d_targets, *found.d_emitted}
+    inputs |= set(forward.constants)
 
-    def plan(savable):
-        chosen = needed(everything, [*results, *rows], inputs | savable)
+    def choose(savable):
+        chosen = needed([*forward.equations, *equations], [*results, *rows], inputs | savable)
         read = variables([*(v for e in chosen for v in e.invars), *results, *rows])
         return chosen, [v for v in read if v in savable]
 
-    _, saved = plan(costly | views.keys())
-    # a part is not saved beside the whole
-    chosen, saved = plan(costly | {v for v, whole in views.items() if whole not in saved})
-    rest = iter(results)
-    filled = [next(rest) if there else None for there in shape_of["present"]]
-    d_carry, d_streams, deltas = jax.tree.unflatten(shape_of["out"], filled)
-    return Reverse(chosen, transposed, saved, d_targets, d_given, d_carry, d_streams, deltas)
+    if kept is None:
+        costly, views = _savable(forward.equations)
+        _, saved = choose(costly | views.keys())
+        # a part is not saved beside the whole
+        kept = costly | {v for v, whole in views.items() if whole not in saved}
+    chosen, saved = choose(set(kept))
+    d_carry, d_streams, deltas = found.unflatten(results)
+    return Reverse(
+        chosen,
+        found.transposed,
+        saved,
+        found.d_targets,
+        found.d_emitted,
+        d_carry,
+        d_streams,
+        deltas,
+    )
+
+
+class _Traced(NamedTuple):
+    """The reverse step as it was traced, which computes everything anew.
+
+    Attributes:
+      equations, results, constants: of the trace.
+      names: from variables of the trace to those of the loop, for what goes into a time step.
+      transposed, d_targets, d_emitted: the other variables that go in.
+      unflatten: from results to (d_carry, d_streams, deltas), None where zero.
+    """
+
+    equations: list[Any]
+    results: list[Any]
+    constants: dict[Any, Any]
+    names: dict[Any, Any]
+    transposed: list[Any]
+    d_targets: list[Any]
+    d_emitted: list[Any]
+    unflatten: Callable[[list[Any]], Any]
+
+
+def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
+    moving = [i for i, v in enumerate(loop.carried) if is_float(v.aval)]
+    moving_streams = [v for v in loop.streams if is_float(v.aval)]
+    every = [*loop.weights, *loop.carried, *loop.streams]
+    targets = [loop.targets[i] for i in moving]
+    emitted = [loop.emitted[i] for i in d_emitted]
+    products = [reader.equation for reader in readers if reader.product]
+    structure: list[Any] = []
+
+    def reverse(inputs, transposed, d_targets, d_given):
+        values = dict(zip(every, inputs, strict=True))
+        turned = {id(e): w for e, w in zip(products, transposed, strict=True)}
+        sources = {*(loop.carried[i] for i in moving), *moving_streams}
+        tape = _record(loop, values, sources)
+        cotangents = _Cotangents()
+        for atom, d in zip([*targets, *emitted], [*d_targets, *d_given], strict=True):
+            cotangents.add(atom, d)
+        at_reader = {id(r.equation): [None] * len(r.equation.outvars) for r in readers}
+        for equation, inside, outputs, pull in reversed(tape):
+            if not any(v in cotangents for v in outputs):
+                continue
+            given = [
+                cotangents[v] if v in cotangents else jnp.zeros_like(values[v]) for v in outputs
+            ]
+            if id(equation) in at_reader:
+                for v, d in zip(outputs, given, strict=True):
+                    at_reader[id(equation)][equation.outvars.index(v)] = d
+            pulled = (
+                [d @ turned[id(equation)] for d in given][: len(inside)]
+                if id(equation) in turned
+                else pull(given)[0]
+            )
+            for v, d in zip(inside, pulled, strict=True):
+                cotangents.add(v, d)
+        out = (
+            [cotangents.get(loop.carried[i]) for i in moving],
+            [cotangents.get(v) for v in moving_streams],
+            [at_reader[id(r.equation)] for r in readers],
+        )
+        leaves, tree = jax.tree.flatten(out, is_leaf=lambda a: a is None)
+        structure.extend([tree, [leaf is not None for leaf in leaves]])
+        return [leaf for leaf in leaves if leaf is not None]
+
+    closed = jax.make_jaxpr(reverse)(
+        [_shape(v) for v in every],
+        [_transposed(e.invars[1]) for e in products],
+        [_shape(v) for v in targets],
+        [_shape(v) for v in emitted],
+    )
+    equations, results, constants = flatten(closed)
+    tree, present = structure
+    names = iter(closed.jaxpr.invars)
+
+    def unflatten(results):
+        rest = iter(results)
+        return jax.tree.unflatten(tree, [next(rest) if there else None for there in present])
+
+    return _Traced(
+        equations,
+        results,
+        constants,
+        names={next(names): v for v in every},
+        transposed=[next(names) for _ in products],
+        d_targets=[next(names) for _ in targets],
+        d_emitted=[next(names) for _ in emitted],
+        unflatten=unflatten,
+    )
+
+
+def _record(loop: Loop, values: dict[Any, Any], sources: set[Any]) -> list[Any]:
+    """Runs the loop's equations and adds what they make to `values`.
+
+    Returns:
+      For each equation on the way of a derivative: itself, its varying inputs, its float outputs,
+      and its pullback to these inputs.
+    """
+    fixed, tape = set(loop.weights), []
+    moving = set(sources)
+    for equation in loop.equations:
+        inputs = variables(equation.invars)
+        inside = [v for v in inputs if v in moving and is_float(v.aval)]
+        outputs = [v for v in equation.outvars if is_float(v.aval)]
+        apply = as_function([equation], inputs, equation.outvars)
+        reads_weight = any(v in fixed and is_float(v.aval) for v in inputs)
+        if not outputs or not (inside or reads_weight):
+            out = apply(*(values[v] for v in inputs))
+        else:
+            moving.update(outputs)
+
+            def function(numbers, inside=inside, inputs=inputs, apply=apply, made=equation.outvars):
+                every = values | dict(zip(inside, numbers, strict=True))
+                out = apply(*(every[v] for v in inputs))
+                return [o for o, v in zip(out, made, strict=True) if is_float(v.aval)], out
+
+            _, pull, out = jax.vjp(function, [values[v] for v in inside], has_aux=True)
+            tape.append((equation, inside, outputs, pull))
+        values.update(zip(equation.outvars, out, strict=True))
+    return tape
+
+
+class _Cotangents(dict):
+    """Sums of cotangents by variable."""
+
+    def add(self, atom: Any, cotangent: Any) -> None:
+        if is_variable(atom):
+            self[atom] = self[atom] + cotangent if atom in self else cotangent
 
 
 def _savable(equations: list[Any]) -> tuple[set[Any], dict[Any, Any]]:
