@@ -80,6 +80,12 @@ class DeferredLoop(VJPHiPrimitive):
         tangents = all_made(tangents)
         return jax.jvp(self.expand, primals, tangents)
 
+    def lin(self, nzs_in, *primals):
+        return jax.linearize(self.expand, *primals)
+
+    def linearized(self, residuals, *tangents):
+        return residuals(*all_made(tangents))
+
     def batch_dim_rule(self, axis_data, dims):
         mapped = any(d is not None for d in jax.tree.leaves(dims, is_leaf=lambda d: d is None))
         return jax.tree.map(lambda _: 0 if mapped else None, self.out_aval)

@@ -29,6 +29,12 @@ class RowProduct(VJPHiPrimitive):
     def jvp(self, primals, tangents):
         return jax.jvp(lambda x, w: x @ w, primals, all_made(tangents))
 
+    def lin(self, nzs_in, *primals):
+        return jax.linearize(self.expand, *primals)
+
+    def linearized(self, residuals, *tangents):
+        return residuals(*all_made(tangents))
+
     def batch_dim_rule(self, axis_data, dims):
         return 0
 

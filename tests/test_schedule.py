@@ -1,0 +1,142 @@
+"""That a scheduled step means the plain loop however it is transformed."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import lax
+
+from jaxrnn import Cell, chain, lstm, unroll
+from jaxrnn.cells import CELLS
+from jaxrnn.laws import COMPOSITIONS, subject
+from jaxrnn.laws.comparing import named_floats, random_projection, require_close, widened
+from jaxrnn.laws.derivatives import Point
+from jaxrnn.schedule import SHORT
+from jaxrnn.unroll import Schedule, explain
+
+FACTORIES = CELLS | COMPOSITIONS
+FACTORIES["three layers"] = lambda input_size, hidden_size: chain(
+    lstm(input_size, hidden_size), lstm(hidden_size, hidden_size), lstm(hidden_size, hidden_size)
+)
+NUM_STEPS, BATCH_SIZE, SIZE = SHORT + 1, 2, 4
+SCHEDULES: tuple[Schedule, ...] = ("auto", "distributed", "associative", "checkpointed")
+# In double precision: what differs by more is not rounding.
+TOLERANCE = 1e-9
+
+
+@functools.cache
+def cell_and_point(name: str) -> tuple[Cell, Point]:
+    made = subject(FACTORIES[name])
+    xs = jax.random.normal(jax.random.key(1), (NUM_STEPS, BATCH_SIZE, made.input_size))
+    return made.cell, Point(made.params, made.carry, xs)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_nothing_falls_back(name):
+    cell, point = cell_and_point(name)
+    for schedule in SCHEDULES:
+        explanation = explain(cell, *point, schedule=schedule)
+        assert explanation.schedule != "scan", explanation
+
+
+def total(cell, rebuild, schedule):
+    """A number that everything which comes out influences."""
+    return lambda floats: random_projection(
+        unroll(cell, *rebuild(floats), schedule=schedule), seed=1
+    )
+
+
+def direction(floats):
+    return jax.tree.map(
+        lambda a: jnp.cos(jnp.arange(a.size, dtype=a.dtype)).reshape(a.shape), floats
+    )
+
+
+def seeds(run, floats):
+    """Over two members."""
+    both = jax.tree.map(lambda a: jnp.stack([a, a / 2]), floats)
+    return jax.vmap(jax.value_and_grad(run))(both)
+
+
+def members(run, floats):
+    """Over two members that share the carry and the inputs, the one all zeros."""
+    count = jnp.arange(2, dtype=jnp.float64)
+    own = {name: a for name, a in floats.items() if name.startswith("params")}
+
+    def member(scale):
+        return jax.grad(run)(floats | jax.tree.map(lambda a: scale * a, own))
+
+    return jax.vmap(member)(count)
+
+
+def penalty(run, floats):
+    """The gradient of a gradient's length."""
+
+    def length(floats):
+        return sum(jnp.sum(a**2) for a in jax.tree.leaves(jax.grad(run)(floats)))
+
+    return jax.grad(length)(floats)
+
+
+def tangent(run, floats):
+    return jax.jvp(run, (floats,), (direction(floats),))
+
+
+def linearized(run, floats):
+    value, along = jax.linearize(run, floats)
+    return value, along(direction(floats))
+
+
+def curvature(run, floats):
+    """Forwards over backwards."""
+    return jax.jvp(jax.grad(run), (floats,), (direction(floats),))
+
+
+def inside_a_loop(run, floats):
+    """Gradient steps in a scan."""
+
+    def body(floats, _):
+        value, grads = jax.jit(jax.value_and_grad(run))(floats)
+        return jax.tree.map(lambda a, d: a - 0.01 * d, floats, grads), value
+
+    return lax.scan(body, floats, None, length=3)
+
+
+def run_again_on_the_way_back(run, floats):
+    return jax.value_and_grad(jax.checkpoint(run))(floats)
+
+
+TRANSFORMATIONS = {
+    function.__name__: function
+    for function in (
+        seeds,
+        members,
+        penalty,
+        tangent,
+        linearized,
+        curvature,
+        inside_a_loop,
+        run_again_on_the_way_back,
+    )
+}
+
+
+@pytest.mark.parametrize("transformation", TRANSFORMATIONS)
+@pytest.mark.parametrize("name", FACTORIES)
+def test_transformations(name, transformation):
+    """With integer and key leaves in the carry where the cell has them, in double precision."""
+    cell, point = cell_and_point(name)
+    with jax.enable_x64(True):
+        floats, rebuild = named_floats(widened(point))
+
+        def found(schedule):
+            run = total(cell, rebuild, schedule)
+            return jax.jit(functools.partial(TRANSFORMATIONS[transformation], run))(floats)
+
+        require_close(
+            f"{transformation} ",
+            ("distributed", found("distributed")),
+            ("scan", found("scan")),
+            TOLERANCE,
+        )
