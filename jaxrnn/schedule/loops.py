@@ -90,12 +90,6 @@ class DeferredLoop(VJPHiPrimitive):
         mapped = any(d is not None for d in jax.tree.leaves(dims, is_leaf=lambda d: d is None))
         return jax.tree.map(lambda _: 0 if mapped else None, self.out_aval)
 
-    def lin(self, nzs_in, *primals):
-        return jax.linearize(self.expand, *primals)
-
-    def linearized(self, residuals, *tangents):
-        return residuals(*all_made(tangents))
-
     def vjp_fwd(self, nzs_in, /, *args):
         weights, carry, streams = args
         loop = self.loop

@@ -7,6 +7,7 @@ from jaxrnn.schedule.reading import (
     Step,
     is_float,
     is_variable,
+    learnt,
     needed,
     variables,
 )
@@ -35,6 +36,7 @@ class Loop(NamedTuple):
       members: indices of the carry's leaves.
       equations: of one time step.
       weights: variables that are the same at every time step.
+      learnt: those of them that gradients are taken of.
       carried: the members' variables.
       streams: variables that come from outside at every time step.
       targets: the members' new values, atoms.
@@ -46,6 +48,7 @@ class Loop(NamedTuple):
     members: list[int]
     equations: list[Any]
     weights: list[Any]
+    learnt: frozenset[Any]
     carried: list[Any]
     streams: list[Any]
     targets: list[Any]
@@ -64,7 +67,7 @@ def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
 
     Only heavy equations, and what they need, leave a loop; cheap ones stay where they are read.
     """
-    fixed = _same_at_every_step(step)
+    fixed, of_params = _same_at_every_step(step), frozenset(learnt(step))
     reads = carry_read_by(step)
     once, streams = {*step.params, *step.constants}, set(step.x)
     plan: Plan = []
@@ -118,6 +121,7 @@ def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
                 members=members,
                 equations=body,
                 weights=[v for v in external if v in once],
+                learnt=of_params.intersection(external),
                 carried=carried,
                 streams=[v for v in external if v in streams],
                 targets=targets,

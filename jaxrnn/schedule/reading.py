@@ -111,7 +111,7 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
 
 def _refuse_weights_in_control_flow(step: Step) -> None:
     """A weight inside a loop or a branch of the step's own cannot have its gradient deferred."""
-    weights = {*step.params, *step.constants}
+    weights = learnt(step)
     varying = {*step.carry, *step.x}
     for equation in step.equations:
         inputs = variables(equation.invars)
@@ -121,8 +121,20 @@ def _refuse_weights_in_control_flow(step: Step) -> None:
                     f"control flow around a weight: {equation.primitive.name} reads params"
                 )
             varying.update(equation.outvars)
-        else:
-            weights.update(equation.outvars)
+
+
+def learnt(step: Step) -> set[Any]:
+    """The params and what is worked out of them alone: what gradients are taken of. No integers,
+    and not the arrays that the step closed over."""
+    found = {v for v in step.params if is_float(v.aval)}
+    varying = {*step.carry, *step.x}
+    for equation in step.equations:
+        inputs = variables(equation.invars)
+        if any(v in varying for v in inputs):
+            varying.update(equation.outvars)
+        elif any(v in found for v in inputs):
+            found.update(v for v in equation.outvars if is_float(v.aval))
+    return found
 
 
 def needed(equations: Sequence[Any], targets: Iterable[Any], known: Iterable[Any]) -> list[Any]:

@@ -35,7 +35,7 @@ class Reader(NamedTuple):
 
     Attributes:
       equation: of the loop.
-      weights: float variables that are the same at every time step.
+      weights: learnt variables, the same at every time step.
       rows: variables of the time step without which the gradient cannot be formed.
       product: whether it is `x @ w` with x [I] and w [I, O].
     """
@@ -89,7 +89,7 @@ def find_readers(loop: Loop) -> list[Reader]:
     fixed = set(loop.weights)
     readers = []
     for equation in loop.equations:
-        weights = [v for v in variables(equation.invars) if v in fixed and is_float(v.aval)]
+        weights = [v for v in variables(equation.invars) if v in loop.learnt]
         if weights and any(is_float(v.aval) for v in equation.outvars):
             product = is_product(equation, fixed)
             rows = [equation.invars[0]] if product else _rows_needed(equation, weights, fixed)
@@ -277,14 +277,15 @@ def _record(loop: Loop, values: dict[Any, Any], sources: set[Any]) -> list[Any]:
       For each equation on the way of a derivative: itself, its varying inputs, its float outputs,
       and its pullback to these inputs.
     """
-    fixed, tape = set(loop.weights), []
-    moving = set(sources)
+    tape, moving = [], set(sources)
     for equation in loop.equations:
         inputs = variables(equation.invars)
         inside = [v for v in inputs if v in moving and is_float(v.aval)]
+        if equation.primitive.name == "stop_gradient":
+            inside = []  # a loop behind it may have no reverse derivative and need none
         outputs = [v for v in equation.outvars if is_float(v.aval)]
         apply = as_function([equation], inputs, equation.outvars)
-        reads_weight = any(v in fixed and is_float(v.aval) for v in inputs)
+        reads_weight = any(v in loop.learnt for v in inputs)
         if not outputs or not (inside or reads_weight):
             out = apply(*(values[v] for v in inputs))
         else:

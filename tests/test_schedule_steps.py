@@ -1,0 +1,322 @@
+"""Which steps are scheduled, what the report says of them, and what keeps the plain loop."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from jaxrnn import Cell, lstm, unroll
+from jaxrnn.laws.comparing import random_projection, require_close
+from jaxrnn.schedule import SHORT, rule
+from jaxrnn.unroll import explain
+
+NUM_STEPS, BATCH_SIZE, SIZE = SHORT + 1, 2, 3
+KEYS = jax.random.split(jax.random.key(0), 4)
+PARAMS = {
+    "w": jax.random.normal(KEYS[0], (SIZE, SIZE)) / 2,
+    "b": jax.random.normal(KEYS[1], (SIZE,)),
+}
+CARRY = jax.random.normal(KEYS[2], (BATCH_SIZE, SIZE))
+XS = jax.random.normal(KEYS[3], (NUM_STEPS, BATCH_SIZE, SIZE))
+TABLE = np.linspace(-1, 1, SIZE * SIZE, dtype=np.float32).reshape(SIZE, SIZE)
+
+
+def cell_of(step) -> Cell:
+    return Cell(lambda key: PARAMS, lambda params, key: jnp.zeros(SIZE), step)
+
+
+def recurrent(function):
+    """A step whose h goes through `function(params, h, x)` before its weight."""
+    return lambda params, h, x: 2 * (jnp.tanh(function(params, h, x) @ params["w"]),)
+
+
+def require_same(cell, schedules=("distributed", "associative", "checkpointed"), tolerance=1e-5):
+    """Values and gradients of each schedule are those of the plain loop."""
+
+    def run(schedule):
+        def projected(params, carry, xs):
+            result = unroll(cell, params, carry, xs, schedule=schedule)
+            return random_projection(result, seed=1), result
+
+        gradient = jax.value_and_grad(projected, argnums=(0, 1, 2), has_aux=True)
+        return jax.jit(gradient)(PARAMS, CARRY, XS)
+
+    plain = run("scan")
+    for schedule in schedules:
+        require_close("", (schedule, run(schedule)), ("scan", plain), tolerance)
+
+
+@jax.custom_vjp
+def halved_backwards(a):
+    return jnp.sin(a)
+
+
+halved_backwards.defvjp(lambda a: (jnp.sin(a), a), lambda a, d: (0.5 * d * jnp.cos(a),))
+
+
+@jax.custom_vjp
+def scaled(a, w):
+    return a * w
+
+
+scaled.defvjp(lambda a, w: (a * w, (a, w)), lambda r, d: (d * r[1], 2 * d * r[0]))
+
+
+def until_small(a):
+    return lax.while_loop(lambda a: jnp.abs(a).max() > 0.1, lambda a: a / 2, a)
+
+
+READABLE = {
+    "relu": recurrent(lambda params, h, x: jax.nn.relu(h + x)),
+    "softmax": recurrent(lambda params, h, x: jax.nn.softmax(h + x)),
+    "logsumexp": recurrent(lambda params, h, x: h - jax.nn.logsumexp(x + h)),
+    "custom_vjp": recurrent(lambda params, h, x: halved_backwards(h + x)),
+    "custom_vjp of a weight": recurrent(lambda params, h, x: scaled(h + x, params["b"])),
+    "jit": recurrent(lambda params, h, x: jax.jit(jnp.tanh)(h) + jax.jit(jnp.tanh)(x)),
+    "checkpoint": recurrent(
+        lambda params, h, x: jax.checkpoint(lambda a, w: jnp.sin(a @ w))(h + x, params["w"])
+    ),
+    "cond without a weight": recurrent(
+        lambda params, h, x: lax.cond(x[0] > 0, jnp.tanh, jnp.sin, h + x)
+    ),
+    "scan without a weight": recurrent(
+        lambda params, h, x: (
+            lax.scan(lambda c, a: (jnp.sin(c + a), None), jnp.zeros(()), h + x)[0] + h
+        )
+    ),
+    "cond of a constant": recurrent(
+        lambda params, h, x: lax.cond(x[0] > 0, lambda a: a @ jnp.asarray(TABLE), jnp.sin, h + x)
+    ),
+    "numpy constant": recurrent(lambda params, h, x: h @ TABLE + x),
+    "jax constant": recurrent(lambda params, h, x: h @ jnp.asarray(TABLE) + jnp.arange(3.0)),
+    "while behind stop_gradient": recurrent(
+        lambda params, h, x: h + until_small(lax.stop_gradient(h + x))
+    ),
+    "argmax": recurrent(lambda params, h, x: x * jax.nn.one_hot(jnp.argmax(h), SIZE)),
+    "sorted": recurrent(lambda params, h, x: jnp.sort(h + x)),
+    "weight from both sides": recurrent(lambda params, h, x: params["w"] @ (h + x)),
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_scheduled_and_right(name):
+    cell = cell_of(READABLE[name])
+    assert explain(cell, PARAMS, CARRY, XS, schedule="distributed").schedule == "distributed"
+    require_same(cell)
+
+
+def test_a_loss_that_reads_less_than_all_outputs():
+    """The way back then reads a part of what the forward pass saved whole for the others."""
+
+    def step(params, h, x):
+        z = jnp.tanh(h) @ params["w"]
+        squares = z * z
+        powers = jnp.concatenate([z[:2] ** 2, z[2:] ** 3])
+        return jnp.tanh(powers + 0 * lax.stop_gradient(squares) + x), squares
+
+    cell = cell_of(step)
+
+    def gradient(schedule):
+        def last(params):
+            return unroll(cell, params, CARRY, XS, schedule=schedule)[0].sum()
+
+        return jax.grad(last)(PARAMS)
+
+    for schedule in ("distributed", "checkpointed"):
+        require_close("params", (schedule, gradient(schedule)), ("scan", gradient("scan")), 1e-5)
+
+
+def printing(params, h, x):
+    jax.debug.callback(lambda h: None, h)
+    h = jnp.tanh(h @ params["w"] + x)
+    return h, h
+
+
+def branching(params, h, x):
+    h = lax.cond(x[0] > 0, lambda h: jnp.tanh(h @ params["w"]), lambda h: h + x, h)
+    return h, h
+
+
+def scanning(params, h, x):
+    h, _ = lax.scan(lambda h, _: (jnp.tanh(h @ params["w"] + x), None), h, None, length=2)
+    return h, h
+
+
+UNREADABLE = {
+    "effects": printing,
+    "control flow around a weight: cond": branching,
+    "control flow around a weight: scan": scanning,
+}
+
+
+@pytest.mark.parametrize("cause", UNREADABLE)
+def test_the_cause_is_named(cause):
+    """And the plain loop is taken, but for bounded memory, which needs no analysis."""
+    cell = cell_of(UNREADABLE[cause])
+    for schedule in ("auto", "distributed", "associative"):
+        explanation = explain(cell, PARAMS, CARRY, XS, schedule=schedule)
+        assert explanation.schedule == "scan"
+        assert explanation.reason.startswith(cause)
+        assert cause in str(explanation)
+    assert explain(cell, PARAMS, CARRY, XS, schedule="checkpointed").schedule == "checkpointed"
+    require_same(cell)
+
+
+def test_a_while_around_a_weight():
+    """Which has no reverse derivative in any schedule."""
+
+    def step(params, h, x):
+        h = lax.while_loop(
+            lambda h: jnp.abs(h).max() > 0.5, lambda h: h * jax.nn.sigmoid(params["b"]), h + x
+        )
+        return h, h
+
+    cell = cell_of(step)
+    reason = explain(cell, PARAMS, CARRY, XS).reason
+    assert reason.startswith("control flow around a weight: while")
+    require_close(
+        "",
+        ("auto", unroll(cell, PARAMS, CARRY, XS)),
+        ("scan", unroll(cell, PARAMS, CARRY, XS, schedule="scan")),
+        1e-5,
+    )
+
+
+def test_a_closed_over_tracer():
+    """A gain that the step reads from the function around it keeps its gradient."""
+    reasons = []
+
+    def run(gain, schedule):
+        def step(params, h, x):
+            h = jnp.tanh(h @ params["w"] * gain + x)
+            return h, h
+
+        cell = cell_of(step)
+        reasons.append(explain(cell, PARAMS, CARRY, XS, schedule=schedule).reason)
+        return random_projection(unroll(cell, PARAMS, CARRY, XS, schedule=schedule), seed=1)
+
+    found = {s: jax.grad(run)(jnp.float32(0.5), s) for s in ("scan", "distributed")}
+    assert reasons[1].startswith("closed-over tracer")
+    assert found["scan"] != 0
+    require_close("gain", ("distributed", found["distributed"]), ("scan", found["scan"]), 1e-5)
+
+
+def test_a_carry_that_changes_its_type():
+    """Is refused by the plain loop, whose message names the leaf."""
+    cell = cell_of(lambda params, h, x: (h.astype(jnp.float16), h))
+    assert explain(cell, PARAMS, CARRY, XS).reason.startswith("carry type")
+    with pytest.raises(TypeError, match="float16"):
+        unroll(cell, PARAMS, CARRY, XS)
+
+
+@pytest.mark.parametrize("schedule", ["auto", "distributed", "associative", "checkpointed"])
+@pytest.mark.parametrize(
+    ("num_steps", "batch_size"), [(0, 2), (1, 2), (2, 2), (9, 0), (9, 1), (0, 0)]
+)
+def test_little_or_nothing_to_do(num_steps, batch_size, schedule):
+    cell = cell_of(recurrent(lambda params, h, x: h + x))
+    xs, carry = XS[:num_steps, :batch_size], CARRY[:batch_size]
+
+    def gradients(schedule):
+        def run(params):
+            result = unroll(cell, params, carry, xs, schedule=schedule)
+            return random_projection(result, seed=1), result
+
+        return jax.grad(run, has_aux=True)(PARAMS)
+
+    require_close("", (schedule, gradients(schedule)), ("scan", gradients("scan")), 1e-5)
+
+
+def diagonal(params, h, x):
+    """A linear recurrence of complex numbers that turn and shrink."""
+    h = jnp.exp(lax.complex(-jnp.abs(params["b"]), params["b"])) * h
+    h = h + lax.complex(x @ params["w"], x)
+    return h, h.real
+
+
+def test_a_complex_diagonal_recurrence_is_made_parallel():
+    cell = cell_of(diagonal)
+    carry = lax.complex(CARRY, CARRY[::-1])
+    explanation = explain(cell, PARAMS, carry, XS, schedule="associative")
+    assert "made parallel: carry [3] = a * carry [3] + b" in str(explanation)
+
+    def run(schedule):
+        def projected(params, xs):
+            result = unroll(cell, params, carry, xs, schedule=schedule)
+            return random_projection(result, seed=1), result
+
+        return jax.jit(jax.value_and_grad(projected, argnums=(0, 1), has_aux=True))(PARAMS, XS)
+
+    for schedule in ("distributed", "associative", "checkpointed"):
+        require_close("", (schedule, run(schedule)), ("scan", run("scan")), 1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["distributed", "associative", "checkpointed"])
+def test_over_two_devices(schedule):
+    """The batch divided, params alike everywhere, an integer and a key in carry and inputs."""
+
+    def step(params, carry, x):
+        noise = jax.random.uniform(jax.random.fold_in(carry["key"], carry["n"]), (SIZE,))
+        h = jnp.tanh(carry["h"] @ params["w"] + x["x"] + noise * params["b"])
+        new = {"h": h, "n": carry["n"] + x["n"], "key": carry["key"]}
+        return new, h + jax.random.uniform(x["key"], (SIZE,))
+
+    cell = cell_of(step)
+    carry = {
+        "h": CARRY,
+        "n": jnp.zeros(BATCH_SIZE, jnp.int32),
+        "key": jax.random.split(KEYS[0], BATCH_SIZE),
+    }
+    axes = NUM_STEPS, BATCH_SIZE
+    xs = {"x": XS, "n": jnp.ones(axes, jnp.int32), "key": jax.random.split(KEYS[1], axes)}
+    mesh = Mesh(np.array(jax.devices()[:2]), ("batch",))
+
+    def run(schedule, around=lambda function: function):
+        def total(params, carry, xs):
+            end, ys = unroll(cell, params, carry, xs, schedule=schedule)
+            return (ys**2).sum() + end["h"].sum()
+
+        return jax.jit(around(jax.grad(total)))(PARAMS, carry, xs)
+
+    def divided(gradient):
+        # params are alike on all devices, so that JAX adds their gradients up over them
+        specs = (P(), P("batch"), P(None, "batch"))
+        return jax.shard_map(gradient, mesh=mesh, in_specs=specs, out_specs=P())
+
+    require_close("", (schedule, run(schedule, divided)), ("scan", run("scan")), 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("platform", "length", "schedule"),
+    [
+        *((platform, SHORT, "scan") for platform in ("cpu", "gpu", "tpu")),
+        ("cpu", SHORT + 1, "distributed"),
+        ("cpu", 10_000, "distributed"),
+        ("gpu", SHORT + 1, "associative"),
+        ("tpu", SHORT + 1, "associative"),
+    ],
+)
+def test_the_rule_of_auto(platform, length, schedule):
+    assert rule(platform, length)[0] == schedule
+
+
+def test_the_report_of_an_lstm():
+    cell = lstm(3, 4)
+    params = cell.init(KEYS[0])
+    carry = jax.tree.map(lambda a: jnp.stack([a, a]), cell.init_carry(params, KEYS[1]))
+    report = str(explain(cell, params, carry, XS, schedule="distributed"))
+    hoisted, loop, deferred, kept = (
+        next(line for line in report.splitlines() if words in line)
+        for words in ("hoisted, all time steps at once", "loop over", "deferred gradient", "kept")
+    )
+    assert "dot_general with params.w_ih [3, 16], x [3]" in hoisted.replace(
+        "x [3], params.w_ih [3, 16]", "params.w_ih [3, 16], x [3]"
+    )
+    assert "several leaves of the carry feed each other" in loop
+    assert "params.w_hh [4, 16]" in deferred
+    assert "one product over time and batch" in deferred
+    assert "logistic" in kept
+    assert "tanh" in kept
