@@ -140,3 +140,21 @@ def test_transformations(name, transformation):
             ("scan", found("scan")),
             TOLERANCE,
         )
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("leaf", lstm(3, 4).init(jax.random.key(0))._fields)
+def test_second_derivatives_to_one_leaf(leaf, schedule):
+    """`jax.hessian` maps over tangents alone: what they do not reach stays unmapped."""
+    cell, point = cell_and_point("lstm")
+
+    row = jnp.zeros((1,) * (getattr(point.params, leaf).ndim - 1) + (16,))
+
+    def along(row, schedule):
+        a = getattr(point.params, leaf)
+        params = point.params._replace(**{leaf: a + row})
+        ending = unroll(cell, params, point.carry, point.xs, schedule=schedule)
+        return random_projection(ending, seed=1)
+
+    found = {s: jax.jit(jax.hessian(along), static_argnums=1)(row, s) for s in (schedule, "scan")}
+    require_close("hessian", (schedule, found[schedule]), ("scan", found["scan"]), 1e-4)
