@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
@@ -145,7 +146,23 @@ def scanning(params, h, x):
     return h, h
 
 
+@custom_vmap
+def tanh_by_batch(h):
+    return jnp.tanh(h)
+
+
+@tanh_by_batch.def_vmap
+def _(axis_size, in_batched, h):
+    return jnp.tanh(h), in_batched[0]
+
+
+def batching_itself(params, h, x):
+    h = tanh_by_batch(h @ params["w"] + x)
+    return h, h
+
+
 UNREADABLE = {
+    "custom batching": batching_itself,
     "effects": printing,
     "control flow around a weight: cond": branching,
     "control flow around a weight: scan": scanning,

@@ -77,7 +77,8 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
     """Traces `cell.step` for one example and one time step; carry [B, ...], xs [T, B, ...].
 
     Raises:
-      Unreadable: "effects", "closed-over tracer", "carry type" or "control flow around a weight".
+      Unreadable: "effects", "custom batching", "closed-over tracer", "carry type" or "control flow
+        around a weight".
     """
     trees: list[Any] = []
 
@@ -91,6 +92,10 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
     if closed.jaxpr.effects:
         raise Unreadable(f"effects: {', '.join(map(str, closed.jaxpr.effects))}")
     equations, outputs, constants = flatten(closed)
+    if any(equation.primitive.name == "custom_vmap_call" for equation in equations):
+        raise Unreadable(
+            "custom batching: jax.custom_batching.custom_vmap must see the batch alone"
+        )
     if any(isinstance(value, Tracer) for value in constants.values()):
         raise Unreadable("closed-over tracer: the step uses an array of the function around it")
     names = iter(closed.jaxpr.invars)
