@@ -6,7 +6,6 @@ from typing import get_args
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X, Y
@@ -17,6 +16,7 @@ from jaxrnn.schedule import (
     Schedule,
     choose,
     explain_choice,
+    is_float,
     run_plan,
     segment_length,
     vary_alike,
@@ -52,7 +52,7 @@ def unroll(
     """
     params, carry, xs, choice = _chosen(cell, params, carry, xs, schedule)
     if choice.schedule == "checkpointed":
-        return _checkpointed(cell, params, carry, xs)
+        return _checkpointed(cell, choice, params, carry, xs)
     return _run(cell, choice, params, carry, xs, written_out=schedule == "auto")
 
 
@@ -92,16 +92,14 @@ def _run(cell, choice: Choice, params, carry, xs, *, written_out: bool = False):
     )
 
 
-def _checkpointed(cell, params, carry, xs):
+def _checkpointed(cell, choice: Choice, params, carry, xs):
     length = jax.tree.leaves(xs)[0].shape[0]
     size = segment_length(length)
     whole = length // size * size
-    platform = jax.default_backend()
 
     # inside a loop there is nothing that the barriers of the default would have to keep apart
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def segment(carry, xs):
-        choice = choose(cell, params, carry, xs, "distributed", platform)
         return _run(cell, choice, params, carry, xs)
 
     parts = jax.tree.map(lambda a: a[:whole].reshape(-1, size, *a.shape[1:]), xs)
@@ -123,7 +121,7 @@ def pausable(cell: Cell) -> Cell:
     def step(params, carry, x: tuple[X, Bool[Array, ""]]):
         x, active = x
         # what pads may be NaN, and 0 * NaN would reach the gradient of params
-        x = jax.tree.map(lambda a: jnp.where(active, a, 0) if _is_float(a) else a, x)
+        x = jax.tree.map(lambda a: jnp.where(active, a, 0) if is_float(a) else a, x)
         new, y = cell.step(params, carry, x)
         return where(active, new, carry), y
 
@@ -139,10 +137,6 @@ def where(condition: Bool[Array, "..."], a: PyTree, b: PyTree) -> PyTree:
         )
 
     return jax.tree.map(choose, a, b)
-
-
-def _is_float(x: ArrayLike) -> bool:
-    return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
 
 
 def _check_axes(carry: Carry, xs: X) -> None:

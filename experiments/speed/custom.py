@@ -11,15 +11,13 @@ import numpy as np
 from experiments.speed.cells import CUSTOM, EPSILON
 from experiments.speed.layers import (
     Problem,
+    beside_ours,
     chosen_devices,
     jax_side,
     make_problem,
-    our_layer,
-    our_sides,
 )
 from experiments.speed.libraries import Layer, flax_forward
-from experiments.speed.machine import gradient_flops
-from experiments.speed.measuring import Case, Side, Unsuitable, gather
+from experiments.speed.measuring import Case, Side, Unsuitable
 from experiments.speed.presets import Preset, Shape
 
 
@@ -41,16 +39,7 @@ def custom_case(name: str, shape: Shape, torch_compile: bool = False) -> Case:
     if torch_compile:
         title_compiled = "PyTorch loop, torch.compile of a step"
         builders[title_compiled] = lambda: torch_loop(title_compiled, name, problem, compile=True)
-    sides, missing = gather(builders)
-    batch_size, num_steps, size = shape
-    x = jax.ShapeDtypeStruct((size,), jnp.float32)
-    return Case(
-        name,
-        str(shape),
-        [*our_sides(our_layer(problem), problem, devices), *sides],
-        missing,
-        flops=gradient_flops(problem.cell, x, num_steps, batch_size),
-    )
+    return beside_ours(name, shape, problem, builders)
 
 
 # Flax: a cell of Dense and LayerNorm modules inside nn.RNN
@@ -76,8 +65,7 @@ def flax_layer_norm_lstm(params: Any) -> Layer:
             return (h, c), h
 
         def initialize_carry(self, rng, input_shape):
-            zeros = jnp.zeros((*input_shape[:-1], size))
-            return zeros, zeros
+            return _zeros(input_shape, size), _zeros(input_shape, size)
 
         @property
         def num_feature_axes(self):
@@ -119,7 +107,7 @@ def flax_mixture_gru(params: Any) -> Layer:
             return h, h
 
         def initialize_carry(self, rng, input_shape):
-            return jnp.zeros((*input_shape[:-1], size))
+            return _zeros(input_shape, size)
 
         @property
         def num_feature_axes(self):
@@ -168,8 +156,7 @@ def flax_two_speed(params: Any) -> Layer:
             return (fast, slow), fast
 
         def initialize_carry(self, rng, input_shape):
-            zeros = jnp.zeros((*input_shape[:-1], size))
-            return zeros, zeros
+            return _zeros(input_shape, size), _zeros(input_shape, size)
 
         @property
         def num_feature_axes(self):
@@ -192,6 +179,10 @@ def flax_two_speed(params: Any) -> Layer:
         )
 
     return _flax(TwoSpeed(), theirs, back)
+
+
+def _zeros(input_shape: tuple[int, ...], size: int) -> jax.Array:
+    return jnp.zeros((*input_shape[:-1], size))
 
 
 def _flax(cell: Any, theirs: Any, back: Callable[[Any], Any]) -> Layer:

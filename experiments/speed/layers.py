@@ -130,12 +130,18 @@ def chosen_devices(shape: Shape) -> Sequence[Any]:
     return jax.devices()[: choose_devices(jax.default_backend(), jax.device_count(), workload)]
 
 
-def our_sides(layer: Layer, problem: Problem, devices: Sequence[Any]) -> list[Side]:
-    """Ours as an experiment runs it, and on one device if that is not the same."""
-    sides = [jax_side("jaxrnn", layer, problem, devices)]
+def beside_ours(
+    name: str, shape: Shape, problem: Problem, peers: dict[str, Callable[[], Side]]
+) -> Case:
+    """Ours as an experiment runs it, and on one device if that is not the same; then the peers."""
+    devices, layer = chosen_devices(shape), our_layer(problem)
+    ours = [jax_side("jaxrnn", layer, problem, devices)]
     if len(devices) > 1:
-        sides.append(jax_side("jaxrnn, one device", layer, problem, devices[:1]))
-    return sides
+        ours.append(jax_side("jaxrnn, one device", layer, problem, devices[:1]))
+    sides, missing = gather(peers)
+    x = jax.ShapeDtypeStruct((shape.hidden_size,), jnp.float32)
+    flops = gradient_flops(problem.cell, x, shape.num_steps, shape.batch_size)
+    return Case(name, str(shape), [*ours, *sides], missing, flops=flops)
 
 
 def layer_case(name: str, shape: Shape, libraries: Sequence[str]) -> Case:
@@ -154,16 +160,7 @@ def layer_case(name: str, shape: Shape, libraries: Sequence[str]) -> Case:
         )
     builders["PyTorch"] = lambda: torch_side(name, problem)
     wanted = {key: build for key, build in builders.items() if key.split(",")[0] in libraries}
-    sides, missing = gather(wanted)
-    batch_size, num_steps, size = shape
-    x = jax.ShapeDtypeStruct((size,), jnp.float32)
-    return Case(
-        name,
-        str(shape),
-        [*our_sides(our_layer(problem), problem, devices), *sides],
-        missing,
-        flops=gradient_flops(problem.cell, x, num_steps, batch_size),
-    )
+    return beside_ours(name, shape, problem, wanted)
 
 
 def lstm_cases(preset: Preset) -> Iterator[Case]:

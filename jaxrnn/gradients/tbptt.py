@@ -25,6 +25,7 @@ from jaxrnn.gradients.sequence import (
     proceed,
     starting_carry,
 )
+from jaxrnn.schedule import is_float
 from jaxrnn.unroll import Schedule, unroll, where
 
 
@@ -181,16 +182,12 @@ def _in_blocks(a: Array, size: int) -> Array:
 def _split(carry: Carry) -> tuple[list[Array], list[Array]]:
     """The leaves that errors go through, and the others."""
     leaves = jax.tree.leaves(carry)
-    return [a for a in leaves if _moves(a)], [a for a in leaves if not _moves(a)]
+    return [a for a in leaves if is_float(a)], [a for a in leaves if not is_float(a)]
 
 
 def _join(like: Carry, moving: list[Array], rest: list[Array]) -> Carry:
     moving_leaves, rest_leaves = iter(moving), iter(rest)
-    return jax.tree.map(lambda a: next(moving_leaves if _moves(a) else rest_leaves), like)
-
-
-def _moves(a: Array) -> bool:
-    return jnp.issubdtype(a.dtype, jnp.inexact)
+    return jax.tree.map(lambda a: next(moving_leaves if is_float(a) else rest_leaves), like)
 
 
 def _checked_steps(batch: Batch, window: int, stride: int) -> tuple[int, int]:

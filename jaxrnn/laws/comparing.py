@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.base import PyTree
+from jaxrnn.schedule import is_float
 
 
 class LawBroken(AssertionError):
@@ -77,18 +78,13 @@ def as_numpy(leaf: jax.Array | np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if strange else array
 
 
-def is_inexact(leaf: jax.Array) -> bool:
-    """Whether there is a derivative with respect to this leaf: no integer, no key."""
-    return jnp.issubdtype(leaf.dtype, jnp.inexact)
-
-
 def named_floats(
     tree: PyTree,
 ) -> tuple[dict[str, jax.Array], Callable[[dict[str, jax.Array]], PyTree]]:
     """The leaves of a NamedTuple `tree` that derivatives exist for, by name, and the way back."""
     leaves, structure = jax.tree.flatten_with_path(tree)
     names = [leaf_name("", path).removeprefix(".") for path, _ in leaves]
-    floats = {n: leaf for n, (_, leaf) in zip(names, leaves, strict=True) if is_inexact(leaf)}
+    floats = {n: leaf for n, (_, leaf) in zip(names, leaves, strict=True) if is_float(leaf)}
 
     def rebuild(floats):
         return structure.unflatten(
@@ -102,7 +98,7 @@ def random_projection(tree: PyTree, seed: int) -> jax.Array:
     """One number that every float leaf of `tree` influences, each element with its own weight."""
     generator = np.random.default_rng(seed)
     total = jnp.zeros((), jax.dtypes.canonicalize_dtype(jnp.float64))
-    for leaf in filter(is_inexact, jax.tree.leaves(tree)):
+    for leaf in filter(is_float, jax.tree.leaves(tree)):
         parts = (leaf.real, leaf.imag) if jnp.iscomplexobj(leaf) else (leaf,)
         for part in parts:
             weights = jnp.asarray(generator.standard_normal(part.shape), total.dtype)
@@ -124,4 +120,4 @@ def widened(tree: PyTree) -> PyTree:
     def widen(leaf):
         return leaf.astype(jnp.complex128 if jnp.iscomplexobj(leaf) else jnp.float64)
 
-    return jax.tree.map(lambda leaf: widen(leaf) if is_inexact(leaf) else leaf, tree)
+    return jax.tree.map(lambda leaf: widen(leaf) if is_float(leaf) else leaf, tree)

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from jaxrnn.compose import computing_in
 from jaxrnn.laws.comparing import (
     LawBroken,
-    is_inexact,
     leaf_name,
     named_floats,
     random_projection,
@@ -15,6 +14,7 @@ from jaxrnn.laws.comparing import (
 )
 from jaxrnn.laws.derivatives import Point
 from jaxrnn.laws.subject import Subject, initial_carries
+from jaxrnn.schedule import is_float
 from jaxrnn.unroll import unroll
 
 # bfloat16 keeps 8 bits, so a number is off by up to 2**-9 of itself. Some of these meet in a sum,
@@ -33,7 +33,7 @@ def computes_in_bfloat16(subject: Subject) -> None:
     require_same_type("carry", carry, result[0])
     for path, leaf in jax.tree.leaves_with_path(result):
         wanted = jnp.bfloat16 if path[0].idx == 0 else jnp.float32
-        if is_inexact(leaf) and leaf.dtype != wanted:
+        if is_float(leaf) and leaf.dtype != wanted:
             raise LawBroken(f"{leaf_name('(carry, ys)', path)} is {leaf.dtype}, not {wanted.dtype}")
     require_same_type("params", full_grads, grads)
     require_close("(carry, ys)", ("bfloat16", result), ("float32", full), ROUNDING)

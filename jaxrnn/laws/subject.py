@@ -10,7 +10,8 @@ from jaxtyping import Key as KeyArray
 
 from jaxrnn.base import Carry, Cell, Params, X
 from jaxrnn.cells import CellFactory
-from jaxrnn.laws.comparing import is_inexact, normal_like
+from jaxrnn.laws.comparing import normal_like
+from jaxrnn.schedule import is_float
 
 BATCH_SIZE = 2
 NUM_STEPS = 5
@@ -83,5 +84,5 @@ def initial_carries(cell: Cell, params: Params, keys: KeyArray[Array, " B"]) -> 
 def nearby(params: Params, generator: np.random.Generator) -> Params:
     """Params a little off the first ones, where nothing is zero by initialisation alone."""
     return jax.tree.map(
-        lambda a: a + jnp.asarray(0.1 * normal_like(a, generator)) if is_inexact(a) else a, params
+        lambda a: a + jnp.asarray(0.1 * normal_like(a, generator)) if is_float(a) else a, params
     )

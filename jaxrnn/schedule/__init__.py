@@ -9,6 +9,7 @@ out, or, where it is linear, in `linear`. `choosing` says which schedule a step 
 from jaxrnn.schedule.choosing import SHORT, Choice, Schedule, choose, rule
 from jaxrnn.schedule.devices import vary_alike
 from jaxrnn.schedule.explaining import Explanation, explain_choice, segment_length
+from jaxrnn.schedule.reading import is_float
 from jaxrnn.schedule.running import run_plan
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Schedule",
     "choose",
     "explain_choice",
+    "is_float",
     "rule",
     "run_plan",
     "segment_length",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.core import Tracer
 from jax.extend import core
 
@@ -158,6 +159,10 @@ def as_function(
     equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]
 ) -> Callable[..., list[Any]]:
     """The equations as a function of the variables `inputs`; outputs may be literals."""
+    return core.jaxpr_as_fun(_closed(equations, inputs, outputs))
+
+
+def _closed(equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
     info = core.DebugInfo(
         "jaxrnn.schedule",
         "equations",
@@ -165,7 +170,7 @@ def as_function(
         tuple(f"result[{i}]" for i in range(len(outputs))),
     )
     jaxpr = core.Jaxpr((), tuple(inputs), tuple(outputs), tuple(equations), debug_info=info)
-    return core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, ()))
+    return core.ClosedJaxpr(jaxpr, ())
 
 
 def flatten(closed: Any, custom: bool = False) -> tuple[list[Any], list[Any], dict[Any, Any]]:
@@ -213,16 +218,9 @@ def expand_custom(
     """The equations with custom derivatives replaced by what they compute, the targets' new names
     and the constants."""
     made = {v for e in equations for v in e.outvars}
-    inputs = [v for v in variables(v for e in equations for v in e.invars) if v not in made]
-    inputs += [v for v in variables(targets) if v not in made and v not in inputs]
-    info = core.DebugInfo(
-        "jaxrnn.schedule",
-        "equations",
-        tuple(f"inputs[{i}]" for i in range(len(inputs))),
-        tuple(f"result[{i}]" for i in range(len(targets))),
-    )
-    jaxpr = core.Jaxpr((), tuple(inputs), tuple(targets), tuple(equations), debug_info=info)
-    return flatten(core.ClosedJaxpr(jaxpr, ()), custom=True)
+    read = variables([*(v for e in equations for v in e.invars), *targets])
+    inputs = [v for v in read if v not in made]
+    return flatten(_closed(equations, inputs, targets), custom=True)
 
 
 def is_product(equation: Any, fixed: Collection[Any]) -> bool:
@@ -244,7 +242,7 @@ def is_product(equation: Any, fixed: Collection[Any]) -> bool:
 
 def is_float(kind: Any) -> bool:
     """Whether an array, or what stands for one, has derivatives."""
-    return jax.numpy.issubdtype(kind.dtype, jax.numpy.inexact)
+    return jnp.issubdtype(kind.dtype, jnp.inexact)
 
 
 def _kind(atom: Any) -> tuple[Any, Any]:
