@@ -16,7 +16,7 @@ from experiments import __main__ as listing
 from experiments import char, generate
 
 ROOT = Path(char.__file__).parents[1]
-MODULES = sorted(path.stem for path in (ROOT / "experiments").glob("[!_]*.py"))
+MODULES = listing.experiments()
 LABELS = ("Question", "Command", "Expected", "Run time")
 
 
@@ -39,14 +39,14 @@ def test_the_list_of_experiments():
     for name in MODULES:
         assert f"python -m experiments.{name}" in done.stdout
     titles = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
-    assert [line.partition(":")[0] for line in titles] == MODULES
+    assert [line.partition(":")[0] for line in titles] == list(MODULES)
     for label in ("Question:", "Command:", "Run time:"):
         assert done.stdout.count(label) == len(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_experiment_says_what_it_is(name):
-    path = ROOT / "experiments" / f"{name}.py"
+    path = MODULES[name]
     found = listing.describe(path)
     assert all(found.get(label) for label in ("title", *LABELS))
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

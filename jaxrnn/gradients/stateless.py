@@ -8,6 +8,7 @@ from jaxtyping import Array, Int
 from jaxtyping import Key as KeyArray
 
 from jaxrnn.base import Batch, GradientEstimator
+from jaxrnn.schedule import vary_alike
 
 
 class Restarts(NamedTuple):
@@ -30,7 +31,8 @@ def stateless(estimator: GradientEstimator) -> GradientEstimator:
         keys = jax.vmap(jax.random.fold_in)(*carry)
         # one sequence at a time, so that its start is the same on however many devices
         begun = jax.vmap(lambda key: estimator.init(params, key, 1))(keys)
-        fresh = jax.tree.map(lambda a: a.squeeze(1), begun)
+        # constants of a start too are each device's own, as all that comes after it
+        fresh = vary_alike(jax.tree.map(lambda a: a.squeeze(1), begun))
         grads, _, metrics = estimator.estimate(params, fresh, batch)
         return grads, carry._replace(step=carry.step + 1), metrics
 
