@@ -43,6 +43,7 @@ MODULES = {
     "Keras": "keras",
     "PyTorch": "torch",
 }
+AS_OURS = "Flax, 2 devices, pages kept"
 INSTALLED = {name for name, module in MODULES.items() if find_spec(module) is not None}
 
 
@@ -78,7 +79,7 @@ def agreeing(case):
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_layers_of_every_library(name):
     case = layers.layer_case(name, SMALL, tuple(MODULES))
-    expected = {"jaxrnn", "jaxrnn, one device", "Flax, 2 devices"} | INSTALLED
+    expected = {"jaxrnn", "jaxrnn, one device", AS_OURS} | INSTALLED
     if name == "gru" and "Haiku" in INSTALLED:
         expected -= {"Haiku"}
         assert "not the same function" in case.missing["Haiku"]
@@ -88,15 +89,15 @@ def test_layers_of_every_library(name):
 @pytest.mark.usefixtures("as_users_have_it", "two_devices")
 @pytest.mark.parametrize("name", CUSTOM)
 def test_custom_cells_of_every_library(name):
-    expected = {"jaxrnn", "jaxrnn, one device", "Flax", "Flax, 2 devices"}
+    expected = {"jaxrnn", "jaxrnn, one device", "Flax", AS_OURS}
     assert agreeing(custom.custom_case(name, SMALL)) == expected | torch_sides("PyTorch loop")
 
 
 @pytest.mark.usefixtures("as_users_have_it", "two_devices")
 def test_training_steps_of_every_library():
     case = training.char_step_case(SMALL, 2, QUICK.libraries)
-    expected = {"jaxrnn", "jaxrnn, one device", "Flax", "Flax, 2 devices"}
-    assert agreeing(case) == expected | torch_sides("PyTorch")
+    expected = {"jaxrnn", "jaxrnn, one device", "jaxrnn, pages returned", "Flax", AS_OURS}
+    assert agreeing(case) == expected | torch_sides("PyTorch", "PyTorch, pages kept")
 
 
 @pytest.mark.usefixtures("as_users_have_it")
@@ -222,6 +223,19 @@ def test_sides_take_turns():
     assert log == ["a", "b", *"aabb" * 4]  # once first; then untimed and timed in turns
 
 
+def test_each_side_with_the_memory_of_its_users(monkeypatch):
+    log = []
+    monkeypatch.setattr(measuring, "keep_pages", lambda: log.append("keep"))
+    monkeypatch.setattr(measuring, "return_pages", lambda: log.append("return"))
+    monkeypatch.setattr(measuring, "BRIEF", -1.0)
+    sides = [side("ours", 1.0, log)._replace(pages_kept=True), side("theirs", 1.0, log)]
+    found = measure(Case("", "", sides, {}), repeats=1, seconds=0)
+    assert {name: len(times) for name, times in found.times.items()} == {"ours": 1, "theirs": 1}
+    # once first, then in the one turn, untimed after each change
+    once = ["return", "theirs", "keep", "ours"]
+    assert log == [*once, "return", "theirs", "theirs", "keep", "ours", "ours"]
+
+
 def test_a_long_call_is_timed_once(monkeypatch):
     monkeypatch.setattr(measuring, "LONG", -1.0)
     log = []
@@ -287,9 +301,10 @@ def test_every_pytorch_side_may_be_missing(monkeypatch):
         toy.toy_step_case(10),
         generating.generate_case(SMOKE, 1),
     ):
-        (name,) = case.missing
-        assert name.startswith("PyTorch")
-        assert name not in {side.name for side in case.sides}
+        assert case.missing
+        for name in case.missing:
+            assert name.startswith("PyTorch")
+            assert name not in {side.name for side in case.sides}
 
 
 @pytest.mark.usefixtures("as_users_have_it")

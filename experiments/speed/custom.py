@@ -13,6 +13,7 @@ from experiments.speed.layers import (
     Problem,
     beside_ours,
     chosen_devices,
+    flax_as_ours,
     jax_side,
     make_problem,
 )
@@ -32,9 +33,10 @@ def custom_case(name: str, shape: Shape, torch_compile: bool = False) -> Case:
     builders: dict[str, Callable[[], Side]] = {
         "Flax": lambda: jax_side("Flax", layer(problem.params), problem, devices[:1]),
     }
-    if len(devices) > 1:
-        title = f"Flax, {len(devices)} devices"
-        builders[title] = lambda: jax_side(title, layer(problem.params), problem, devices)
+    as_ours = flax_as_ours(devices)
+    builders[as_ours] = lambda: jax_side(
+        as_ours, layer(problem.params), problem, devices, pages_kept=True
+    )
     builders["PyTorch loop"] = lambda: torch_loop("PyTorch loop", name, problem, compile=False)
     if torch_compile:
         title_compiled = "PyTorch loop, torch.compile of a step"

@@ -59,7 +59,14 @@ def our_layer(problem: Problem) -> Layer:
     return Layer(problem.params, forward, lambda grads: grads, 1)
 
 
-def jax_side(name: str, layer: Layer, problem: Problem, devices: Sequence[Any]) -> Side:
+def jax_side(
+    name: str,
+    layer: Layer,
+    problem: Problem,
+    devices: Sequence[Any],
+    *,
+    pages_kept: bool = False,
+) -> Side:
     """A layer on JAX, its batch divided over `devices`."""
     xs, dys = (a if layer.batch_axis else a.swapaxes(0, 1) for a in (problem.xs, problem.dys))
 
@@ -100,7 +107,14 @@ def jax_side(name: str, layer: Layer, problem: Problem, devices: Sequence[Any]) 
             "xs": d_xs if layer.batch_axis else d_xs.swapaxes(0, 1),
         }
 
-    return Side(name, call, check, devices=len(devices), temporary_bytes=temporary)
+    return Side(
+        name,
+        call,
+        check,
+        devices=len(devices),
+        pages_kept=pages_kept,
+        temporary_bytes=temporary,
+    )
 
 
 def torch_side(name: str, problem: Problem) -> Side:
@@ -130,14 +144,20 @@ def chosen_devices(shape: Shape) -> Sequence[Any]:
     return jax.devices()[: choose_devices(jax.default_backend(), jax.device_count(), workload)]
 
 
+def flax_as_ours(devices: Sequence[Any]) -> str:
+    """Name of the side of Flax that has what ours has around it."""
+    return f"Flax, {len(devices)} device{'s' * (len(devices) > 1)}, pages kept"
+
+
 def beside_ours(
     name: str, shape: Shape, problem: Problem, peers: dict[str, Callable[[], Side]]
 ) -> Case:
     """Ours as an experiment runs it, and on one device if that is not the same; then the peers."""
     devices, layer = chosen_devices(shape), our_layer(problem)
-    ours = [jax_side("jaxrnn", layer, problem, devices)]
+    ours = [jax_side("jaxrnn", layer, problem, devices, pages_kept=True)]
     if len(devices) > 1:
-        ours.append(jax_side("jaxrnn, one device", layer, problem, devices[:1]))
+        one = jax_side("jaxrnn, one device", layer, problem, devices[:1], pages_kept=True)
+        ours.append(one)
     sides, missing = gather(peers)
     x = jax.ShapeDtypeStruct((shape.hidden_size,), jnp.float32)
     flops = gradient_flops(problem.cell, x, shape.num_steps, shape.batch_size)
@@ -153,11 +173,10 @@ def layer_case(name: str, shape: Shape, libraries: Sequence[str]) -> Case:
         builders[library] = lambda library=library, layer=layer: jax_side(
             library, layer(name, problem.params), problem, devices[:1]
         )
-    if len(devices) > 1:
-        title = f"Flax, {len(devices)} devices"
-        builders[title] = lambda: jax_side(
-            title, JAX_LIBRARIES["Flax"](name, problem.params), problem, devices
-        )
+    as_ours = flax_as_ours(devices)
+    builders[as_ours] = lambda: jax_side(
+        as_ours, JAX_LIBRARIES["Flax"](name, problem.params), problem, devices, pages_kept=True
+    )
     builders["PyTorch"] = lambda: torch_side(name, problem)
     wanted = {key: build for key, build in builders.items() if key.split(",")[0] in libraries}
     return beside_ours(name, shape, problem, wanted)

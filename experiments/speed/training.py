@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.speed.layers import chosen_devices
+from experiments.speed.layers import chosen_devices, flax_as_ours
 from experiments.speed.machine import gradient_flops
 from experiments.speed.measuring import Case, Side, gather, temporary_bytes
 from experiments.speed.model import (
@@ -39,21 +39,24 @@ def char_step_case(shape: Shape, num_layers: int, libraries: Sequence[str]) -> C
     sides = [our_side("jaxrnn", problem, devices)]
     if len(devices) > 1:
         sides.append(our_side("jaxrnn, one device", problem, devices[:1]))
+    sides = [side._replace(pages_kept=True) for side in sides]
+    plain = our_side("jaxrnn, pages returned", problem, devices)
     builders: dict[str, Callable[[], Side]] = {}
     if "Flax" in libraries:
+        as_ours = flax_as_ours(devices)
         builders["Flax"] = lambda: flax_side("Flax", problem, devices[:1])
-        if len(devices) > 1:
-            title = f"Flax, {len(devices)} devices"
-            builders[title] = lambda: flax_side(title, problem, devices)
+        builders[as_ours] = lambda: flax_side(as_ours, problem, devices)._replace(pages_kept=True)
     if "PyTorch" in libraries:
-        builders["PyTorch"] = lambda: torch_side(problem)
+        kept = "PyTorch, pages kept"
+        builders["PyTorch"] = lambda: torch_side("PyTorch", problem)
+        builders[kept] = lambda: torch_side(kept, problem)._replace(pages_kept=True)
     peers, missing = gather(builders)
     token = jax.ShapeDtypeStruct((), jnp.int32)
     batch_size, num_steps, _ = shape
     return Case(
         "char-step",
         f"{shape}, {num_layers} layers",
-        [*sides, *peers],
+        [*sides, plain, *peers],
         missing,
         flops=gradient_flops(problem.model, token, num_steps, batch_size),
     )
@@ -96,7 +99,7 @@ def flax_side(name: str, problem: Problem, devices: Devices) -> Side:
     return stepping(name, make_train_step(estimator, optimizer), state, problem.batch, devices)
 
 
-def torch_side(problem: Problem) -> Side:
+def torch_side(name: str, problem: Problem) -> Side:
     """Its LSTM has two biases where all others have one. Both are trained, so the gradient that is
     clipped is a little longer; for the check the second one is left out."""
     import torch  # pyright: ignore[reportMissingImports]
@@ -132,7 +135,7 @@ def torch_side(problem: Problem) -> Side:
         update()
         return _checked([{"loss": loss, "grad_norm": norm}, {"loss": backward()}])
 
-    return Side("PyTorch", call, check)
+    return Side(name, call, check)
 
 
 def stepping(name: str, step: Callable, state: TrainState, batch: Batch, devices: Devices) -> Side:

@@ -17,6 +17,7 @@ from jaxrnn.base import require_positive
 from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, build_model, cell_file
 from jaxrnn.parallel import Devices, Workload, choose_devices
+from jaxrnn.runs.allocator import keep_pages
 from jaxrnn.runs.command import guarded, one_line, parse
 from jaxrnn.runs.config import changed, from_plain, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
@@ -318,7 +319,8 @@ def _raised(old: Any, new: Any) -> bool:
 
 def _start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     """Chooses the devices and starts JAX's backend. On a CPU the number of devices is chosen here,
-    before the backend exists."""
+    before the backend exists, and the process keeps its memory from training step to training
+    step."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -340,6 +342,8 @@ def _start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
         asked = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_num_cpu_devices", max(min(count, 4 * cores), asked))
     there = jax.devices()
+    if jax.default_backend() == "cpu":
+        keep_pages()
     if automatic and jax.default_backend() != "cpu":
         count = choose_devices(jax.default_backend(), len(there), workload)
     elif automatic:

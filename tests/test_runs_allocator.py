@@ -1,0 +1,43 @@
+"""Memory that the process keeps, seen in the pages that the system had to bring."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jaxrnn.runs import allocator
+
+FAULTS = """
+import resource
+import numpy as np
+from jaxrnn.runs.allocator import keep_pages, return_pages
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        np.ones(2**24)  # 128 MiB, 32,768 pages
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+assert {setting}()
+np.ones(2**24)
+print(faults())
+"""
+
+
+def faults(setting: str) -> int:
+    command = [sys.executable, "-c", FAULTS.format(setting=setting)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(not allocator.return_pages(), reason="malloc is not glibc's")
+def test_pages_are_kept_or_returned():
+    """Each block anew, however the system groups its pages, or none of them."""
+    kept, returned = faults("keep_pages"), faults("return_pages")
+    assert kept < 100
+    assert returned > 10 * max(kept, 4)
+
+
+def test_without_glibc_nothing_is_done(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not allocator.keep_pages()
+    assert not allocator.return_pages()
