@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import CELLS, Batch, artbp, bptt, chain, lstm, random_length, unroll
+from jaxrnn import CELLS, Batch, Cell, artbp, bptt, chain, lstm, random_length, unroll
 from jaxrnn.gradients.artbp import artbp_chances
 from jaxrnn.gradients.cutting import draw_factors, survival, with_factors
 from jaxrnn.gradients.random_length import length_chances
@@ -136,6 +136,22 @@ def test_a_cell_with_factors_keeps_its_schedule(name):
     )
     xs = jnp.ones((20, B, 3)), jnp.ones((20, B))
     assert choose(cell, params, carry, xs, "auto", "cpu").schedule == "distributed"
+
+
+def test_a_linear_recurrence_is_cut_too():
+    """Worked out in parallel, its errors would pass by the factors."""
+    cell = Cell(
+        init=lambda key: jnp.full(2, 0.9),
+        init_carry=lambda a, key: jnp.zeros(2),
+        step=lambda a, c, x: (a * c + x, a * c + x),
+    )
+    _, batch = setting()
+    found = []
+    for schedule in ("scan", "associative"):
+        estimator = artbp(cell, lambda c, _: jnp.square(c).sum(-1), window=2, schedule=schedule)
+        carry = estimator.init(jnp.full(2, 0.9), jax.random.key(0), B)
+        found.append(estimator.estimate(jnp.full(2, 0.9), carry, batch)[0])
+    np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["scan", "distributed"])
