@@ -13,7 +13,7 @@ from jaxrnn.compose import (
     reinitialised,
 )
 from jaxrnn.generation import generate, pad_prompts
-from jaxrnn.gradients import STYLES, bptt, stateless, tbptt
+from jaxrnn.gradients import STYLES, bptt, rflo, rtrl, snap, stateless, tbptt, uoro
 from jaxrnn.schedule import Explanation
 from jaxrnn.training import (
     OPTIMIZERS,
@@ -59,7 +59,11 @@ __all__ = [
     "pausable",
     "pointwise",
     "reinitialised",
+    "rflo",
+    "rtrl",
+    "snap",
     "stateless",
     "tbptt",
     "unroll",
+    "uoro",
 ]

@@ -1,12 +1,16 @@
 """One file a gradient style."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxrnn.base import Cell, GradientEstimator, Objective
 from jaxrnn.gradients.bptt import bptt
+from jaxrnn.gradients.rflo import rflo
+from jaxrnn.gradients.rtrl import rtrl
+from jaxrnn.gradients.snap import snap
 from jaxrnn.gradients.stateless import stateless
 from jaxrnn.gradients.tbptt import tbptt
+from jaxrnn.gradients.uoro import uoro
 from jaxrnn.unroll import Schedule
 
 StyleFactory = Callable[[Cell, Objective, int, int, Schedule], GradientEstimator]
@@ -21,11 +25,17 @@ class Style(NamedTuple):
       carries: whether a batch continues where the last one ended; if not, each starts fresh.
       truncates: whether the two integers bound how far an error goes back; if not, every error
         goes back to the batch's first time step.
+      remembers: whether an error goes on through all batches before, to the start of its sequence;
+        if not, it ends where the carry crosses into the batch.
+      accuracy: of the gradient so declared. "unbiased": its mean over keys is exact.
+        "approximate": exact for cells where each number of the carry is fed by itself alone.
     """
 
     build: StyleFactory
     carries: bool
     truncates: bool
+    remembers: bool = False
+    accuracy: Literal["exact", "unbiased", "approximate"] = "exact"
 
     def __call__(
         self,
@@ -58,5 +68,32 @@ STYLES: dict[str, Style] = {
         ),
         carries=False,
         truncates=True,
+    ),
+    "rtrl": Style(
+        lambda cell, objective, window, stride, schedule: rtrl(cell, objective, schedule=schedule),
+        carries=True,
+        truncates=False,
+        remembers=True,
+    ),
+    "snap": Style(
+        lambda cell, objective, window, stride, schedule: snap(cell, objective, schedule=schedule),
+        carries=True,
+        truncates=False,
+        remembers=True,
+        accuracy="approximate",
+    ),
+    "uoro": Style(
+        lambda cell, objective, window, stride, schedule: uoro(cell, objective, schedule=schedule),
+        carries=True,
+        truncates=False,
+        remembers=True,
+        accuracy="unbiased",
+    ),
+    "rflo": Style(
+        lambda cell, objective, window, stride, schedule: rflo(cell, objective, schedule=schedule),
+        carries=True,
+        truncates=False,
+        remembers=True,
+        accuracy="approximate",
     ),
 }

@@ -22,10 +22,12 @@ from jaxrnn.gradients.sequence import (
     Sequences,
     begin,
     count_steps,
+    join_floats,
+    passed_carries,
     proceed,
+    split_floats,
     starting_carry,
 )
-from jaxrnn.schedule import is_float
 from jaxrnn.unroll import Schedule, unroll, where
 
 
@@ -99,7 +101,7 @@ def _overlapping(cell, objective, window, stride, schedule):
         reach, group = window // size, stride // size  # both in blocks
         slots = -(-reach // group)  # windows that can be open at once
         start = starting_carry(cell, params, carry)
-        last, passed = _pass(cell, params, start, batch.inputs, schedule)
+        last, passed = passed_carries(cell, params, start, batch.inputs, schedule)
         end = jax.tree.map(lambda a, b: a[scored] if history else b, passed, last)
         # history has no targets: any will do, since its losses do not count
         targets = jax.tree.map(
@@ -113,7 +115,7 @@ def _overlapping(cell, objective, window, stride, schedule):
             share=jnp.where(block >= 0, size / scored, 0.0),
             closes=(block >= 0) & (block % group == group - 1),
         )
-        floats, _ = _split(start)
+        floats, _ = split_floats(start)
         open_windows = [jnp.zeros_like(jnp.broadcast_to(a, (slots, *a.shape))) for a in floats]
 
         def back(state, block: Block):
@@ -123,13 +125,17 @@ def _overlapping(cell, objective, window, stride, schedule):
             errors = where(block.closes, shifted, errors)
             age = jnp.where(block.closes, jnp.concatenate([jnp.zeros_like(age[:1]), age[:-1]]), age)
             errors = [where(age < reach, e, jnp.zeros_like(e)) for e in errors]
-            moving, rest = _split(block.before)
+            moving, rest = split_floats(block.before)
 
             def forward(params, moving):
                 after, outputs = unroll(
-                    cell, params, _join(block.before, moving, rest), block.inputs, schedule=schedule
+                    cell,
+                    params,
+                    join_floats(block.before, moving, rest),
+                    block.inputs,
+                    schedule=schedule,
                 )
-                return _split(after)[0], objective(outputs, block.targets).mean()
+                return split_floats(after)[0], objective(outputs, block.targets).mean()
 
             (_, loss), pull = jax.vjp(forward, params, moving)
             share = block.share.astype(loss.dtype)
@@ -141,7 +147,9 @@ def _overlapping(cell, objective, window, stride, schedule):
         state = jax.tree.map(jnp.zeros_like, params), open_windows, jnp.full(slots, reach)
         (grads, errors, _), losses = lax.scan(back, state, blocks, reverse=True)
         # what reached the first carry belongs to params where that carry was made of them
-        _, pull = jax.vjp(lambda params: _split(starting_carry(cell, params, carry))[0], params)
+        _, pull = jax.vjp(
+            lambda params: split_floats(starting_carry(cell, params, carry))[0], params
+        )
         (of_start,) = pull([e.sum(0) for e in errors])
         grads = jax.tree.map(jnp.add, grads, of_start)
         return grads, proceed(carry, end), {"loss": losses.sum()}
@@ -166,28 +174,8 @@ class Block(NamedTuple):
     closes: Array
 
 
-def _pass(cell, params, start, inputs, schedule):
-    """The carry after all steps, and the carries [K + T, B, ...] in front of each of them."""
-
-    def step(params, carry, x):
-        return cell.step(params, carry, x)[0], carry
-
-    return unroll(cell._replace(step=step), params, start, inputs, schedule=schedule)
-
-
 def _in_blocks(a: Array, size: int) -> Array:
     return a.reshape(-1, size, *a.shape[1:])
-
-
-def _split(carry: Carry) -> tuple[list[Array], list[Array]]:
-    """The leaves that errors go through, and the others."""
-    leaves = jax.tree.leaves(carry)
-    return [a for a in leaves if is_float(a)], [a for a in leaves if not is_float(a)]
-
-
-def _join(like: Carry, moving: list[Array], rest: list[Array]) -> Carry:
-    moving_leaves, rest_leaves = iter(moving), iter(rest)
-    return jax.tree.map(lambda a: next(moving_leaves if is_float(a) else rest_leaves), like)
 
 
 def _checked_steps(batch: Batch, window: int, stride: int) -> tuple[int, int]:
