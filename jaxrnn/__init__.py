@@ -13,7 +13,18 @@ from jaxrnn.compose import (
     reinitialised,
 )
 from jaxrnn.generation import generate, pad_prompts
-from jaxrnn.gradients import STYLES, artbp, bptt, random_length, stateless, tbptt
+from jaxrnn.gradients import (
+    STYLES,
+    artbp,
+    bptt,
+    random_length,
+    rflo,
+    rtrl,
+    snap,
+    stateless,
+    tbptt,
+    uoro,
+)
 from jaxrnn.schedule import Explanation
 from jaxrnn.training import (
     OPTIMIZERS,
@@ -61,7 +72,11 @@ __all__ = [
     "pointwise",
     "random_length",
     "reinitialised",
+    "rflo",
+    "rtrl",
+    "snap",
     "stateless",
     "tbptt",
     "unroll",
+    "uoro",
 ]

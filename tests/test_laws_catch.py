@@ -10,7 +10,18 @@ import pytest
 
 from jaxrnn.base import Batch, Cell, GradientEstimator
 from jaxrnn.cells import elman, gru
-from jaxrnn.gradients import STYLES, Style, artbp, bptt, random_length, stateless, tbptt
+from jaxrnn.gradients import (
+    STYLES,
+    Style,
+    artbp,
+    bptt,
+    random_length,
+    rtrl,
+    snap,
+    stateless,
+    tbptt,
+    uoro,
+)
 from jaxrnn.gradients.sequence import proceed
 from jaxrnn.laws import (
     CELL_LAWS,
@@ -281,7 +292,56 @@ def _unbiased(window, length):
     return np.tri(length)
 
 
+def _forgets(cell, objective, window, stride, schedule):
+    """Loses the influence where a batch ends."""
+    inner = rtrl(cell, objective)
+
+    def estimate(params, carry, batch):
+        grads, carry, metrics = inner.estimate(params, carry, batch)
+        influence = jax.tree.map(jnp.zeros_like, carry.influence)
+        return grads, carry._replace(influence=influence), metrics
+
+    return inner._replace(estimate=estimate)
+
+
+def _small_in_the_mean(cell, objective, window, stride, schedule):
+    inner = uoro(cell, objective)
+
+    def estimate(params, carry, batch):
+        grads, carry, metrics = inner.estimate(params, carry, batch)
+        return jax.tree.map(lambda g: 0.8 * g, grads), carry, metrics
+
+    return inner._replace(estimate=estimate)
+
+
+def _drops_much(cell, objective, window, stride, schedule):
+    return snap(cell, objective)
+
+
+def _draws_nothing(cell, objective, window, stride, schedule):
+    return rtrl(cell, objective)
+
+
+_WHOLE_PAST = (True, False, True)
 STYLE_FAULTS = {
+    "forgets its influence": (
+        Style(_forgets, *_WHOLE_PAST),
+        "errors travel as far as the two integers say",
+    ),
+    "forgets what it began with": (Style(_forgets, *_WHOLE_PAST), "learnt initial carry"),
+    "biased": (
+        Style(_small_in_the_mean, *_WHOLE_PAST, "unbiased"),
+        "equals the truncated gradients taken by hand",
+    ),
+    "calls itself exact": (Style(_drops_much, *_WHOLE_PAST), "accuracy as declared"),
+    "calls itself random": (
+        Style(_draws_nothing, *_WHOLE_PAST, "unbiased"),
+        "accuracy as declared",
+    ),
+    "calls itself approximate": (
+        Style(_draws_nothing, *_WHOLE_PAST, "approximate"),
+        "accuracy as declared",
+    ),
     "starts afresh": (Style(_amnesiac, True, True), "carry continues"),
     "one window short": (
         Style(_short, True, True),
@@ -294,15 +354,15 @@ STYLE_FAULTS = {
     "repeats its draws": (Style(_repeats_its_draws, False, False), "fresh starts draw anew"),
     "unscannable": (Style(_unscannable, True, False), "carry type preserved"),
     "makes up for nothing": (
-        Style(_makes_up_for_nothing, True, False, survival=_unbiased),
+        Style(_makes_up_for_nothing, True, False, accuracy="unbiased", survival=_unbiased),
         "equals the truncated gradients taken by hand",
     ),
     "makes up for nothing in one window": (
-        Style(_makes_up_for_nothing, True, False, survival=_unbiased),
+        Style(_makes_up_for_nothing, True, False, accuracy="unbiased", survival=_unbiased),
         "one window = bptt",
     ),
     "draws once": (
-        Style(_draws_once, True, False, survival=_unbiased),
+        Style(_draws_once, True, False, accuracy="unbiased", survival=_unbiased),
         "errors travel as far as the two integers say",
     ),
     "differs by schedule": (Style(_differs_by_schedule, True, True), "every schedule = plain scan"),

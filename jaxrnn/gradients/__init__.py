@@ -1,7 +1,7 @@
 """One file a gradient style."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,12 @@ from jaxrnn.gradients.artbp import artbp
 from jaxrnn.gradients.bptt import bptt
 from jaxrnn.gradients.cutting import survival
 from jaxrnn.gradients.random_length import length_chances, random_length
+from jaxrnn.gradients.rflo import rflo
+from jaxrnn.gradients.rtrl import rtrl
+from jaxrnn.gradients.snap import snap
 from jaxrnn.gradients.stateless import stateless
 from jaxrnn.gradients.tbptt import tbptt
+from jaxrnn.gradients.uoro import uoro
 from jaxrnn.unroll import Schedule
 
 StyleFactory = Callable[[Cell, Objective, int, int, Schedule], GradientEstimator]
@@ -26,6 +30,10 @@ class Style(NamedTuple):
       carries: whether a batch continues where the last one ended; if not, each starts fresh.
       truncates: whether the two integers bound how far an error goes back; if not, every error
         goes back to the batch's first time step.
+      remembers: whether an error goes on through all batches before, to the start of its sequence;
+        if not, it ends where the carry crosses into the batch.
+      accuracy: of the gradient so declared. "unbiased": its mean over keys is exact.
+        "approximate": exact for cells where each number of the carry is fed by itself alone.
       integers: those of the two that the style reads; an experiment refuses the others.
       survival: of a style that draws where errors are cut, `(window, T) -> [T, T]`, the mean factor
         with which the error of time step t (first axis) arrives at step s of the same batch.
@@ -34,6 +42,8 @@ class Style(NamedTuple):
     build: StyleFactory
     carries: bool
     truncates: bool
+    remembers: bool = False
+    accuracy: Literal["exact", "unbiased", "approximate"] = "exact"
     integers: tuple[str, ...] = ("window", "stride")
     survival: Callable[[int, int], np.ndarray] | None = None
 
@@ -77,6 +87,7 @@ STYLES: dict[str, Style] = {
         carries=True,
         truncates=False,
         integers=("window",),
+        accuracy="unbiased",
         survival=lambda window, length: survival(length_chances(window, length)),
     ),
     "artbp": Style(
@@ -86,6 +97,38 @@ STYLES: dict[str, Style] = {
         carries=True,
         truncates=False,
         integers=("window",),
-        survival=lambda window, length: np.tri(length),  # unbiased
+        accuracy="unbiased",
+        survival=lambda window, length: np.tri(length),  # of the whole gradient
+    ),
+    "rtrl": Style(
+        lambda cell, objective, window, stride, schedule: rtrl(cell, objective, schedule=schedule),
+        carries=True,
+        truncates=False,
+        integers=(),
+        remembers=True,
+    ),
+    "snap": Style(
+        lambda cell, objective, window, stride, schedule: snap(cell, objective, schedule=schedule),
+        carries=True,
+        truncates=False,
+        integers=(),
+        remembers=True,
+        accuracy="approximate",
+    ),
+    "uoro": Style(
+        lambda cell, objective, window, stride, schedule: uoro(cell, objective, schedule=schedule),
+        carries=True,
+        truncates=False,
+        integers=(),
+        remembers=True,
+        accuracy="unbiased",
+    ),
+    "rflo": Style(
+        lambda cell, objective, window, stride, schedule: rflo(cell, objective, schedule=schedule),
+        carries=True,
+        truncates=False,
+        integers=(),
+        remembers=True,
+        accuracy="approximate",
     ),
 }

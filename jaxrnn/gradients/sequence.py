@@ -1,6 +1,6 @@
 """Where each sequence of a batch stands: the carry that gradient estimators thread."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,8 @@ from jaxtyping import Array, Bool
 from jaxtyping import Key as KeyArray
 
 from jaxrnn.base import Batch, Carry, Cell, Key, Params
-from jaxrnn.unroll import where
+from jaxrnn.schedule import is_float
+from jaxrnn.unroll import unroll, where
 
 
 class Sequences(NamedTuple):
@@ -42,6 +43,32 @@ def starting_carry(cell: Cell, params: Params, sequences: Sequences) -> Carry:
 def proceed(sequences: Sequences, carry: Carry) -> Sequences:
     """The same sequences, begun, at `carry`."""
     return sequences._replace(carry=carry, fresh=jnp.zeros_like(sequences.fresh))
+
+
+def passed_carries(cell, params, start, inputs, schedule):
+    """The carry after all steps, and the carries [K + T, B, ...] in front of each of them."""
+
+    def step(params, carry, x):
+        return cell.step(params, carry, x)[0], carry
+
+    return unroll(cell._replace(step=step), params, start, inputs, schedule=schedule)
+
+
+def floats(carry: Carry) -> list[Array]:
+    """The leaves that errors go through."""
+    return [a for a in jax.tree.leaves(carry) if is_float(a)]
+
+
+def with_floats(carry: Carry, moving: list[Array]) -> Carry:
+    """`carry` with other floats."""
+    leaves = iter(moving)
+    return jax.tree.map(lambda a: next(leaves) if is_float(a) else a, carry)
+
+
+def flat_floats(carry: Carry, dtype: Any) -> Array:
+    """The floats of one example's carry as one vector [C]."""
+    parts = [a.astype(dtype).ravel() for a in floats(carry)]
+    return jnp.concatenate(parts) if parts else jnp.zeros(0, dtype)
 
 
 def count_steps(batch: Batch) -> tuple[int, int]:

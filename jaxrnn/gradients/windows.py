@@ -17,8 +17,15 @@ from jax import lax
 from jaxtyping import Array, Int
 
 from jaxrnn.base import Batch, Carry, Cell, Metrics, Objective, Params, X
-from jaxrnn.gradients.sequence import Sequences, count_steps, proceed, starting_carry
-from jaxrnn.schedule import is_float
+from jaxrnn.gradients.sequence import (
+    Sequences,
+    count_steps,
+    floats,
+    passed_carries,
+    proceed,
+    starting_carry,
+    with_floats,
+)
 from jaxrnn.unroll import Schedule, unroll, where
 
 
@@ -56,9 +63,9 @@ def overlapping(
 
     def run(params: Params, moving: list[Array], block: Blocks):
         """A block's time steps: the floats of the carry behind them, and the outputs."""
-        before = _join(block.carry, moving)
+        before = with_floats(block.carry, moving)
         after, outputs = unroll(cell, params, before, block.inputs, schedule=schedule)
-        return _floats(after), outputs
+        return floats(after), outputs
 
     def run_all(params: Params, moving: list[Array], blocks: Blocks):
         """All blocks as one batch; outputs [blocks * size, B, ...]."""
@@ -75,13 +82,13 @@ def overlapping(
         reach, group, early = (steps // size for steps in (window, stride, history))
         count = early + scored // size
         start = starting_carry(cell, params, carry)
-        last, passed = _pass(cell, params, start, batch.inputs, schedule)
+        last, passed = passed_carries(cell, params, start, batch.inputs, schedule)
         end = jax.tree.map(lambda a, b: a[scored] if history else b, passed, last)
         blocks = Blocks(
             carry=jax.tree.map(lambda a: a[::size], passed),
             inputs=jax.tree.map(lambda a: _divide(a, count), batch.inputs),
         )
-        moving = _floats(blocks.carry)
+        moving = floats(blocks.carry)
 
         def mean_loss(params, moving):
             late = jax.tree.map(lambda a: a[early:], blocks)
@@ -101,7 +108,7 @@ def overlapping(
             steps, own, closes = block
             errors = [where(state.age < reach, e, jnp.zeros_like(e)) for e in state.errors]
             passing = [e.sum(0) for e in errors]
-            _, pull = jax.vjp(lambda moving: run(params, moving, steps)[0], _floats(steps.carry))
+            _, pull = jax.vjp(lambda moving: run(params, moving, steps)[0], floats(steps.carry))
             (errors,) = jax.vmap(pull)(errors)
             arrived = [e.sum(0) + a for e, a in zip(errors, own, strict=True)]
             # a window opens, seen from its end, with its last block: it takes the first slot
@@ -121,32 +128,12 @@ def overlapping(
         _, pull = jax.vjp(lambda params: run_all(params, moving, blocks)[0], params)
         (of_passing,) = pull(passing)
         # what arrived at the first carry belongs to params where that carry was made of them
-        _, pull = jax.vjp(lambda params: _floats(starting_carry(cell, params, carry)), params)
+        _, pull = jax.vjp(lambda params: floats(starting_carry(cell, params, carry)), params)
         (of_start,) = pull(first.arrived)
         grads = jax.tree.map(lambda *parts: sum(parts), grads, of_passing, of_start)
         return grads, proceed(carry, end), {"loss": loss}
 
     return estimate
-
-
-def _pass(cell: Cell, params: Params, start: Carry, inputs: X, schedule: Schedule):
-    """The carry after all steps, and the carries [K + T, B, ...] in front of each of them."""
-
-    def step(params, carry, x):
-        return cell.step(params, carry, x)[0], carry
-
-    return unroll(cell._replace(step=step), params, start, inputs, schedule=schedule)
-
-
-def _floats(carry: Carry) -> list[Array]:
-    """The leaves that errors go through."""
-    return [a for a in jax.tree.leaves(carry) if is_float(a)]
-
-
-def _join(carry: Carry, floats: list[Array]) -> Carry:
-    """`carry` with other floats."""
-    moving = iter(floats)
-    return jax.tree.map(lambda a: next(moving) if is_float(a) else a, carry)
 
 
 def _merge(a: Array, axis: int = 0) -> Array:

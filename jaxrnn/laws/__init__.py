@@ -58,6 +58,7 @@ STYLE_LAWS: dict[str, Callable[[Style], None]] = {
     "learnt initial carry": styles.learnt_initial_carry,
     "fresh starts draw anew": styles.fresh_starts_draw_anew,
     "sequences do not meet": styles.sequences_do_not_meet,
+    "accuracy as declared": styles.accuracy_as_declared,
     "every schedule = plain scan": styles.every_schedule_is_the_plain_scan,
 }
 

@@ -11,7 +11,7 @@ from jax.extend import core
 from jaxrnn.base import Carry, Cell, Params, PyTree, X
 
 
-def _names(text: str) -> frozenset[str]:
+def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
@@ -20,7 +20,7 @@ CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "rema
 # The same, with a derivative of their own: kept whole where derivatives are taken.
 CUSTOM = {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
 # What is worth leaving the loop for: the rest is elementwise, and a [T, B, ...] array costs more.
-HEAVY = _names(
+HEAVY = names(
     """
     dot_general conv_general_dilated gather dynamic_slice scan while cond sort top_k
     random_bits random_fold_in random_seed random_split threefry2x32 cumsum cumprod
@@ -30,7 +30,7 @@ HEAVY = _names(
 # What a reverse pass should not work out twice: also sums, which are smaller than what they are of,
 # and the functions that a processor computes in many instructions. Writing their results out also
 # keeps XLA on a CPU from fusing several of them into one loop, which it then cannot vectorise.
-COSTLY = HEAVY | _names(
+COSTLY = HEAVY | names(
     """
     exp exp2 expm1 log log1p tanh logistic erf erfc erf_inv pow rsqrt sqrt cbrt digamma lgamma
     sin cos tan asin acos atan atan2 sinh cosh asinh acosh atanh
@@ -99,8 +99,8 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
         )
     if any(isinstance(value, Tracer) for value in constants.values()):
         raise Unreadable("closed-over tracer: the step uses an array of the function around it")
-    names = iter(closed.jaxpr.invars)
-    groups = [[next(names) for _ in jax.tree.leaves(tree)] for tree in inputs]
+    ahead = iter(closed.jaxpr.invars)
+    groups = [[next(ahead) for _ in jax.tree.leaves(tree)] for tree in inputs]
     new_tree, y_tree = trees[-2:]
     count = new_tree.num_leaves
     if new_tree != jax.tree.structure(carry) or [_kind(v) for v in groups[1]] != [

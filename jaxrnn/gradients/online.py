@@ -1,0 +1,187 @@
+"""What all online styles share: a batch forwards, its errors, and the influence that they meet.
+
+In real-time recurrent learning nothing goes backwards through time. Beside the carry an estimator
+threads what it knows of the carry's derivative to the params, J, and an error that arrives at
+the carry meets it there:
+
+    dL / dparams = sum over t of  (dL_t / dparams, the carry given)  +  (dL_t / dcarry_t) J_t
+
+where carry_t stands in front of time step t. The first part is that of the output's own params
+(the head) and of the last time step; it needs no influence and is taken for all time steps at
+once. The styles differ in J alone.
+
+Marschall, Cho and Savin (2020), https://jmlr.org/papers/v21/19-562.html, is the framework.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn.base import Batch, Carry, Cell, GradientEstimator, Key, Objective, Params, PyTree, X
+from jaxrnn.gradients.sequence import (
+    Sequences,
+    begin,
+    count_steps,
+    flat_floats,
+    floats,
+    passed_carries,
+    proceed,
+    starting_carry,
+    with_floats,
+)
+from jaxrnn.schedule import is_float, vary_alike
+from jaxrnn.unroll import Schedule, unroll, where
+
+
+class Influence(NamedTuple):
+    """How one style keeps the influence of params on the carry, for one example.
+
+    Attributes:
+      start: `(params, key) -> influence` on a fresh carry, `init_carry(params, key)`.
+      advance: `(params, carry, x, influence) -> influence` one time step on.
+      meet: `(errors [B, C], influence [B, ...]) -> {leaf of params: gradient}`, added over the
+        batch.
+    """
+
+    start: Callable[[Params, Key], PyTree]
+    advance: Callable[[Params, Carry, X, PyTree], PyTree]
+    meet: Callable[[Any, PyTree], dict[int, Any]]
+
+
+class Online(NamedTuple):
+    """The carry: where each sequence stands, and the influence on its carry, [B, ...]."""
+
+    sequences: Sequences
+    influence: PyTree
+
+
+# `(cell, params, x) -> Influence`; params and x may be shapes.
+Build = Callable[[Cell, Params, X], Influence]
+
+
+def online(
+    name: str, build: Build, cell: Cell, objective: Objective, schedule: Schedule
+) -> GradientEstimator:
+    """The estimator of a style called `name`."""
+
+    def init(params, key, batch_size):
+        _refuse_complex(name, cell, params)
+        kept = build(cell, params, find_input(name, cell, params))
+        begun = begin(cell, params, key, batch_size)
+        influence = jax.eval_shape(jax.vmap(kept.start, in_axes=(None, 0)), params, begun.key)
+        return Online(begun, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), influence))
+
+    def estimate(params, carry: Online, batch: Batch):
+        history, _ = count_steps(batch)
+        if history:
+            raise ValueError(
+                f"the batch has {history} steps of history; {name} takes none, its influence "
+                "reaches further back: give as many inputs as targets"
+            )
+        params, carry, batch = vary_alike((params, carry, batch))
+        kept = build(cell, params, _one_of(batch.inputs))
+        sequences = carry.sequences
+        first = starting_carry(cell, params, sequences)
+        fresh = jax.vmap(kept.start, in_axes=(None, 0))(params, sequences.key)
+        _require_same_shapes(name, carry.influence, fresh)
+        influence = where(sequences.fresh, fresh, carry.influence)
+        end, carries = passed_carries(cell, params, first, batch.inputs, schedule)
+        loss, direct, errors = _apart(cell, params, carries, batch, objective, schedule)
+
+        def step(state, now):
+            grads, influence = state
+            carry, x, errors = now
+            found = kept.meet(errors, influence)
+            grads = {leaf: grads[leaf] + more for leaf, more in found.items()}
+            advance = jax.vmap(kept.advance, in_axes=(None, 0, 0, 0))
+            return (grads, advance(params, carry, x, influence)), None
+
+        leaves, tree = jax.tree.flatten(direct)
+        added = jax.eval_shape(kept.meet, errors[0], influence)
+        grads = {leaf: leaves[leaf] for leaf in added}
+        state, steps = vary_alike(((grads, influence), (carries, batch.inputs, errors)))
+        (grads, influence), _ = lax.scan(step, state, steps)
+        for leaf, more in grads.items():
+            leaves[leaf] = more
+        return tree.unflatten(leaves), Online(proceed(sequences, end), influence), {"loss": loss}
+
+    return GradientEstimator(init, estimate)
+
+
+def _apart(cell, params, carries, batch, objective, schedule):
+    """The loss, its gradient to params with the carries [T, B, ...] given, and the errors
+    [T, B, C] that arrive at them. No time step needs another, so all are done at once."""
+    moving = floats(carries)
+    alone = Cell(
+        init=cell.init,
+        init_carry=lambda params, key: (),
+        step=lambda params, carry, now: (carry, cell.step(params, *now)[1]),
+    )
+
+    def mean_loss(params, moving):
+        joined = with_floats(carries, moving)
+        _, outputs = unroll(alone, params, (), (joined, batch.inputs), schedule=schedule)
+        return objective(outputs, batch.targets).mean()
+
+    loss, (direct, errors) = jax.value_and_grad(mean_loss, argnums=(0, 1))(params, moving)
+    over_time_and_batch = jax.vmap(jax.vmap(lambda tree: flat_floats(tree, loss.dtype)))
+    if errors:
+        errors = over_time_and_batch(errors)
+    else:
+        errors = jnp.zeros((*jax.tree.leaves(batch.inputs)[0].shape[:2], 0), loss.dtype)
+    return loss, direct, errors
+
+
+def find_input(name: str, cell: Cell, params: Params) -> X:
+    """The shape of x that the cell takes: a token [], a number [] or a vector of numbers as long as
+    an axis of params. An estimator's carry is made before it sees a batch, and what the influence
+    needs is read from the step."""
+    sizes = {size for leaf in jax.tree.leaves(params) for size in leaf.shape}
+    candidates = [jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.float32)]
+    candidates += [jax.ShapeDtypeStruct((size,), jnp.float32) for size in sorted(sizes)]
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    carry = jax.eval_shape(cell.init_carry, params, key)
+    for x in candidates:
+        try:
+            after, _ = jax.eval_shape(cell.step, params, carry, x)
+        except Exception:  # whatever a step says of an x that is not its own
+            continue
+        if _kinds(after) == _kinds(carry):
+            return x
+    raise ValueError(
+        f"{name} cannot tell what x the cell takes: its step refuses a token [] and vectors of the "
+        "lengths of its params' axes; wrap it so that x is one of these, or use tbptt"
+    )
+
+
+def _refuse_complex(name: str, cell: Cell, params: Params) -> None:
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    carry = jax.eval_shape(cell.init_carry, params, key)
+    for root, tree in (("params", params), ("carry", carry)):
+        for path, leaf in jax.tree.leaves_with_path(tree):
+            if is_float(leaf) and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+                raise ValueError(
+                    f"{root}{jax.tree_util.keystr(path)} of the cell is {leaf.dtype}; {name} is "
+                    "defined for real numbers: keep real and imaginary parts, or use tbptt"
+                )
+
+
+def _require_same_shapes(name: str, carried: PyTree, made: PyTree) -> None:
+    if _kinds(carried) != _kinds(made):
+        raise ValueError(
+            f"the influence in the carry of {name} was laid out for another x than that of "
+            "batch.inputs, a token [] or a vector as long as an axis of params; feed the cell such"
+        )
+
+
+def _kinds(tree: PyTree) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
+
+
+def _one_of(inputs: X) -> X:
+    """The shape of x of one example at one time step."""
+    return jax.eval_shape(lambda xs: jax.tree.map(lambda a: a[0, 0], xs), inputs)

@@ -1,0 +1,174 @@
+"""Which numbers can reach which: the sparsity of a function's derivative, read from its equations.
+
+A number is said to reach another where the equations leave it possible, whatever the values are: so
+a pattern found here holds for every input, and an operation without a rule of its own is taken to
+mix all numbers that enter it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from scipy import sparse
+
+from jaxrnn.base import PyTree
+from jaxrnn.schedule.reading import flatten, is_float, is_variable, names, needed, variables
+
+# A boolean matrix: a row per number that is reached, a column per number that reaches.
+Pattern = Any
+
+# Each number of the result reads the number at the same place in every operand.
+ELEMENTWISE = names(
+    """
+    abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp conj
+    convert_element_type copy copy_p cos cosh digamma div erf erf_inv erfc exp exp2 expm1 floor
+    integer_pow lgamma log log1p logistic max min mul neg nextafter pow reduce_precision rem round
+    rsqrt select_n sign sin sinh sqrt square sub tan tanh
+    """
+)
+RESHAPES = ("reshape", "squeeze", "expand_dims")
+REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod")
+
+
+def reach(
+    function: Callable[..., PyTree], sources: Sequence[PyTree], *others: PyTree
+) -> tuple[Pattern, Any]:
+    """Which floats of `sources` reach which floats of `function(*sources, *others)`.
+
+    Args:
+      function: of one example; returns a tree.
+      sources, others: arrays or their shapes.
+
+    Returns:
+      The pattern [floats that come out, floats of all sources], both in the order of their leaves,
+      and the shapes of what comes out.
+    """
+    closed, shape = jax.make_jaxpr(function, return_shape=True)(*sources, *others)
+    equations, outputs, _ = flatten(closed, custom=True)
+    given = closed.jaxpr.invars[: len(jax.tree.leaves(list(sources)))]
+    width = sum(v.aval.size for v in given if is_float(v.aval))
+    known: dict[Any, Pattern] = {}
+    column = 0
+    for v in given:
+        if is_float(v.aval):
+            known[v] = sparse.eye(v.aval.size, width, column, format="csr", dtype=bool)
+            column += v.aval.size
+    for equation in needed(equations, outputs, closed.jaxpr.invars):
+        _through(equation, known)
+    rows = [_known(v, known, width) for v in outputs if is_float(v.aval)]
+    empty = sparse.csr_matrix((0, width), dtype=bool)
+    return sparse.vstack([empty, *rows], format="csr"), shape
+
+
+def leaves_that_reach(
+    function: Callable[..., PyTree], params: PyTree, *others: PyTree
+) -> list[int]:
+    """The float leaves of `params` of which `function(params, *others)` can be made."""
+    closed = jax.make_jaxpr(function)(params, *others)
+    equations, outputs, _ = flatten(closed, custom=True)
+    floats = [v for v in outputs if is_float(v.aval)]
+    read = {v for e in needed(equations, floats, closed.jaxpr.invars) for v in variables(e.invars)}
+    read |= set(variables(floats))
+    given = closed.jaxpr.invars[: len(jax.tree.leaves(params))]
+    return [i for i, v in enumerate(given) if v in read and is_float(v.aval)]
+
+
+def _known(atom: Any, known: dict[Any, Pattern], width: int) -> Pattern:
+    if is_variable(atom) and atom in known:
+        return known[atom]
+    return sparse.csr_matrix((atom.aval.size, width), dtype=bool)
+
+
+def _through(equation: Any, known: dict[Any, Pattern]) -> None:
+    """Adds what reaches the equation's results; integers and booleans pass nothing on."""
+    if equation.primitive.name == "stop_gradient":
+        return
+    for index, result in enumerate(equation.outvars):
+        if not is_float(result.aval):
+            continue
+        total = None
+        for place, atom in enumerate(equation.invars):
+            if is_variable(atom) and atom in known:
+                reads = _reads(equation, place, index)
+                found = _mixed(known[atom], result) if reads is None else reads @ known[atom]
+                total = found if total is None else total + found
+        if total is not None:
+            known[result] = total
+
+
+def _mixed(pattern: Pattern, result: Any) -> Pattern:
+    """Every number of the result reads every number of the operand."""
+    union = sparse.csr_matrix(pattern.sum(0) > 0)
+    return sparse.csr_matrix(np.ones((result.aval.size, 1), bool)) @ union
+
+
+def _reads(equation: Any, place: int, index: int) -> Pattern | None:
+    """Which numbers of the operand at `place` each number of the result at `index` reads; None
+    where there is no rule."""
+    operand, result = equation.invars[place].aval, equation.outvars[index].aval
+    name, settings = equation.primitive.name, equation.params
+    numbers = np.arange(operand.size).reshape(operand.shape)
+    if name in ELEMENTWISE and operand.shape == result.shape:
+        return _matrix(numbers, operand, result)
+    if name in RESHAPES:
+        return _matrix(numbers.reshape(result.shape), operand, result)
+    if name == "transpose":
+        return _matrix(numbers.transpose(settings["permutation"]), operand, result)
+    if name == "rev":
+        return _matrix(np.flip(numbers, settings["dimensions"]), operand, result)
+    if name == "slice":
+        steps = settings["strides"] or (1,) * operand.ndim
+        bounds = zip(settings["start_indices"], settings["limit_indices"], steps, strict=True)
+        return _matrix(numbers[tuple(slice(*b) for b in bounds)], operand, result)
+    if name == "split":
+        ends = np.cumsum(settings["sizes"])[:-1]
+        part = np.split(numbers, ends, axis=settings["axis"])[index]
+        return _matrix(part, operand, result)
+    if name == "broadcast_in_dim":
+        shape = [1] * result.ndim
+        for axis, size in zip(settings["broadcast_dimensions"], operand.shape, strict=True):
+            shape[axis] = size
+        return _matrix(np.broadcast_to(numbers.reshape(shape), result.shape), operand, result)
+    if name == "concatenate":
+        axis = settings["dimension"]
+        before = sum(v.aval.shape[axis] for v in equation.invars[:place])
+        at = np.moveaxis(np.full(result.shape, -1), axis, 0)
+        at[before : before + operand.shape[axis]] = np.moveaxis(numbers, axis, 0)
+        return _matrix(np.moveaxis(at, 0, axis), operand, result)
+    if name in REDUCTIONS:
+        axes = tuple(settings["axes"])
+        last = np.moveaxis(numbers, axes, range(-len(axes), 0)) if axes else numbers[..., None]
+        return _matrix(last.reshape(result.size, -1), operand, result)
+    if name == "dot_general":
+        return _matrix(_contracted(equation, place, numbers), operand, result)
+    return None
+
+
+def _contracted(equation: Any, place: int, numbers: np.ndarray) -> np.ndarray:
+    """The numbers of one factor that each number of a product reads, [result, contracted]."""
+    contracted, batched = equation.params["dimension_numbers"]
+    axes, along = tuple(contracted[place]), tuple(batched[place])
+    free = [a for a in range(numbers.ndim) if a not in axes and a not in along]
+    mine = numbers.transpose(*along, *free, *axes)
+    groups = math.prod(numbers.shape[a] for a in along)
+    mine = mine.reshape(groups, -1, math.prod(numbers.shape[a] for a in axes))
+    theirs = equation.outvars[0].aval.size // max(1, mine.shape[0] * mine.shape[1])
+    # the result has its batched axes first, then the free ones of the left factor, of the right
+    spread = np.expand_dims(mine, 2 if place == 0 else 1)
+    spread = np.repeat(spread, theirs, axis=2 if place == 0 else 1)
+    return spread.reshape(-1, mine.shape[2])
+
+
+def _matrix(reads: np.ndarray, operand: Any, result: Any) -> Pattern:
+    """From the numbers read by each number of the result, [result] or [result, several]; -1 where
+    there is none."""
+    reads = reads.reshape(result.size, -1)
+    rows = np.repeat(np.arange(result.size), reads.shape[1])
+    columns = reads.ravel()
+    there = columns >= 0
+    ones = np.ones(there.sum(), bool)
+    return sparse.csr_matrix(
+        (ones, (rows[there], columns[there])), shape=(result.size, operand.size)
+    )

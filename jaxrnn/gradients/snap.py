@@ -1,0 +1,27 @@
+"""The sparse one-step approximation of real-time recurrent learning."""
+
+from jaxrnn.base import Cell, GradientEstimator, Objective
+from jaxrnn.gradients.influence import sparse_influence
+from jaxrnn.gradients.online import online
+from jaxrnn.unroll import Schedule
+
+
+def snap(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> GradientEstimator:
+    """SnAp-1: `rtrl` that keeps the influence J only of a param on the numbers of the carry that it
+    reaches within one time step, and drops the rest at each:
+
+        J' = M * (I + D J),    M where I can be other than zero
+
+    M is found from the equations of step and `init_carry`. It is one number of h for each weight of
+    an elman or gru layer, h and c for an lstm. In a chain a time step goes through all layers, so a
+    param reaches every number of the layers above its own. Biased, but exact where D is diagonal.
+
+    Per time step and example, with C floats in the carry, P in the params that reach it and S
+    numbers of the carry for each of them: memory O(S P); time O(S^2 P), and a backward pass through
+    the step for each of up to C rows of D (O(H^3) for a layer of H). Beside it a batch keeps its T
+    carries. `schedule` is that of `unroll`.
+
+    Reference: Menick et al. (2020), section 3, https://arxiv.org/abs/2006.07232
+    """
+    build = sparse_influence(local=lambda cell: cell, keeps=lambda immediate, feeds: immediate)
+    return online("snap", build, cell, objective, schedule)

@@ -1,0 +1,136 @@
+"""Unbiased online recurrent optimisation."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from jaxtyping import Key as KeyArray
+
+from jaxrnn.base import Cell, GradientEstimator, Objective, Params
+from jaxrnn.gradients.online import Influence, online
+from jaxrnn.gradients.reach import leaves_that_reach
+from jaxrnn.gradients.sequence import flat_floats, floats, with_floats
+from jaxrnn.schedule.devices import vary_like
+from jaxrnn.unroll import Schedule
+
+# No cell counts its time steps this far, so the noise is drawn from a key that no cell draws from.
+NOISE = np.uint32(2**32 - 1)
+TINY = 1e-7
+
+
+class RankOne(NamedTuple):
+    """The influence as a product s w^T, one example's.
+
+    Attributes:
+      of_carry: s.
+      of_params: w, in the shape of the leaves that reach the carry.
+      key, step: the noise of the next time step is drawn from `fold_in(key, step)`.
+    """
+
+    of_carry: Float[Array, "*B C"]
+    of_params: dict[int, Array]
+    key: KeyArray[Array, "*B"]
+    step: Int[Array, "*B"]
+
+
+def uoro(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> GradientEstimator:
+    """`rtrl` with the influence J = I + D J of the last time step replaced by a random product of
+    two vectors, whose mean over the random signs v [C] it is:
+
+        s' = a D s + b v,    w' = w / a + (v^T I) / b,    J ~ s w^T
+
+    with a^2 = |w| / |D s| and b^2 = |v^T I| / |v|, which make the noise small. Unbiased: the mean
+    of the gradient over keys is that of `rtrl`; its variance grows with C, and with how long the
+    cell remembers.
+
+    Per time step and example, with C floats in the carry and P in the params that reach it:
+    memory O(C + P), time that of one step forwards (for D s) and one backwards (for v^T I). Beside
+    it a batch keeps its T carries. `schedule` is that of `unroll`.
+
+    Reference: Tallec and Ollivier (2017), algorithm 1 and equations 8 to 12,
+    https://arxiv.org/abs/1702.05043. The signs are its v, a and b its rho_0 and rho_1.
+    """
+
+    def build(cell: Cell, params, x) -> Influence:
+        reaching = _reaching(cell, params, x)
+        dtype = jnp.result_type(*(a.dtype for a in floats(params)), jnp.float32)
+
+        def signs(key, step, size):
+            return jax.random.rademacher(jax.random.fold_in(key, step), (size,), dtype)
+
+        def pulled(function, params, error):
+            """v^T times the derivative of a carry to the leaves that reach it."""
+            leaves, tree = jax.tree.flatten(params)
+
+            def of_some(some):
+                made = flat_floats(function(tree.unflatten(_with(leaves, some))), dtype)
+                return vary_like(made, error)
+
+            value, pull = jax.vjp(of_some, {leaf: leaves[leaf] for leaf in reaching})
+            return pull(vary_like(error, value))[0]
+
+        def start(params, key):
+            noise = jax.random.fold_in(key, NOISE)
+            size = flat_floats(cell.init_carry(params, key), dtype).size
+            v = signs(noise, 0, size)
+            of_params = pulled(lambda params: cell.init_carry(params, key), params, v)
+            return RankOne(v, of_params, noise, jnp.int32(1))
+
+        def advance(params, carry, x, influence: RankOne):
+            moving = floats(carry)
+            s, w = influence.of_carry, influence.of_params
+            v = signs(influence.key, influence.step, s.size)
+
+            def of_carry(moving):
+                return flat_floats(cell.step(params, with_floats(carry, moving), x)[0], dtype)
+
+            _, onward = jax.jvp(of_carry, (moving,), (_like(s, moving),))
+            immediate = pulled(lambda params: cell.step(params, carry, x)[0], params, v)
+            a = jnp.sqrt((_norm(w) + TINY) / (_norm(onward) + TINY))
+            b = jnp.sqrt((_norm(immediate) + TINY) / (_norm(v) + TINY))
+            return RankOne(
+                of_carry=a * onward + b * v,
+                of_params=jax.tree.map(
+                    lambda old, new: old / a.astype(old.dtype) + new / b.astype(new.dtype),
+                    w,
+                    immediate,
+                ),
+                key=influence.key,
+                step=influence.step + 1,
+            )
+
+        def meet(errors, influence: RankOne):
+            along = jnp.sum(errors.astype(dtype) * influence.of_carry, 1)
+            return {
+                leaf: jnp.einsum("b,b...->...", along.astype(w.dtype), w)
+                for leaf, w in influence.of_params.items()
+            }
+
+        return Influence(start, advance, meet)
+
+    return online("uoro", build, cell, objective, schedule)
+
+
+def _reaching(cell: Cell, params: Params, x) -> list[int]:
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    carry = jax.eval_shape(cell.init_carry, params, key)
+    begun = leaves_that_reach(cell.init_carry, params, key)
+    stepped = leaves_that_reach(lambda *given: cell.step(*given)[0], params, carry, x)
+    return sorted({*begun, *stepped})
+
+
+def _with(leaves, some):
+    return [some.get(index, leaf) for index, leaf in enumerate(leaves)]
+
+
+def _like(vector, floats):
+    """The vector [C] in the shapes of the carry's floats."""
+    ends = np.cumsum([a.size for a in floats])[:-1]
+    parts = jnp.split(vector, ends) if floats else []
+    return [p.reshape(a.shape).astype(a.dtype) for p, a in zip(parts, floats, strict=True)]
+
+
+def _norm(tree):
+    return jnp.sqrt(sum((jnp.sum(jnp.square(a)) for a in jax.tree.leaves(tree)), jnp.zeros(())))

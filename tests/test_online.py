@@ -1,0 +1,205 @@
+"""What the laws of styles do not see of the online ones: whole models, closed forms, memory."""
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import (
+    CELLS,
+    Batch,
+    Cell,
+    bptt,
+    chain,
+    dropout,
+    elman,
+    embed,
+    gru,
+    linear,
+    lstm,
+    one_hot,
+    pausable,
+    rflo,
+    rtrl,
+    snap,
+    uoro,
+)
+from jaxrnn.gradients.reach import reach
+from jaxrnn.gradients.sequence import flat_floats
+from jaxrnn.models import cross_entropy
+
+KEY = jax.random.key(0)
+STYLES = [rtrl, snap, uoro, rflo]
+T, B = 3, 2
+
+
+def model(*layers: Cell) -> Cell:
+    return chain(embed(5, 3), dropout(0.3), *layers, head=linear(4, 5))
+
+
+def over_batches(estimator, params, tokens):
+    """The mean gradient of the batches that the tokens [N T + 1, B] make, with fixed params."""
+    carry, grads = estimator.init(params, KEY, tokens.shape[1]), []
+    estimate = jax.jit(estimator.estimate)
+    for start in range(0, len(tokens) - 1, T):
+        batch = Batch(tokens[start : start + T], tokens[start + 1 : start + T + 1])
+        found, carry, _ = estimate(params, carry, batch)
+        grads.append(found)
+    return jax.tree.map(lambda *g: sum(g) / len(g), *grads), carry
+
+
+def largest_difference(one, other):
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return max(float(jnp.abs(a - b).max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [(elman(3, 4),), (lstm(3, 4),), (gru(3, 4), dropout(0.2), gru(4, 4))],
+    ids=["elman", "lstm", "two grus"],
+)
+def test_rtrl_is_bptt_over_all_batches(layers):
+    """A whole model with fixed params, its dropout with keys and counts in the carry."""
+    cell = model(*layers)
+    params, tokens = cell.init(KEY), jax.random.randint(jax.random.key(1), (4 * T + 1, B), 0, 5)
+    found, _ = over_batches(rtrl(cell, cross_entropy), params, tokens)
+    whole = bptt(cell, cross_entropy)
+    carry = whole.init(params, KEY, B)
+    expected, _, _ = jax.jit(whole.estimate)(params, carry, Batch(tokens[:-1], tokens[1:]))
+    assert largest_difference(found, expected) < 1e-6
+    truncated, _ = over_batches(whole, params, tokens)
+    assert largest_difference(truncated, expected) > 1e-3
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_head_takes_no_influence(style):
+    small, large = (
+        influence(style, chain(embed(5, 3), gru(3, 4), linear(4, size))) for size in (5, 500)
+    )
+    assert floats(small) == floats(large) > 0
+
+
+def influence(style, cell):
+    return style(cell, cross_entropy).init(cell.init(KEY), KEY, B).influence
+
+
+def floats(tree) -> int:
+    return sum(a.size for a in jax.tree.leaves(tree) if jnp.issubdtype(a.dtype, jnp.inexact))
+
+
+@pytest.mark.parametrize(
+    ("style", "factory", "kept"),
+    [(rtrl, gru, 4), (snap, gru, 1), (rflo, gru, 1), (snap, elman, 1), (snap, lstm, 2)],
+)
+def test_numbers_of_the_carry_kept_for_each_param(style, factory, kept):
+    cell = chain(one_hot(3), factory(3, 4))
+    assert floats(influence(style, cell)) == kept * B * floats(cell.init(KEY))
+
+
+def test_a_layer_has_no_influence_on_those_before():
+    cell = chain(one_hot(3), gru(3, 4), gru(4, 5))
+    params = cell.init(KEY)
+    assert floats(influence(rtrl, cell)) == B * (
+        (4 + 5) * floats(params["1"]) + 5 * floats(params["2"])
+    )
+
+
+def decaying(keep: float) -> Cell:
+    """h' = keep h + w x, one number of each."""
+
+    def step(w, h, x):
+        h = keep * h + w * x
+        return h, h
+
+    return Cell(lambda key: jnp.ones(()), lambda w, key: jnp.zeros(()), step)
+
+
+@pytest.mark.parametrize("style", [rtrl, snap, rflo])
+def test_one_linear_unit(style):
+    """dh_n/dw = 1 + keep + ... + keep^(n - 1) with x = 1, across batches."""
+    keep = 0.5
+    estimator = style(decaying(keep), lambda outputs, targets: outputs)
+    carry, ones = estimator.init(jnp.ones(()), KEY, B), jnp.ones((T, B))
+    for n in range(3):
+        grad, carry, _ = estimator.estimate(jnp.ones(()), carry, Batch(ones, ones))
+        steps = np.arange(n * T + 1, (n + 1) * T + 1)
+        np.testing.assert_allclose(grad, np.mean((1 - keep**steps) / (1 - keep)), rtol=1e-6)
+
+
+def by_hand(cell, params, xs, mask, passes):
+    """sum over t of the derivative of sum(h_t) with J' = mask * (I + D J), and what D J reads of D
+    decided by `passes`; J [C, P] for one example, all of it dense."""
+    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    h, total = cell.init_carry(params, KEY), 0.0
+    influence = np.zeros((h.size, flat.size))
+    for x in xs:
+        immediate, d = jax.jacobian(
+            lambda flat, h, x=x: cell.step(unravel(flat), h, x)[0], argnums=(0, 1)
+        )(flat, h)
+        # the loss of this time step, through the carry in front of it
+        total = total + immediate.sum(0) + d.sum(0) @ influence
+        influence = mask * (np.asarray(immediate) + passes(params, h, x, np.asarray(d)) @ influence)
+        h = cell.step(params, h, x)[0]
+    return unravel(jnp.asarray(total, flat.dtype))
+
+
+def gate_of_gru(params, h, x, d):
+    z = jax.nn.sigmoid(x @ params.w_ih[:, 4:8] + params.b[4:8] + h @ params.w_hh[:, 4:8])
+    return np.diag(np.asarray(z))
+
+
+@pytest.mark.parametrize(
+    ("style", "passes"), [(snap, lambda params, h, x, d: d), (rflo, gate_of_gru)]
+)
+def test_a_gru_by_hand(style, passes):
+    """Each weight of a gru acts on one unit: SnAp keeps that one, and RFLO's goes on by z."""
+    cell = gru(3, 4)
+    params = cell.init(KEY)
+    xs = jax.random.normal(jax.random.key(1), (6, 3))
+    units = jax.tree.map(lambda a: jnp.broadcast_to(jnp.arange(a.shape[-1]) % 4, a.shape), params)
+    mask = np.asarray(jax.flatten_util.ravel_pytree(units)[0]) == np.arange(4)[:, None]
+    expected = by_hand(cell, params, xs, mask, passes)
+    estimator = style(cell, lambda outputs, targets: outputs.sum(-1) * len(xs))
+    inputs = xs[:, None]
+    found, _, _ = estimator.estimate(
+        params, estimator.init(params, KEY, 1), Batch(inputs, inputs[:, :, 0])
+    )
+    assert largest_difference(found, expected) < 1e-5
+    changed = by_hand(cell, params, xs, np.ones_like(mask), lambda params, h, x, d: d)
+    assert largest_difference(changed, expected) > 1e-2
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_can_reach_covers_what_does(name):
+    cell = CELLS[name](3, 4)
+    params = cell.init(KEY)
+    carry = jax.tree.map(lambda a: a + 0.3, cell.init_carry(params, KEY))
+    x = jnp.ones(3)
+    pattern, _ = reach(lambda *given: cell.step(*given)[0], (params, carry), x)
+    flat, unravel = jax.flatten_util.ravel_pytree((params, carry))
+
+    def new_carry(flat):
+        params, carry = unravel(flat)
+        return flat_floats(cell.step(params, carry, x)[0], flat.dtype)
+
+    derivative = jax.jacobian(new_carry)
+    found = np.asarray(derivative(flat)) != 0
+    assert (pattern.toarray() >= found).all()
+    assert pattern.nnz < found.size / 2
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_refusals(style):
+    cell = decaying(0.5)
+    angles = cell._replace(init_carry=lambda w, key: jnp.zeros((), jnp.complex64))
+    with pytest.raises(ValueError, match=r"carry of the cell is complex64.*or use tbptt"):
+        style(angles, lambda y, t: y).init(jnp.ones(()), KEY, B)
+    paused = pausable(elman(3, 4))
+    with pytest.raises(ValueError, match="cannot tell what x the cell takes"):
+        style(paused, lambda y, t: y).init(paused.init(KEY), KEY, B)
+    estimator, ones = style(cell, lambda y, t: y), jnp.ones((T, B))
+    with pytest.raises(ValueError, match="1 steps of history"):
+        estimator.estimate(
+            jnp.ones(()), estimator.init(jnp.ones(()), KEY, B), Batch(ones, ones[1:])
+        )
