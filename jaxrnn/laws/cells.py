@@ -4,6 +4,7 @@ from functools import partial
 from typing import get_args
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.laws.comparing import (
@@ -118,7 +119,9 @@ def step_is_pure(subject: Subject) -> None:
 
 def every_schedule_is_the_plain_scan(subject: Subject) -> None:
     """Every schedule of `unroll` gives the values and the gradients of the plain loop."""
-    point = Point(subject.params, subject.carry, subject.xs)
+    # over more time steps than are written out
+    twice = jnp.concatenate([subject.xs, subject.xs])
+    point = Point(subject.params, subject.carry, twice)
     floats, rebuild = named_floats(point)
 
     def run(schedule):

@@ -6,9 +6,10 @@ out, or, where it is linear, in `linear`. `choosing` says which schedule a step 
 `explaining` tells a reader.
 """
 
-from jaxrnn.schedule.choosing import SHORT, Choice, Schedule, choose, rule
+from jaxrnn.schedule.choosing import Choice, Schedule, choose, rule
 from jaxrnn.schedule.devices import vary_alike
 from jaxrnn.schedule.explaining import Explanation, explain_choice, segment_length
+from jaxrnn.schedule.loops import SHORT
 from jaxrnn.schedule.reading import is_float
 from jaxrnn.schedule.running import run_plan
 

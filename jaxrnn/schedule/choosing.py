@@ -10,10 +10,6 @@ from jaxrnn.schedule.reading import Step, Unreadable, read_step
 
 Schedule = Literal["auto", "scan", "distributed", "associative", "checkpointed"]
 
-# Up to so many time steps "auto" writes the loop out: where a step is as small as the toy's, the
-# loop's own bookkeeping counts (`python -m experiments.speed --case toy-step`).
-SHORT = 8
-
 
 class Choice(NamedTuple):
     """What `unroll` does, and why.
@@ -36,8 +32,8 @@ def rule(platform: str, length: int) -> tuple[str, str]:
     On a CPU a linear recurrence stays a loop, whose time steps are a few instructions each: the
     parallel form passes over its arrays O(log T) times. On accelerators a time step costs a launch.
     """
-    if length <= SHORT:
-        return "scan", f"up to {SHORT} time steps are written out"
+    if length == 1:
+        return "scan", "a single time step: there is no loop"
     if platform == "cpu":
         return "distributed", "on a CPU: a loop for every recurrence, all else at once"
     return "associative", f"on a {platform}: as few time steps one after another as there can be"

@@ -20,6 +20,10 @@ from jaxrnn.schedule.reading import as_function, is_float, is_variable, variable
 from jaxrnn.schedule.reversing import Forward, Reader, find_readers, forward_of, reverse_of
 from jaxrnn.schedule.symbolic import all_made, is_zero, made
 
+# Loops of up to so many time steps are written out: where a step is as small as the toy's, the
+# loop's own bookkeeping counts (`python -m experiments.speed --case toy-step`).
+SHORT = 8
+
 
 def run_loop(loop: Loop, weights: list, carry: list, streams: list, length: int):
     """Runs the loop: weights as they are, carry leaves [B, ...], streams [T, B, ...].
@@ -47,7 +51,7 @@ def _run(step, count, weights, carry, streams, length):
         out = batched(*weights, *carry, *xs)
         return out[:count], out
 
-    last, out = lax.scan(body, list(carry), list(streams), length=length)
+    last, out = lax.scan(body, list(carry), list(streams), length=length, unroll=length <= SHORT)
     return last, out[:count], out[count:]
 
 
@@ -202,7 +206,7 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
         [d_emitted[i] for i in emitted_at],
         [over_time[v] for v in streamed],
     )
-    d_first, out = lax.scan(body, start, xs, length=length, reverse=True)
+    d_first, out = lax.scan(body, start, xs, length=length, reverse=True, unroll=length <= SHORT)
     return reverse, d_first, dict(zip(given_out, out, strict=True))
 
 
