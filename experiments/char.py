@@ -30,7 +30,7 @@ from jaxrnn.data import (
     text_streams,
 )
 from jaxrnn.generation import generate
-from jaxrnn.gradients import tbptt
+from jaxrnn.gradients.configured import EstimatorName, configured_estimator
 from jaxrnn.models import Precision, TokenModel, build_model, count_parameters, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs import starting_text
@@ -80,8 +80,10 @@ class Config:
     """Streams that the text is cut into."""
     num_steps: int = 200
     """Characters of a stream in a training step."""
+    estimator: EstimatorName = "tbptt"
+    """How errors go back over time: the styles of `jaxrnn.gradients.STYLES`."""
     window: int = 0
-    """Steps an error goes back at most; 0: num_steps."""
+    """Steps an error goes back at most (of drawn lengths: the base or the mean); 0: num_steps."""
     stride: int = 0
     """Steps between two windows; 0: num_steps."""
     history: int = 0
@@ -173,17 +175,13 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     num_steps, history = config.num_steps, config.history
     text = read_text(config)
     cell = build_model(make_model(config, text.vocabulary), training=True)
-    style = tbptt(
-        cell,
-        cross_entropy,
-        window=config.window or num_steps,
-        stride=config.stride or num_steps,
-        schedule=config.schedule,
+    rows = text_streams(text.train, config.batch_size)
+    steps_per_epoch = num_segments(rows, num_steps, history)
+    style = configured_estimator(
+        config, cell, cross_entropy, num_steps=num_steps, length=len(rows.inputs)
     )
     estimator = batch_parallel(style, devices)
     optimizer = OPTIMIZERS[config.optimizer](max_norm=config.max_norm)
-    rows = text_streams(text.train, config.batch_size)
-    steps_per_epoch = num_segments(rows, num_steps, history)
     chunks_per_epoch = -(-steps_per_epoch // config.log_every)
     on_device = Streams(*map(jnp.asarray, rows))
     chunk = epoch_chunk(

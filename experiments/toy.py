@@ -21,7 +21,7 @@ import numpy as np
 from jaxrnn.analysis.plots import Panel, learning_curves
 from jaxrnn.base import require_positive
 from jaxrnn.data import TOY, Streams, lag_sequence, loss_floors, num_segments, segment, streams
-from jaxrnn.gradients import tbptt
+from jaxrnn.gradients.configured import EstimatorName, configured_estimator
 from jaxrnn.models import Precision, TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs.claims import Claim, below, between, within
@@ -61,8 +61,10 @@ class Config:
     learning_rate: float = 0.1
     max_norm: float | None = None
     """Clip the gradient to this global norm."""
+    estimator: EstimatorName = "tbptt"
+    """How errors go back over time: the styles of `jaxrnn.gradients.STYLES`."""
     window: int = 0
-    """Steps an error goes back at most; 0: num_steps."""
+    """Steps an error goes back at most (of drawn lengths: the base or the mean); 0: num_steps."""
     stride: int = 0
     """Steps between two windows; 0: num_steps."""
     history: int = 0
@@ -128,18 +130,6 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     batch is divided."""
     ((num_steps,), (epochs,)) = config.num_steps, config.epochs
     require_positive(num_steps=num_steps, epochs=epochs, log_every=config.log_every)
-    cell = build_model(make_model(config), training=True)
-    estimator = batch_parallel(
-        tbptt(
-            cell,
-            cross_entropy,
-            window=config.window or num_steps,
-            stride=config.stride or num_steps,
-            schedule=config.schedule,
-        ),
-        devices,
-    )
-    optimizer = OPTIMIZERS[config.optimizer](max_norm=config.max_norm)
 
     def sequence(key):
         inputs, targets = lag_sequence(TOY, key, config.length)
@@ -151,6 +141,12 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
 
     shapes = jax.eval_shape(sequence, jax.random.key(0))
     steps_per_epoch = num_segments(shapes, num_steps, config.history)
+    cell = build_model(make_model(config), training=True)
+    style = configured_estimator(
+        config, cell, cross_entropy, num_steps=num_steps, length=len(shapes.inputs)
+    )
+    estimator = batch_parallel(style, devices)
+    optimizer = OPTIMIZERS[config.optimizer](max_norm=config.max_norm)
     chunk = epoch_chunk(
         make_train_step(estimator, optimizer),
         estimator,

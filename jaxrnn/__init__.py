@@ -13,7 +13,7 @@ from jaxrnn.compose import (
     reinitialised,
 )
 from jaxrnn.generation import generate, pad_prompts
-from jaxrnn.gradients import STYLES, bptt, stateless, tbptt
+from jaxrnn.gradients import STYLES, artbp, bptt, random_length, stateless, tbptt
 from jaxrnn.schedule import Explanation
 from jaxrnn.training import (
     OPTIMIZERS,
@@ -37,6 +37,7 @@ __all__ = [
     "Explanation",
     "GradientEstimator",
     "TrainState",
+    "artbp",
     "bptt",
     "chain",
     "clipped_adagrad",
@@ -58,6 +59,7 @@ __all__ = [
     "pad_prompts",
     "pausable",
     "pointwise",
+    "random_length",
     "reinitialised",
     "stateless",
     "tbptt",

@@ -16,6 +16,7 @@ from experiments_support import (
 
 from experiments import char, speed, toy
 from jaxrnn.data import CORPORA
+from jaxrnn.gradients import STYLES, Style, bptt
 from jaxrnn.runs.config import to_plain
 
 
@@ -198,12 +199,34 @@ def test_nonsense_settings_of_toy(refused, flag, value):
         (["--stride", "7"], "give a multiple of the stride 7"),
         (["--history", "3"], "use at most 0"),
         (["--window", "40", "--history", "20"], "use at most 10"),
+        (["--window", "1000"], "--window is 1000, longer than the text: a stream has 4"),
+        (["--estimator", "bptt", "--window", "5"], "bptt takes no window, leave it out"),
+        (["--estimator", "bptt", "--history", "3"], "bptt takes none"),
+        (["--estimator", "artbp", "--stride", "5"], "artbp takes no stride, leave it out"),
+        (["--estimator", "artbp", "--window", "1"], "artbp needs a mean length of at least 2"),
+        (["--estimator", "random_length", "--history", "3"], "random_length takes none"),
         (["--batch-size", "3000"], "the text has"),
         (["--devices", "3"], "--devices is 3; give at most 2"),
     ],
 )
 def test_numbers_out_of_range(refused, arguments, message):
     assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize("experiment", [char, toy])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_cell_that_an_estimator_is_not_defined_for(refused, monkeypatch, experiment, late):
+    """Whether it is refused when the style is built, or when it is traced."""
+
+    def build(cell, objective, window, stride, schedule):
+        def refuse(*_):
+            raise ValueError("picky is not defined for this cell, use tbptt")
+
+        return bptt(cell, objective)._replace(estimate=refuse) if late else refuse()
+
+    monkeypatch.setitem(STYLES, "artbp", Style(build, carries=True, truncates=True))
+    line = refused("--estimator", "artbp", experiment=experiment)
+    assert line == "error: picky is not defined for this cell, use tbptt"
 
 
 def test_settings_of_different_lengths(refused):
@@ -235,6 +258,7 @@ def test_repeats_of_speed(tmp_path, capsys, value):
         (["--cell"], "--cell"),
         (["surplus"], "surplus"),
         (["--optimizer", "adamm"], "--optimizer"),
+        (["--estimator", "nosuch"], ", ".join(f"'{name}'" for name in STYLES)),
         (["--learning-rate", "fast"], "--learning-rate"),
     ],
 )

@@ -9,6 +9,7 @@ from experiments_support import SMALL_TOY, small_char, write_text
 from experiments import char, toy
 from jaxrnn import cells
 from jaxrnn.cells import elman
+from jaxrnn.gradients import STYLES
 from jaxrnn.runs.config import to_plain
 
 
@@ -52,6 +53,23 @@ def test_a_training_vmaps_over_key_and_learning_rate(experiment, tmp_path):
     assert jax.tree.all(
         jax.tree.map(lambda a, b: bool((a == b[0]).all()), start.params, states.params)
     )
+
+
+@pytest.mark.parametrize("name", STYLES)
+@pytest.mark.parametrize("experiment", [toy, char])
+def test_every_style_trains(experiment, name, tmp_path):
+    """A chunk gives back the state that it was given, and the style is the one asked for."""
+    config = experiment.replace(small_config(experiment, tmp_path), estimator=name)
+    train = experiment.make_train(config)
+    state = jax.eval_shape(train.init, jax.random.key(0), 0.1)
+    after, metrics = jax.eval_shape(train.chunk, state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert metrics["loss"].dtype == jnp.float32
+    cell = elman(2, 4)
+    params = cell.init(jax.random.key(0))
+    built = STYLES[name](cell, lambda outputs, targets: outputs, 3, 3)
+    carry = jax.eval_shape(lambda: built.init(params, jax.random.key(0), 2))
+    assert type(state.carry) is type(carry)
 
 
 @pytest.mark.parametrize("experiment", [toy, char])

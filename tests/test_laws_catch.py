@@ -10,7 +10,7 @@ import pytest
 
 from jaxrnn.base import Batch, Cell, GradientEstimator
 from jaxrnn.cells import elman, gru
-from jaxrnn.gradients import STYLES, Style, bptt, stateless, tbptt
+from jaxrnn.gradients import STYLES, Style, artbp, bptt, random_length, stateless, tbptt
 from jaxrnn.gradients.sequence import proceed
 from jaxrnn.laws import (
     CELL_LAWS,
@@ -261,6 +261,26 @@ def _differs_by_schedule(cell, objective, window, stride, schedule):
     return tbptt(cell, objective, window=1 if schedule == "auto" else window, stride=1)
 
 
+def _makes_up_for_nothing(cell, objective, window, stride, schedule):
+    """Cuts at random, and claims to be without bias."""
+    return random_length(cell, objective, window=window, schedule=schedule)
+
+
+def _draws_once(cell, objective, window, stride, schedule):
+    """The same cuts for every key."""
+    inner = artbp(cell, objective, window=window, schedule=schedule)
+
+    def init(params, key, batch_size):
+        carry = inner.init(params, key, batch_size)
+        return carry._replace(key=jax.random.split(jax.random.key(7), batch_size))
+
+    return inner._replace(init=init)
+
+
+def _unbiased(window, length):
+    return np.tri(length)
+
+
 STYLE_FAULTS = {
     "starts afresh": (Style(_amnesiac, True, True), "carry continues"),
     "one window short": (
@@ -273,6 +293,18 @@ STYLE_FAULTS = {
     "meets sequences": (Style(_swaps, True, False), "sequences do not meet"),
     "repeats its draws": (Style(_repeats_its_draws, False, False), "fresh starts draw anew"),
     "unscannable": (Style(_unscannable, True, False), "carry type preserved"),
+    "makes up for nothing": (
+        Style(_makes_up_for_nothing, True, False, survival=_unbiased),
+        "equals the truncated gradients taken by hand",
+    ),
+    "makes up for nothing in one window": (
+        Style(_makes_up_for_nothing, True, False, survival=_unbiased),
+        "one window = bptt",
+    ),
+    "draws once": (
+        Style(_draws_once, True, False, survival=_unbiased),
+        "errors travel as far as the two integers say",
+    ),
     "differs by schedule": (Style(_differs_by_schedule, True, True), "every schedule = plain scan"),
 }
 

@@ -126,6 +126,7 @@ CASES = [
         id="true truncation",
         marks=SLOW,
     ),
+    pytest.param(char, ["--estimator", "artbp", "--window", "6"], id="drawn cuts", marks=SLOW),
     pytest.param(toy, [], id="two settings"),
 ]
 
@@ -167,6 +168,17 @@ def test_raised_epochs_equal_more_epochs_from_the_start(text, tmp_path):
     assert char.main([*flags, "--run", str(raised)]) == 0
     assert char.main(["--resume", str(raised), "--epochs", "3"]) == 0
     assert_same_run(whole, raised)
+
+
+def test_a_run_from_before_a_field_is_resumed(text, tmp_path):
+    run = tmp_path / "run"
+    assert char.main([*small_char(text), "--epochs", "1", "--run", str(run)]) == 0
+    record = json.loads((run / "config.json").read_text())
+    assert record["config"].pop("estimator") == "tbptt"
+    (run / "config.json").write_text(json.dumps(record))
+    assert char.main(["--resume", str(run), "--epochs", "2"]) == 0
+    assert logged(run)[-1]["step"] == 28
+    assert json.loads((run / "config.json").read_text())["config"]["estimator"] == "tbptt"
 
 
 def test_a_member_alone_is_the_member_of_the_sweep(text, tmp_path):

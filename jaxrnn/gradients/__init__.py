@@ -3,8 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from jaxrnn.base import Cell, GradientEstimator, Objective
+from jaxrnn.gradients.artbp import artbp
 from jaxrnn.gradients.bptt import bptt
+from jaxrnn.gradients.cutting import survival
+from jaxrnn.gradients.random_length import length_chances, random_length
 from jaxrnn.gradients.stateless import stateless
 from jaxrnn.gradients.tbptt import tbptt
 from jaxrnn.unroll import Schedule
@@ -21,11 +26,16 @@ class Style(NamedTuple):
       carries: whether a batch continues where the last one ended; if not, each starts fresh.
       truncates: whether the two integers bound how far an error goes back; if not, every error
         goes back to the batch's first time step.
+      integers: those of the two that the style reads; an experiment refuses the others.
+      survival: of a style that draws where errors are cut, `(window, T) -> [T, T]`, the mean factor
+        with which the error of time step t (first axis) arrives at step s of the same batch.
     """
 
     build: StyleFactory
     carries: bool
     truncates: bool
+    integers: tuple[str, ...] = ("window", "stride")
+    survival: Callable[[int, int], np.ndarray] | None = None
 
     def __call__(
         self,
@@ -44,6 +54,7 @@ STYLES: dict[str, Style] = {
         lambda cell, objective, window, stride, schedule: bptt(cell, objective, schedule=schedule),
         carries=True,
         truncates=False,
+        integers=(),
     ),
     "tbptt": Style(
         lambda cell, objective, window, stride, schedule: tbptt(
@@ -58,5 +69,23 @@ STYLES: dict[str, Style] = {
         ),
         carries=False,
         truncates=True,
+    ),
+    "random_length": Style(
+        lambda cell, objective, window, stride, schedule: random_length(
+            cell, objective, window=window, schedule=schedule
+        ),
+        carries=True,
+        truncates=False,
+        integers=("window",),
+        survival=lambda window, length: survival(length_chances(window, length)),
+    ),
+    "artbp": Style(
+        lambda cell, objective, window, stride, schedule: artbp(
+            cell, objective, window=window, schedule=schedule
+        ),
+        carries=True,
+        truncates=False,
+        integers=("window",),
+        survival=lambda window, length: np.tri(length),  # unbiased
     ),
 }

@@ -13,12 +13,14 @@ from jaxrnn.base import Batch, Carry, Cell, GradientEstimator, Objective, Params
 from jaxrnn.cells import gru
 from jaxrnn.gradients import Style
 from jaxrnn.laws.comparing import LawBroken, require_close, require_same_type
+from jaxrnn.laws.drawing import gradient_by_survival, require_mean
 from jaxrnn.unroll import Schedule
 
 INPUT_SIZE, HIDDEN_SIZE = 3, 4
 BATCH_SIZE = 2
 NUM_BATCHES = 3
 ROUNDING = 2e-5
+NUM_DRAWS = 2000  # of a style that draws: what holds of its mean is seen through so many keys
 
 
 class Case(NamedTuple):
@@ -31,8 +33,12 @@ class Case(NamedTuple):
 
 
 def as_declared(style: Style, case: Case) -> Case:
-    """The case as the style takes it: without truncation every batch is one window, no history."""
+    """The case as the style takes it: without truncation every batch is one window, no history.
+    Of windows of drawn lengths a batch holds as many as come out; a length that is 1 in the mean
+    would be no draw."""
     scored = case.scored
+    if style.survival is not None:
+        return Case(max(2, case.window), scored, scored, 0)
     return case if style.truncates else Case(scored, scored, scored, 0)
 
 
@@ -67,8 +73,12 @@ def equals_gradients_by_hand(style: Style) -> None:
 def equals_by_hand(style: Style, case: Case) -> None:
     """Each batch gives the average over its groups of `stride` time steps of the gradient of their
     mean loss, taken through a plain loop over the group's window. Params change between the
-    batches, as in training."""
+    batches, as in training. Of a style that draws, the mean over keys does so with each error's
+    way back weighted by its mean factor."""
     case = as_declared(style, case)
+    if style.survival is not None:
+        _mean_equals_by_hand(style, case)
+        return
     params, estimator, batches = _setting(style, case)
     carry = estimator.init(params, jax.random.key(0), BATCH_SIZE)
     position = None
@@ -84,31 +94,77 @@ def equals_by_hand(style: Style, case: Case) -> None:
         position = position if style.carries else None
 
 
+def _mean_equals_by_hand(style: Style, case: Case) -> None:
+    assert style.survival is not None
+    weights = style.survival(case.window, case.scored)
+    params, estimator, batches = _setting(style, case)
+    carries, position = _carries(estimator, params), None
+    for n, batch in enumerate(batches):
+        grads, carries = _draws(estimator, params, carries, batch)
+
+        def losses(every, batch=batch, position=position):
+            carry, found = position, []
+            for params, x, target in zip(every, batch.inputs, batch.targets, strict=True):
+                carry, y = _step(params, _first_carry(params) if carry is None else carry, x)
+                found.append(_objective(y, target).mean())
+            return jnp.stack(found), carry
+
+        expected, position = gradient_by_survival(losses, params, weights)
+        require_mean(f"mean gradient of batch {n} with {case}, params", grads, expected)
+        params = jax.tree.map(lambda p, g: p - 0.5 * g, params, expected)
+
+
+def _carries(estimator: GradientEstimator, params: Params) -> Carry:
+    """Those of many keys, a leading axis of `NUM_DRAWS`."""
+    keys = jax.random.split(jax.random.key(0), NUM_DRAWS)
+    return jax.vmap(lambda key: estimator.init(params, key, BATCH_SIZE))(keys)
+
+
+def _draws(
+    estimator: GradientEstimator, params: Params, carries: Carry, batch: Batch
+) -> tuple[Params, Carry]:
+    """The gradients and the carries of many keys."""
+    every = jax.vmap(estimator.estimate, in_axes=(None, 0, None))
+    grads, carries, _ = every(params, carries, batch)
+    return grads, carries
+
+
 def errors_travel_as_declared(style: Style) -> None:
     """The gradient of the counter cell `c' = c + w x`, x = 1, loss c', is the mean number of time
     steps that an error travels: window - (stride - 1) / 2 with full history, the windows cut at
-    the batch's edge without."""
+    the batch's edge without. Of a style that draws, its mean over keys is."""
     counter = Cell(
         init=lambda key: jnp.ones(()),
         init_carry=lambda w, key: jnp.zeros(()),
         step=lambda w, c, x: (c + w * x, c + w * x),
     )
     pairs = [(4, 4), (8, 8), (4, 2), (4, 1), (7, 3), (1, 1)]
-    for window, stride in pairs:
-        for history in {0, window - stride}:
-            case = as_declared(style, Case(window, stride, 3 * stride, history))
-            estimator = _compiled(style, counter, lambda outputs, targets: outputs, case)
-            carry = estimator.init(jnp.ones(()), jax.random.key(0), BATCH_SIZE)
-            ones = jnp.ones((case.history + case.scored, BATCH_SIZE))
-            batch = Batch(ones, ones[: case.scored])
+    cases = [
+        as_declared(style, Case(window, stride, 3 * stride, history))
+        for window, stride in pairs
+        for history in {0, window - stride}
+    ]
+    for case in dict.fromkeys(cases):
+        estimator = _compiled(style, counter, lambda outputs, targets: outputs, case)
+        ones = jnp.ones((case.history + case.scored, BATCH_SIZE))
+        batch = Batch(ones, ones[: case.scored])
+        if style.survival is not None:
+            expected = float(style.survival(case.window, case.scored).sum()) / case.scored
+            carries = _carries(estimator, jnp.ones(()))
             for n in range(NUM_BATCHES):
-                distance, carry, _ = estimator.estimate(jnp.ones(()), carry, batch)
-                expected = _mean_distance(case)
-                if abs(float(distance) - expected) > 1e-4:
-                    raise LawBroken(
-                        f"an error of batch {n} travels {float(distance):g} time steps in the "
-                        f"mean, it should {expected:g}, with {case}"
-                    )
+                distances, carries = _draws(estimator, jnp.ones(()), carries, batch)
+                what = f"mean distance that an error of batch {n} travels with {case}"
+                require_mean(what, distances, jnp.float32(expected))
+            continue
+        expected = _mean_distance(case)
+        carry = estimator.init(jnp.ones(()), jax.random.key(0), BATCH_SIZE)
+        for n in range(NUM_BATCHES):
+            distance, carry, _ = estimator.estimate(jnp.ones(()), carry, batch)
+            if abs(float(distance) - expected) > 1e-4:
+                raise LawBroken(
+                    f"an error of batch {n} travels {float(distance):g} time steps in the "
+                    f"mean, it should {expected:g}, with {case}"
+                )
 
 
 def _mean_distance(case: Case) -> float:

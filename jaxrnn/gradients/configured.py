@@ -1,0 +1,55 @@
+"""The gradient style that an experiment's config asks for."""
+
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from jaxrnn.base import Cell, GradientEstimator, Objective
+from jaxrnn.gradients import STYLES
+from jaxrnn.unroll import Schedule
+
+# A name in STYLES, so that a new style is a choice of `--estimator` in every experiment.
+if TYPE_CHECKING:
+    EstimatorName = str
+else:
+    EstimatorName = Literal[tuple(STYLES)]
+
+
+@runtime_checkable
+class GradientConfig(Protocol):
+    """The fields of a config that say how gradients are taken; of window and stride, 0 means
+    num_steps."""
+
+    @property
+    def estimator(self) -> EstimatorName: ...
+    @property
+    def window(self) -> int: ...
+    @property
+    def stride(self) -> int: ...
+    @property
+    def schedule(self) -> Schedule: ...
+
+
+def configured_estimator(
+    config: GradientConfig, cell: Cell, objective: Objective, *, num_steps: int, length: int
+) -> GradientEstimator:
+    """The config's style on `cell`, for batches of `num_steps` scored time steps cut from streams
+    of `length`.
+
+    Raises:
+      ValueError: a window or a stride that the style does not read, a window longer than the
+        streams, and whatever the style refuses.
+    """
+    style = STYLES[config.estimator]
+    given = {"window": config.window, "stride": config.stride}
+    for name, value in given.items():
+        if value and name not in style.integers:
+            raise ValueError(
+                f"--{name} is {value}; the estimator {config.estimator} takes no {name}, "
+                "leave it out"
+            )
+    if config.window > length:
+        raise ValueError(
+            f"--window is {config.window}, longer than the text: a stream has {length} time steps; "
+            "give a smaller window or batch_size, or a longer text"
+        )
+    window, stride = (value or num_steps for value in given.values())
+    return style(cell, objective, window, stride, schedule=config.schedule)
