@@ -176,6 +176,12 @@ def test_the_posts_conclusions_hold_of_its_own_table():
     assert [claim.holds for claim in claims.grid_claims(post_losses())] == [True] * 4
 
 
+def test_nothing_is_decided_while_losses_fall():
+    found = claims.grid_claims(post_losses(), ended=False)
+    assert [claim.holds for claim in found] == [None] * 4
+    assert all(claim.observed is not None for claim in found)
+
+
 def test_other_numbers_refute_them():
     losses = {
         (style, window, rate): (-loss if style == "true" else loss) - 20 * (window == 10)
@@ -198,6 +204,7 @@ def test_what_was_not_trained_is_open():
         assert all(claim.holds is None for claim in claims.grid_claims(losses))
     assert claims.vanishing_claim([]).holds is None
     assert claims.exact_claim([]).holds is None
+    assert all(claim.holds is None for claim in claims.speed_claims([]))
 
 
 def test_cells_are_held_against_the_post_only_where_it_is_the_same_training():
@@ -208,13 +215,28 @@ def test_cells_are_held_against_the_post_only_where_it_is_the_same_training():
         assert [claim.holds for claim in claims.cell_claims(other, losses)] == [None, None]
 
 
+def test_speed_is_claimed_at_the_published_sizes():
+    rows = [
+        {"vocabulary": vocabulary, "hidden_size": hidden, "head": head, "ratio": ratio}
+        for vocabulary, hidden, head, ratio in [
+            *(
+                (10_000, 100, True, 1.4),
+                (65, 256, True, 5.1),
+                (65, 256, False, 4.9),
+                (9, 9, True, 9),
+            ),
+        ]
+    ]
+    assert [claim.holds for claim in claims.speed_claims(rows)] == [True, False, True]
+
+
 # The command
 
 
 @pytest.fixture(scope="module")
 def run(folder, smoke):
     path = folder / "run"
-    flags = ["--part", "published", "estimators", "vanishing", "--run", str(path)]
+    flags = ["--part", "published", "estimators", "vanishing", "speed", "--run", str(path)]
     assert truncation.main([*smoke, *flags]) == 0
     return path
 

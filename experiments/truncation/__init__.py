@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from experiments.truncation import claims, estimators, fair, published, vanishing
+from experiments.truncation import claims, estimators, fair, published, timing, vanishing
 from experiments.truncation.config import PRESETS, Config
 from experiments.truncation.tasks import Trained, read_corpus, read_words, usual_corpus
 from jaxrnn.parallel import Devices, Workload
@@ -133,7 +133,9 @@ def report(config: Config, every: Sequence[Trained], directory: RunDirectory) ->
     if measured["vanishing"]:
         vanishing.report(measured["vanishing"])
         plot("vanishing", vanishing.plot, measured["vanishing"])
-    held = claims.all_claims(config, rows, measured["estimators"], measured["vanishing"])
+    if measured["speed"]:
+        timing.report(measured["speed"])
+    held = claims.all_claims(config, rows, **measured)
     print_claims(held)
     seconds = published.whole_grid_seconds(config, grid)
     if seconds is not None:
@@ -166,6 +168,7 @@ def _row(trained: Trained, directory: RunDirectory) -> dict[str, Any]:
         "seeds": list(valid),
         "valid_loss": median_and_spread(best)["median"],
         "valid_loss_per_seed": best,
+        "turned": all(int(rows[:, 1].argmin()) < len(rows) - 1 for rows in valid.values()),
         "spread": median_and_spread(best),
         "updates": updates,
         "targets": updates * trained.targets_per_update,
@@ -181,7 +184,7 @@ def _measured(
     path = directory.path / "measured.json"
     if path.is_file():
         return read_json(path)
-    found: dict[str, list[dict[str, Any]]] = {"estimators": [], "vanishing": []}
+    found: dict[str, list[dict[str, Any]]] = {"estimators": [], "vanishing": [], "speed": []}
     for trained in every:
         if trained.part == "reference":
             stages = estimators.stages(directory, config, trained)
@@ -189,6 +192,8 @@ def _measured(
             found["estimators"] = estimators.measure(config, trained.task, variants, stages)
     if "vanishing" in config.part:
         found["vanishing"] = vanishing.measure(config)
+    if "speed" in config.part:
+        found["speed"] = timing.measure(config)
     write_json(path, found)
     return found
 

@@ -22,15 +22,18 @@ def all_claims(
     rows: Sequence[dict[str, Any]],
     estimators: Sequence[dict[str, Any]],
     vanishing: Sequence[dict[str, Any]],
+    speed: Sequence[dict[str, Any]],
 ) -> list[Claim]:
     """All of them; open where this run has not trained or measured what they speak of."""
     mine = [row for row in rows if row["part"] == "published"]
     losses = losses_by_cell(all_cells(config), mine)
+    ended = bool(mine) and all(row["turned"] for row in mine)
     return [
-        *grid_claims(losses),
+        *grid_claims(losses, ended=ended),
         *cell_claims(config, losses),
         vanishing_claim(vanishing),
         exact_claim(estimators),
+        *speed_claims(speed),
     ]
 
 
@@ -52,8 +55,12 @@ def gaps(losses: Losses) -> dict[tuple[int, float], float]:
     }
 
 
-def grid_claims(losses: Losses) -> list[Claim]:
-    """What the post concludes from its table; each holds of the post's own numbers."""
+def grid_claims(losses: Losses, *, ended: bool = True) -> list[Claim]:
+    """What the post concludes from its table; each holds of the post's own numbers.
+
+    They are about lowest losses, so nothing is decided before the training has `ended`: while the
+    validation loss of a cell still falls in its last epoch, who learns faster is ahead.
+    """
     found = gaps(losses)
     higher = {key: gap for key, gap in found.items() if key[1] >= HIGHER}
     lower = [gap for (_, rate), gap in found.items() if rate < HIGHER]
@@ -69,7 +76,7 @@ def grid_claims(losses: Losses) -> list[Claim]:
     # full: its n is all of the longest batch, so that nothing is cut
     trues = [x for (style, n, _), x in losses.items() if style == "true" and n != longest]
     distance = min(full) - min(trues) if full and trues else None
-    return [
+    decided = [
         above(
             f"TensorFlow style - true at equal n, learning rates from {HIGHER:g}: worse",
             f"{SOURCE}, discussion",
@@ -90,6 +97,7 @@ def grid_claims(losses: Losses) -> list[Claim]:
             0.02,
         ),
     ]
+    return decided if ended else [claim._replace(holds=None) for claim in decided]
 
 
 def cell_claims(config: Config, losses: Losses) -> list[Claim]:
@@ -126,6 +134,23 @@ def exact_claim(rows: Sequence[dict[str, Any]]) -> Claim:
     worst = max((r["relative_error"] for r in rows if r["style"] == "bptt"), default=None)
     name = "bptt over a stretch is its full gradient: relative error"
     return at_most(name, "definition", worst, 1e-4)
+
+
+def speed_claims(rows: Sequence[dict[str, Any]]) -> list[Claim]:
+    """At the sizes of the defaults only; a plain re-run of every window would cost about 10."""
+    sizes = list(zip(PUBLISHED.speed_vocabulary, PUBLISHED.speed_hidden, strict=True))
+    by_size = {(row["vocabulary"], row["hidden_size"], row["head"]): row["ratio"] for row in rows}
+    limits = {(sizes[0], True): 1.5, (sizes[1], True): 5.0, (sizes[1], False): 5.0}
+    return [
+        at_most(
+            f"true (10, 1) / (10, 10), time per target: vocabulary {vocabulary}, {units} units"
+            + ("" if head else ", no head"),
+            "jaxrnn's own aim",
+            by_size.get((vocabulary, units, head)),
+            limit,
+        )
+        for ((vocabulary, units), head), limit in limits.items()
+    ]
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -6,8 +6,8 @@ from typing import Literal
 from jaxrnn.models import Precision
 from jaxrnn.unroll import Schedule
 
-Part = Literal["published", "fair", "estimators", "vanishing"]
-PARTS: tuple[Part, ...] = ("published", "fair", "estimators", "vanishing")
+Part = Literal["published", "fair", "estimators", "vanishing", "speed"]
+PARTS: tuple[Part, ...] = ("published", "fair", "estimators", "vanishing", "speed")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Config:
 
     part: tuple[Part, ...] = PARTS
     """published: the post's grid. fair: every style at equal budgets. estimators: every style's
-    gradient beside the full one. vanishing: gradients by the steps they went back."""
+    gradient beside the full one. vanishing: gradients by the steps they went back.
+    speed: true truncation beside TensorFlow style, time per target."""
     corpus: str = ""
     """As in the character model; if not given, ptb where it was fetched before, else sherlock."""
     valid_fraction: float = 0.1
@@ -60,20 +61,24 @@ class Config:
     """Time steps of a training step of the styles that do not truncate."""
     toy_hidden: int = 16
     toy_batch: int = 100
-    toy_length: int = 8_000
+    toy_length: int = 2_000
     """Time steps of each stream in an epoch, in which each stream is drawn anew."""
-    toy_epochs: int = 10
-    toy_rate: float = 0.01
+    toy_epochs: int = 40
+    toy_rate: float = 0.003
     text_window: tuple[int, ...] = (10,)
     text_num_steps: int = 40
     text_hidden: int = 32
     text_limit: int = 40
     """Largest vocabulary of characters."""
     text_batch: int = 16
-    text_tokens: int = 320_000
+    text_tokens: int = 160_000
     """Characters to train on."""
-    text_epochs: int = 4
+    text_epochs: int = 10
     text_rate: float = 0.003
+    speed_vocabulary: tuple[int, ...] = (10_000, 65)
+    """Vocabularies of the models that are timed: the post's, and one of characters."""
+    speed_hidden: tuple[int, ...] = (100, 256)
+    speed_embedding: tuple[int, ...] = (50, 64)
     stretches: int = 16
     """Stretches of text, text_num_steps long, on which gradients are compared."""
     draws: int = 8
@@ -111,6 +116,9 @@ PRESETS = {
         text_batch=4,
         text_tokens=600,
         text_epochs=2,
+        speed_vocabulary=(50,),
+        speed_hidden=(5,),
+        speed_embedding=(4,),
         stretches=2,
         draws=2,
         seeds=1,
@@ -118,17 +126,20 @@ PRESETS = {
     ),
     "quick": replace(
         PUBLISHED,
-        limit=2_000,
-        tokens=40_000,
+        limit=1_000,
+        tokens=20_000,
+        batch_size=8,
         window=(5, 20, 40),
         num_steps=(20, 40, 40),
-        learning_rate=(0.003, 0.001),
-        epochs=4,
+        learning_rate=(0.01, 0.003),
+        epochs=12,
         toy_batch=50,
-        toy_length=4_000,
-        toy_epochs=8,
-        text_tokens=100_000,
-        text_epochs=3,
+        toy_length=1_000,
+        toy_epochs=20,
+        text_hidden=24,
+        text_limit=30,
+        text_tokens=40_000,
+        text_epochs=10,
         stretches=12,
         draws=8,
         seeds=2,

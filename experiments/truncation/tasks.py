@@ -220,8 +220,8 @@ class Trained(NamedTuple):
 
     @property
     def bounded(self) -> bool:
-        """Whether its window bounds how far errors go."""
-        return STYLES[self.variant.style].truncates
+        """Whether its style reads the window."""
+        return "window" in STYLES[self.variant.style].integers
 
     @property
     def targets_per_update(self) -> int:

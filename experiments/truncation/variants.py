@@ -29,9 +29,9 @@ class Variant(NamedTuple):
     @property
     def label(self) -> str:
         """For a table: the integers where they matter."""
-        if not STYLES[self.style].truncates:
-            return f"{self.style}, T {self.num_steps}"
-        return f"{self.style} ({self.window}, {self.stride}), T {self.num_steps}"
+        integers = [str(getattr(self, name)) for name in STYLES[self.style].integers]
+        read = f" ({', '.join(integers)})" if integers else ""
+        return f"{self.style}{read}, T {self.num_steps}"
 
 
 def tensorflow_style(window: int) -> Variant:
@@ -45,12 +45,14 @@ def true_truncation(window: int, num_steps: int, *, full: bool) -> Variant:
 
 
 def truncating(window: int, num_steps: int) -> list[Variant]:
-    """Every style whose errors the window bounds. True truncation twice: with full reach at the
-    batch length of the others, and as published, on batches of `num_steps` cut at their edge."""
+    """Every style that reads its window: where the window bounds how far errors go, on batches of
+    its length; where it is the mean of what is drawn, on batches of `num_steps`. True truncation
+    twice: with full reach at the length of the others, and as published, on batches of `num_steps`
+    cut at their edge."""
     others = [
-        Variant(name, window, window, window)
+        Variant(name, window, window, window if style.truncates else num_steps)
         for name, style in STYLES.items()
-        if style.truncates and name != "tbptt"
+        if "window" in style.integers and name != "tbptt"
     ]
     true = [
         true_truncation(window, window, full=True),
@@ -60,9 +62,9 @@ def truncating(window: int, num_steps: int) -> list[Variant]:
 
 
 def unbounded(num_steps: int) -> list[Variant]:
-    """Every style whose errors no window bounds, on batches of `num_steps`."""
+    """Every style that reads no window, on batches of `num_steps`."""
     return [
         Variant(name, num_steps, num_steps, num_steps)
         for name, style in STYLES.items()
-        if not style.truncates
+        if "window" not in style.integers
     ]

@@ -57,7 +57,10 @@ def learning_curves(
     within a band."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4), layout="constrained")
+    # panels of the same curves share one legend
+    shared = len(panels) > 1 and len(panels[0].curves) > 1
+    shared = shared and len({tuple(panel.curves) for panel in panels}) == 1
+    figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4 + 0.6 * shared), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for ax, panel in zip(axes, panels, strict=True):
         for i, (label, seeds) in enumerate(panel.curves.items()):
@@ -79,9 +82,16 @@ def learning_curves(
             )
         ax.set_title(panel.title, fontsize=10)
         ax.set_xlabel(panel.x_label)
+        ax.ticklabel_format(axis="x", scilimits=(-3, 5))
+        ax.locator_params(axis="x", nbins=6)
         ax.spines[["top", "right"]].set_visible(False)
-        if len(panel.curves) > 1:
+        if len(panel.curves) > 1 and not shared:
             ax.legend(fontsize=8, frameon=False)
+    if shared:
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False
+        )
     axes[0].set_ylabel(y_label)
     axes[0].set_ylim(*_limits(panels))
     path.parent.mkdir(parents=True, exist_ok=True)
