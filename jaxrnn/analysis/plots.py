@@ -134,7 +134,7 @@ def ratio_chart(path: Path, ratios: dict[str, dict[str, float]], *, label: str) 
 
 def trade_off(path: Path, marks: Sequence[Mark]) -> None:
     """Draws estimators into a PNG file: error against time, the area as large as the memory, and
-    noise against bias, where the circles join equal errors."""
+    noise against bias; axes that reach 0 are linear up to 0.01."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -159,18 +159,16 @@ def trade_off(path: Path, marks: Sequence[Mark]) -> None:
     cost.set_ylim(-0.002, 2 * max(mark.relative_error for mark in marks) + 0.01)
     cost.set_xlabel(f"ms per time step (area: memory, at most {largest / 1e3:,.0f} kB)")
     cost.set_ylabel("distance from the full gradient / its norm")
-    most = 1.1 * max(max(mark.bias, mark.noise) for mark in marks) or 1.0
-    angle = np.linspace(0, np.pi / 2)
-    for radius in np.linspace(0, most, 5)[1:]:
-        parts.plot(radius * np.cos(angle), radius * np.sin(angle), color="0.85", linewidth=0.8)
-    parts.set_xlim(0, most)
-    parts.set_ylim(0, most)
+    # from exact to many times the gradient itself: no linear axis shows both
+    for axis, values in (("x", [m.bias for m in marks]), ("y", [m.noise for m in marks])):
+        getattr(parts, f"set_{axis}scale")("symlog", linthresh=0.01)
+        getattr(parts, f"set_{axis}lim")(0, 2 * max(*values, 0.01))
     parts.set_xlabel("bias / norm of the full gradient")
     parts.set_ylabel("noise / norm of the full gradient")
     for ax in (cost, parts):
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-    cost.grid(which="major", color="0.9", linewidth=0.6)
+        ax.grid(which="major", color="0.9", linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
