@@ -9,6 +9,10 @@ import numpy as np
 # Okabe and Ito's palette, told apart by colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
+# where there are more curves than colours, the colours come again
+DASHES = ("-", "--", ":")
+SHAPES = "os^Dv"
+
 
 class Panel(NamedTuple):
     """One set of axes of learning curves.
@@ -17,23 +21,52 @@ class Panel(NamedTuple):
       title: above the axes.
       curves: label to the rows (step, value) of each seed, in nats.
       lines: label to a horizontal line's height, e.g. a loss floor in nats.
+      x_label: what the rows begin with.
     """
 
     title: str
     curves: dict[str, Sequence[np.ndarray]]
     lines: dict[str, float]
+    x_label: str = "training step"
 
 
-def learning_curves(path: Path, panels: Sequence[Panel]) -> None:
+class Mark(NamedTuple):
+    """An estimator on the planes of `trade_off`.
+
+    Attributes:
+      label: of the estimator.
+      ms_per_step: what it costs in time.
+      relative_error: its distance from the truth, as a part of the truth's size.
+      bias: the part of that which is the same every time.
+      noise: the part that is not, a standard deviation.
+      bytes: what it costs in memory.
+    """
+
+    label: str
+    ms_per_step: float
+    relative_error: float
+    bias: float
+    noise: float
+    bytes: int
+
+
+def learning_curves(
+    path: Path, panels: Sequence[Panel], *, y_label: str = "loss (nats per time step)"
+) -> None:
     """Draws the panels side by side into a PNG file: the median over seeds as a line, all of them
     within a band."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4), layout="constrained")
+    # panels of the same curves share one legend
+    shared = len(panels) > 1 and len(panels[0].curves) > 1
+    shared = shared and len({tuple(panel.curves) for panel in panels}) == 1
+    figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4 + 0.6 * shared), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for ax, panel in zip(axes, panels, strict=True):
         for i, (label, seeds) in enumerate(panel.curves.items()):
-            _band(ax, label, seeds, COLOURS[i % len(COLOURS)])
+            _band(
+                ax, label, seeds, COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
+            )
         for label, height in panel.lines.items():
             ax.axhline(height, color="0.45", linewidth=0.8, linestyle="--")
             ax.annotate(
@@ -48,11 +81,18 @@ def learning_curves(path: Path, panels: Sequence[Panel]) -> None:
                 color="0.3",
             )
         ax.set_title(panel.title, fontsize=10)
-        ax.set_xlabel("training step")
+        ax.set_xlabel(panel.x_label)
+        ax.ticklabel_format(axis="x", scilimits=(-3, 5))
+        ax.locator_params(axis="x", nbins=6)
         ax.spines[["top", "right"]].set_visible(False)
-        if len(panel.curves) > 1:
+        if len(panel.curves) > 1 and not shared:
             ax.legend(fontsize=8, frameon=False)
-    axes[0].set_ylabel("loss (nats per time step)")
+    if shared:
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False
+        )
+    axes[0].set_ylabel(y_label)
     axes[0].set_ylim(*_limits(panels))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
@@ -75,7 +115,7 @@ def ratio_chart(path: Path, ratios: dict[str, dict[str, float]], *, label: str) 
     every = dict.fromkeys(series for values in ratios.values() for series in values)
     for i, series in enumerate(every):
         points = [(ratios[row][series], y) for y, row in enumerate(rows) if series in ratios[row]]
-        style = "os^Dv"[i // len(COLOURS) % 5]  # the colours come again in another shape
+        style = SHAPES[i // len(COLOURS) % len(SHAPES)]
         ax.plot(*zip(*points, strict=True), style, color=COLOURS[i % len(COLOURS)], label=series)
     ax.axvline(1, color="0.45", linewidth=0.8, linestyle="--")
     ax.set_xscale("log")
@@ -92,6 +132,67 @@ def ratio_chart(path: Path, ratios: dict[str, dict[str, float]], *, label: str) 
     figure.savefig(path, dpi=150)
 
 
+def trade_off(path: Path, marks: Sequence[Mark]) -> None:
+    """Draws estimators into a PNG file: error against time, the area as large as the memory, and
+    noise against bias; axes that reach 0 are linear up to 0.01."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    cost, parts = figure.subplots(1, 2)
+    largest = max(mark.bytes for mark in marks) or 1
+    for i, mark in enumerate(marks):
+        look = {
+            "color": COLOURS[i % len(COLOURS)],
+            "marker": SHAPES[i // len(COLOURS) % len(SHAPES)],
+            "alpha": 0.75,
+            "linewidth": 0,
+        }
+        area = 20 + 400 * mark.bytes / largest
+        cost.scatter(mark.ms_per_step, mark.relative_error, s=area, **look)
+        parts.scatter(mark.bias, mark.noise, s=50, label=mark.label, clip_on=False, **look)
+    cost.set_xscale("log")
+    cost.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    cost.xaxis.set_minor_locator(NullLocator())
+    cost.xaxis.set_major_formatter("{x:g}")
+    cost.set_yscale("symlog", linthresh=0.01)
+    cost.set_ylim(-0.002, 2 * max(mark.relative_error for mark in marks) + 0.01)
+    cost.set_xlabel(f"ms per time step (area: memory, at most {largest / 1e3:,.0f} kB)")
+    cost.set_ylabel("distance from the full gradient / its norm")
+    # from exact to many times the gradient itself: no linear axis shows both
+    for axis, values in (("x", [m.bias for m in marks]), ("y", [m.noise for m in marks])):
+        getattr(parts, f"set_{axis}scale")("symlog", linthresh=0.01)
+        getattr(parts, f"set_{axis}lim")(0, 2 * max(*values, 0.01))
+    parts.set_xlabel("bias / norm of the full gradient")
+    parts.set_ylabel("noise / norm of the full gradient")
+    for ax in (cost, parts):
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(which="major", color="0.9", linewidth=0.6)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def decay_chart(path: Path, curves: dict[str, np.ndarray], *, x_label: str, y_label: str) -> None:
+    """Draws what shrinks step by step into a PNG file, on a logarithmic axis: of each label's draws
+    [draws, steps] the median, and all of them within a band."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 4), layout="constrained")
+    ax = figure.subplots()
+    for i, (label, draws) in enumerate(curves.items()):
+        rows = [np.stack([np.arange(len(draw)), draw], axis=1) for draw in draws]
+        _band(ax, label, rows, COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
+    ax.set_yscale("log")
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
 def _limits(panels):
     """Room for all lines and 99 % of the losses: a short rise must not flatten the rest."""
     losses = [rows[:, 1] for panel in panels for seeds in panel.curves.values() for rows in seeds]
@@ -103,7 +204,7 @@ def _limits(panels):
     return low - 2 * margin, high + margin
 
 
-def _band(ax, label, seeds, colour):
+def _band(ax, label, seeds, colour, dash):
     steps = seeds[0][:, 0]
     values = np.stack([rows[:, 1] for rows in seeds])
     # a seed whose loss is missing at a step leaves the step to the others
@@ -113,4 +214,12 @@ def _band(ax, label, seeds, colour):
         low, high = np.nanmin(values, 0), np.nanmax(values, 0)
         ax.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     marker = "o" if len(steps) < 2 else None
-    ax.plot(steps, np.nanmedian(values, 0), color=colour, linewidth=1.5, label=label, marker=marker)
+    ax.plot(
+        steps,
+        np.nanmedian(values, 0),
+        dash,
+        color=colour,
+        linewidth=1.5,
+        label=label,
+        marker=marker,
+    )

@@ -1,6 +1,7 @@
 """Synthetic tasks, corpora, vocabularies, and streams cut into segments."""
 
 from jaxrnn.data.corpora import CORPORA, Corpus, load_corpus, split
+from jaxrnn.data.published import is_here
 from jaxrnn.data.streams import Streams, num_segments, segment, streams, text_streams
 from jaxrnn.data.synthetic import TOY, LagTask, lag_sequence, loss_floors
 from jaxrnn.data.vocabulary import Vocabulary, build_vocabulary, words
@@ -13,6 +14,7 @@ __all__ = [
     "Streams",
     "Vocabulary",
     "build_vocabulary",
+    "is_here",
     "lag_sequence",
     "load_corpus",
     "loss_floors",

@@ -141,6 +141,15 @@ def read_published(file: File) -> bytes:
     return data
 
 
+def is_here(name: str) -> bool:
+    """Whether the files of a registered corpus can be read without a download."""
+    folder = os.environ.get("JAXRNN_DATA")
+    places = [cache_folder(), *([Path(folder)] if folder else [])]
+    return all(
+        any((place / file.path).is_file() for place in places) for file in CORPORA[name].files
+    )
+
+
 def read_bytes(path: Path, argument: str) -> bytes:
     """The bytes at `path`.
 

@@ -38,6 +38,12 @@ def below(name: str, source: str, observed: float | None, limit: float) -> Claim
     return Claim(name, source, f"below {limit:g}", observed, holds)
 
 
+def above(name: str, source: str, observed: float | None, limit: float) -> Claim:
+    """`observed` is more than `limit`."""
+    holds = None if observed is None else bool(observed > limit)
+    return Claim(name, source, f"above {limit:g}", observed, holds)
+
+
 def at_least(name: str, source: str, observed: float | None, limit: float) -> Claim:
     """`observed` is `limit` or more."""
     return Claim(name, source, f"at least {limit:g}", observed, _holds(observed, limit, math.inf))

@@ -28,8 +28,8 @@ def load(
       which: the params with the lowest validation loss, or the last ones.
 
     Returns:
-      (cell, params, vocabulary, config); the vocabulary is None where the run reads no text, the
-      config is what config.json holds.
+      (cell, params, vocabulary, config); the vocabulary is None where the setting reads no
+      text or not with that vocabulary, the config is what config.json holds.
 
     Raises:
       FileNotFoundError, ValueError: no run, no checkpoint yet, no such member, nothing sound.
@@ -42,7 +42,8 @@ def load(
             f"member is {member}; {directory} has members 0 to {len(settings) * len(seeds) - 1}"
         )
     setting = settings[member // len(seeds)]
-    cell = build_model(_model(run, setting["model"]))
+    model = _model(run, setting["model"])
+    cell = build_model(model)
     one = jax.eval_shape(cell.init, jax.random.key(0))
     like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((len(seeds), *a.shape), a.dtype), one)
     part = ".best.params" if which == "best" else ".state.params"
@@ -56,6 +57,8 @@ def load(
     vocabulary = None
     if run.vocabulary.is_file():
         vocabulary = Vocabulary.from_json(read_json(run.vocabulary))
+        if vocabulary.size != model.vocab_size:  # that of the run's other settings
+            vocabulary = None
     return cell, params, vocabulary, record["config"]
 
 

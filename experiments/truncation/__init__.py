@@ -1,0 +1,206 @@
+"""Gradient styles: what truncating, or replacing, backpropagation through time does to learning.
+
+Question:  How good is a gradient whose errors go back n steps only, and what does it cost in
+           learning? After R2RT, "Styles of Truncated Backpropagation" (2016), with every style
+           of the library, at equal numbers of targets, updates and seconds.
+Command:   python -m experiments.truncation --preset quick
+Expected:  the post's claims hold on Sherlock's words: TensorFlow style is behind true truncation,
+           by about 0.07 nats at n = 5 and learning rate 0.003, 0.02 at n = 20, more at 0.01
+Run time:  about 6 minutes on two CPU cores; the published grid takes many hours, a cell of it is
+           `--part published --grid true_5_lr_0.003`, and every run can be resumed
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from experiments.truncation import claims, estimators, fair, published, timing, vanishing
+from experiments.truncation.config import PRESETS, Config
+from experiments.truncation.tasks import Trained, read_corpus, read_words, usual_corpus
+from jaxrnn.parallel import Devices, Workload
+from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.files import read_json, write_json, writing
+from jaxrnn.runs.loop import prepare, train_setting
+from jaxrnn.runs.report import print_claims
+from jaxrnn.runs.session import Experiment, Session, members, training_command
+from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
+from jaxrnn.training import Training
+
+__all__ = ["EXPERIMENT", "PRESETS", "Config", "main", "make_train", "trainings"]
+
+
+def trainings(config: Config, devices: Devices = ()) -> list[Trained]:
+    """All trainings of the config's parts, in the order in which they are done."""
+    found = []
+    if "published" in config.part:
+        found += published.trainings(config, devices)
+    if "fair" in config.part:
+        found += fair.trainings(config, devices)
+    if "estimators" in config.part:
+        found.append(estimators.reference(config, devices))
+    return found
+
+
+def make_train(config: Config, devices: Devices = ()) -> Training:
+    """The first training of a config; over several `devices` the batch is divided."""
+    return trainings(_resolved(config), devices)[0].setting.training
+
+
+def workload(config: Config) -> Workload:
+    steps = max(config.num_steps, default=1)
+    return Workload(config.seeds, config.batch_size, steps, config.hidden_size)
+
+
+def run(config: Config, session: Session) -> None:
+    if not config.part:
+        raise ValueError("--part names nothing; give at least one of its parts")
+    config = _resolved(config)
+    session = replace(session, config=config)
+    seeds = members(config.seed, config.seeds)
+    built = replace(config, cell=session.cell(config.cell))
+    # members of several seeds take the devices; a single one divides its batch over them
+    devices = session.devices if config.seeds == 1 else ()
+    every = trainings(built, devices)
+    prepared = [prepare(trained.setting, seeds, session.devices) for trained in every]
+    models = [(trained.setting.name, trained.task.model) for trained in every]
+    texts, vocabulary = _texts(config)
+    directory = session.begin(models, seeds, texts, vocabulary)
+    for trained in every:
+        variant = trained.variant
+        session.explain(trained.setting.name, trained.task.model, variant.num_steps)
+    for trained, setting in zip(every, prepared, strict=True):
+        train_setting(
+            directory,
+            setting,
+            checkpoint_seconds=session.flags.checkpoint_seconds,
+            at_epoch_end=_keep(directory, trained),
+        )
+    report(built, every, directory)
+
+
+def _resolved(config: Config) -> Config:
+    """With the corpus named, so that a run that is resumed reads what it began with."""
+    return replace(config, corpus=config.corpus or usual_corpus())
+
+
+def _texts(config: Config):
+    """What the run reads, and the vocabulary of the words where there is a model of them."""
+    if not {"published", "fair", "estimators"} & set(config.part):
+        return {}, None
+    sha256 = read_corpus(config.corpus).sha256
+    if "published" not in config.part:
+        return sha256, None
+    words = read_words(config.corpus, config.valid_fraction, config.limit, config.tokens)
+    return sha256, words.vocabulary
+
+
+def _keep(directory: RunDirectory, trained: Trained):
+    if trained.part == "reference":
+        return lambda epoch, step, params: estimators.keep_stage(directory, epoch, params)
+    return lambda epoch, step, params: None
+
+
+def report(config: Config, every: Sequence[Trained], directory: RunDirectory) -> None:
+    """Summary, tables and plots, from the run's log and what it measures once."""
+    rows = [_row(trained, directory) for trained in every]
+    plots = []
+
+    def plot(name, draw, *arguments):
+        path = directory.plots / f"{name}.png"
+        with writing(path):
+            draw(path, *arguments)
+        plots.append(path)
+
+    for part in ("toy", "text"):
+        mine = [i for i, trained in enumerate(every) if trained.part == part]
+        spent = [fair.paths(directory, every[i]) for i in mine]
+        for i, found in zip(mine, fair.at_equal(spent) if spent else [], strict=True):
+            rows[i]["at_equal"] = found
+        if mine:
+            fair.report(config, part, [rows[i] for i in mine])
+            pairs = [(every[i], path) for i, path in zip(mine, spent, strict=True)]
+            if part == "toy":
+                plot("toy", fair.plot_toy, config, pairs)
+            else:
+                plot("text", fair.plot_text, pairs)
+    grid = [row for row in rows if row["part"] == "published"]
+    if grid:
+        plot("published", lambda path: published.report(config, grid, path))
+    measured = _measured(config, every, directory)
+    if measured["estimators"]:
+        estimators.report(measured["estimators"])
+        plot("estimators", estimators.plot, measured["estimators"])
+        plot("stages", estimators.plot_stages, measured["estimators"])
+    if measured["vanishing"]:
+        vanishing.report(measured["vanishing"])
+        plot("vanishing", vanishing.plot, measured["vanishing"])
+    if measured["speed"]:
+        timing.report(measured["speed"])
+    held = claims.all_claims(config, rows, **measured)
+    print_claims(held)
+    seconds = published.whole_grid_seconds(config, grid)
+    if seconds is not None:
+        cells = len(published.all_cells(config))
+        print(
+            f"the whole grid: {cells} cells of {config.epochs} epochs and {config.seeds} seed(s), "
+            f"about {seconds / 3600:.3g} h at the speed of these {len(grid)}"
+        )
+    results = {"styles": rows, "whole_grid_seconds": seconds, **measured}
+    total = sum(row["seconds"] for row in rows)
+    write_summary(directory, "truncation", config, results, held, total)
+    print(f"summary {directory.summary}", *(f"plot {path}" for path in plots), sep="\n")
+
+
+def _row(trained: Trained, directory: RunDirectory) -> dict[str, Any]:
+    name, variant = trained.setting.name, trained.variant
+    valid = curves(directory, name, "valid_loss")
+    best = [float(rows[:, 1].min()) for rows in valid.values()]
+    updates = int(max(rows[-1, 0] for rows in valid.values()))
+    return {
+        "part": trained.part,
+        "name": name,
+        "label": variant.label,
+        "style": variant.style,
+        "window": variant.window,
+        "stride": variant.stride,
+        "num_steps": variant.num_steps,
+        "history": variant.history,
+        "learning_rate": trained.setting.learning_rate,
+        "seeds": list(valid),
+        "valid_loss": median_and_spread(best)["median"],
+        "valid_loss_per_seed": best,
+        "turned": all(int(rows[:, 1].argmin()) < len(rows) - 1 for rows in valid.values()),
+        "spread": median_and_spread(best),
+        "updates": updates,
+        "targets": updates * trained.targets_per_update,
+        "seconds": training_seconds(directory, name),
+        "seconds_per_update": fair.seconds_per_update(directory, name),
+    }
+
+
+def _measured(
+    config: Config, every: Sequence[Trained], directory: RunDirectory
+) -> dict[str, list[dict[str, Any]]]:
+    """What is measured after training: once, and then read again, since a clock does not repeat."""
+    path = directory.path / "measured.json"
+    if path.is_file():
+        return read_json(path)
+    found: dict[str, list[dict[str, Any]]] = {"estimators": [], "vanishing": [], "speed": []}
+    for trained in every:
+        if trained.part == "reference":
+            stages = estimators.stages(directory, config, trained)
+            variants = estimators.compared(config)
+            found["estimators"] = estimators.measure(config, trained.task, variants, stages)
+    if "vanishing" in config.part:
+        found["vanishing"] = vanishing.measure(config)
+    if "speed" in config.part:
+        found["speed"] = timing.measure(config)
+    write_json(path, found)
+    return found
+
+
+EXPERIMENT = Experiment("truncation", __doc__, PRESETS, workload, run)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return training_command(EXPERIMENT, argv)

@@ -1,0 +1,347 @@
+"""The truncation experiment: quirks and measures by closed forms, claims by known rows."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from experiments_support import error_of, logged, summary, write_text
+
+from experiments import truncation
+from experiments.truncation import claims, estimators, fair, published, quirks, tasks, vanishing
+from experiments.truncation.config import PRESETS, Config
+from experiments.truncation.variants import tensorflow_style, truncating, unbounded
+from jaxrnn.base import Batch, Cell
+from jaxrnn.compose import chain, embed, linear
+from jaxrnn.data import is_here
+from jaxrnn.gradients import STYLES, bptt
+from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.runs.load import load
+from jaxrnn.unroll import unroll
+
+STYLE_FIELDS = {
+    *("style", "window", "stride", "learning_rate", "seeds", "valid_loss", "updates", "seconds"),
+}
+ESTIMATOR_FIELDS = {
+    *("estimator", "cosine", "relative_error", "variance", "ms_per_step", "bytes"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("truncation")
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    return write_text(folder)
+
+
+@pytest.fixture(scope="module")
+def smoke(text):
+    return ["--preset", "smoke", "--corpus", str(text)]
+
+
+# The post's protocol
+
+
+def token_batch(steps=5, vocab_size=4):
+    tokens = jax.random.randint(jax.random.key(3), (steps + 1, 3), 0, vocab_size)
+    return Batch(tokens[:-1], tokens[1:])
+
+
+def test_all_but_the_heads_gradient_is_scaled():
+    cell = build_model(TokenModel(4, 4, "elman", 3, embedding_size=2), training=True)
+    plain = bptt(cell, cross_entropy)
+    params = cell.init(jax.random.key(0))
+    carry = plain.init(params, jax.random.key(1), 3)
+    found, _, _ = quirks.scaled(plain, 4.0).estimate(params, carry, token_batch())
+    expected, _, _ = plain.estimate(params, carry, token_batch())
+    for name in ("embed", "layer_1"):
+        for a, b in zip(*map(jax.tree.leaves, (found[name], expected[name])), strict=True):
+            assert np.any(b)
+            np.testing.assert_array_equal(a, 4 * b)
+    np.testing.assert_array_equal(found["head"]["w"], expected["head"]["w"])
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_the_carry_is_what_the_head_got(batches):
+    """With a head that is the identity, the last outputs themselves."""
+    model = TokenModel(6, 6, "elman", 6, dropout=0.5)
+    cell = build_model(model, training=True)
+    params = cell.init(jax.random.key(0)) | {"head": {"w": jnp.eye(6), "b": jnp.zeros(6)}}
+    estimator = quirks.carrying_dropped(bptt(cell, cross_entropy), model)
+    carry = estimator.init(params, jax.random.key(1), 3)
+    before = carry.carry
+    for _ in range(batches):
+        before = carry.carry
+        _, carry, _ = estimator.estimate(params, carry, token_batch(vocab_size=6))
+    _, outputs = unroll(cell, params, before, token_batch(vocab_size=6).inputs)
+    np.testing.assert_allclose(carry.carry["layer_1"], outputs[-1], rtol=1e-6)
+    assert 0 < np.mean(np.asarray(outputs[-1]) == 0) < 1
+
+
+def test_a_carry_that_is_no_output_is_not_dropped():
+    model = TokenModel(6, 6, "lstm", 6, dropout=0.5)
+    estimator = bptt(build_model(model, training=True), cross_entropy)
+    with pytest.raises(ValueError, match="give --carried kept"):
+        quirks.carrying_dropped(estimator, model)
+
+
+def test_the_first_errors_go_back_all_the_way_or_to_the_edge():
+    cells = published.all_cells(Config())
+    assert len(cells) == 21
+    assert {cell.variant.history for cell in cells} == {0}
+    true = [c.variant for c in published.all_cells(Config(edge="full")) if c.style == "true"]
+    assert {(v.window, v.num_steps, v.history) for v in true} == {
+        *((5, 20, 4), (10, 30, 9), (20, 40, 19)),
+    }
+
+
+# What is measured
+
+
+def test_errors_of_known_estimates():
+    """Around the gradient (1, 0): once exact, once off by a constant, once by noise alone."""
+    full = np.array([[1.0, 0.0], [1.0, 0.0]])
+    exact = estimators.errors(full[:, None], full)
+    assert exact == {"cosine": 1.0, "relative_error": 0.0, "bias": 0.0, "variance": 0.0}
+    biased = estimators.errors(full[:, None] + [0.0, 1.0], full)
+    assert biased["cosine"] == pytest.approx(0.5**0.5)
+    assert biased["bias"] == biased["relative_error"] == pytest.approx(1.0)
+    noise = np.random.default_rng(0).normal(size=(2, 4000, 2)) * 0.5
+    assert estimators.errors(full[:, None] + noise, full)["bias"] < 0.1
+    noisy = estimators.errors(full[:, None] + [0.0, 1.0] + noise, full)
+    assert noisy["variance"] == pytest.approx(2 * 0.25, rel=0.05)
+    assert noisy["bias"] == pytest.approx(1.0, rel=0.05)
+    assert noisy["relative_error"] ** 2 == pytest.approx(
+        noisy["bias"] ** 2 + noisy["variance"], rel=1e-6
+    )
+
+
+def test_a_decay_that_is_known():
+    """Each step halves what came before, so each step back halves the gradient."""
+    layer = Cell(
+        init=lambda key: {"b": jnp.full(3, 0.1)},
+        init_carry=lambda params, key: jnp.zeros(3),
+        step=lambda params, h, x: (0.5 * h + x + params["b"],) * 2,
+    )
+    cell = chain(embed=embed(4, 3), layer_1=layer, head=linear(3, 4))
+    batch = token_batch(7)
+    found = vanishing.norms(cell, cell.init(jax.random.key(0)), batch.inputs, batch.targets)
+    np.testing.assert_allclose(found / found[0], 0.5 ** np.arange(7), rtol=1e-5)
+    assert vanishing.ratios_per_step(np.asarray(found)[None]) == pytest.approx([2.0], rel=1e-5)
+
+
+def test_equal_budgets_are_read_off_the_curves():
+    """One training loses 1 nat per 10 updates, the other the same in half as many targets."""
+    slow = np.array([[10.0, 5.0], [20.0, 4.0], [30.0, 3.0]])
+
+    def path(scale):
+        return {budget: [slow * [scale[budget], 1.0]] for budget in fair.BUDGETS}
+
+    one = path({"targets": 1.0, "updates": 1.0, "seconds": 1.0})
+    other = path({"targets": 0.5, "updates": 1.0, "seconds": 4.0})
+    first, second = fair.at_equal([one, other])
+    assert first == {"targets": 4.5, "updates": 3.0, "seconds": 3.0}
+    assert second == {"targets": 3.0, "updates": 3.0, "seconds": None}
+
+
+def test_every_style_is_compared():
+    assert {v.style for v in [*truncating(5, 20), *unbounded(20)]} == set(STYLES)
+
+
+def test_the_whole_grid_is_extrapolated():
+    config = Config(window=(5,), num_steps=(20,), learning_rate=(0.1, 0.2))
+    done = {"name": "true_5_lr_0.1", "seconds": 30.0, "targets": 10}
+    assert published.whole_grid_seconds(config, []) is None
+    assert published.whole_grid_seconds(config, [done]) == pytest.approx(4 * 30)
+    quicker = {"name": "tf_5_lr_0.2", "seconds": 10.0, "targets": 10}
+    assert published.whole_grid_seconds(config, [done, quicker]) == pytest.approx(2 * 30 + 2 * 10)
+
+
+# Claims
+
+
+def post_losses():
+    return {
+        (style, window, rate): loss
+        for (style, window), losses in published.POST.items()
+        for rate, loss in zip(published.POST_RATES, losses, strict=True)
+    }
+
+
+def test_the_posts_conclusions_hold_of_its_own_table():
+    assert [claim.holds for claim in claims.grid_claims(post_losses())] == [True] * 4
+
+
+def test_nothing_is_decided_while_losses_fall():
+    found = claims.grid_claims(post_losses(), ended=False)
+    assert [claim.holds for claim in found] == [None] * 4
+    assert all(claim.observed is not None for claim in found)
+
+
+def test_other_numbers_refute_them():
+    losses = {
+        (style, window, rate): (-loss if style == "true" else loss) - 20 * (window == 10)
+        for (style, window, rate), loss in post_losses().items()
+    }
+    found = claims.grid_claims(losses)
+    assert [claim.holds for claim in found][1] is False
+    swapped = {
+        ({"true": "tf", "tf": "true"}[style] if window < 40 else style, window, rate): loss
+        for (style, window, rate), loss in post_losses().items()
+    }
+    assert [claim.holds for claim in claims.grid_claims(swapped)][:3] == [False] * 3
+    far = {key: loss + (key[1] == 40) for key, loss in post_losses().items()}
+    assert claims.grid_claims(far)[3].holds is False
+
+
+def test_what_was_not_trained_is_open():
+    one = {("true", 5, 0.003): 5.12}
+    for losses in ({}, one):
+        assert all(claim.holds is None for claim in claims.grid_claims(losses))
+    assert claims.vanishing_claim([]).holds is None
+    assert claims.exact_claim([]).holds is None
+    assert all(claim.holds is None for claim in claims.speed_claims([]))
+
+
+def test_cells_are_held_against_the_post_only_where_it_is_the_same_training():
+    losses = {("true", 5, 0.003): 5.14, ("tf", 5, 0.003): 5.5}
+    config = Config(corpus="ptb", part=("published",))
+    assert [claim.holds for claim in claims.cell_claims(config, losses)] == [True, False]
+    for other in (Config(corpus="sherlock"), Config(corpus="ptb", hidden_size=99)):
+        assert [claim.holds for claim in claims.cell_claims(other, losses)] == [None, None]
+
+
+def test_speed_is_claimed_at_the_published_sizes():
+    rows = [
+        {"vocabulary": vocabulary, "hidden_size": hidden, "head": head, "ratio": ratio}
+        for vocabulary, hidden, head, ratio in [
+            *(
+                (10_000, 100, True, 1.4),
+                (65, 256, True, 5.1),
+                (65, 256, False, 4.9),
+                (9, 9, True, 9),
+            ),
+        ]
+    ]
+    assert [claim.holds for claim in claims.speed_claims(rows)] == [True, False, True]
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def run(folder, smoke):
+    path = folder / "run"
+    flags = ["--part", "published", "estimators", "vanishing", "speed", "--run", str(path)]
+    assert truncation.main([*smoke, *flags]) == 0
+    return path
+
+
+def test_rows_of_the_summary(run):
+    found = summary(run)
+    assert found["config"]["corpus"].endswith("text.txt")
+    styles, rows = found["results"]["styles"], found["results"]["estimators"]
+    assert [row["name"] for row in styles if row["part"] == "published"] == [
+        *("true_2_lr_0.003", "tf_2_lr_0.003", "tf_4_lr_0.003"),
+    ]
+    assert all(row.keys() >= STYLE_FIELDS for row in styles)
+    assert all(row.keys() >= ESTIMATOR_FIELDS for row in rows)
+    assert {row["style"] for row in rows} == set(STYLES)
+    assert {row["stage"] for row in rows} == {"untrained", "epoch 1", "epoch 2"}
+    by_claim = {claim["name"]: claim["holds"] for claim in found["claims"]}
+    assert by_claim["bptt over a stretch is its full gradient: relative error"] is True
+    assert by_claim["the gap shrinks as n grows"] is None
+    for name in ("published", "estimators", "stages", "vanishing"):
+        assert (run / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_losses_are_the_lowest_of_the_log(run):
+    for row in summary(run)["results"]["styles"]:
+        mine = [line for line in logged(run) if line["setting"] == row["name"]]
+        losses = [line["valid_loss"] for line in mine if "valid_loss" in line]
+        assert row["valid_loss_per_seed"] == [min(losses)]
+        assert row["updates"] == mine[-1]["step"]
+
+
+def test_a_finished_run_is_read_again(run):
+    before = json.loads((run / "summary.json").read_text())
+    assert truncation.main(["--resume", str(run)]) == 0
+    assert json.loads((run / "summary.json").read_text()) == before
+
+
+def test_members_are_loaded_with_their_own_vocabulary(run):
+    words = load(run, 0)[2]
+    assert words is not None
+    assert words.level == "word"
+    assert load(run, 3)[2] is None  # the characters of the reference
+
+
+def test_a_cell_of_the_grid_trained_on(folder, smoke):
+    flags = ["--part", "published", "--grid", "tf_2_*"]
+    once, twice = folder / "once", folder / "twice"
+    assert truncation.main([*smoke, *flags, "--run", str(once)]) == 0
+    assert truncation.main([*smoke, *flags, "--epochs", "1", "--run", str(twice)]) == 0
+    assert truncation.main(["--resume", str(twice), "--epochs", "2"]) == 0
+    assert logged(once) == logged(twice)
+    (row,) = summary(once)["results"]["styles"]
+    assert summary(twice)["results"]["styles"][0]["valid_loss"] == row["valid_loss"]
+    assert summary(once)["results"]["whole_grid_seconds"] > row["seconds"]
+
+
+@pytest.mark.slow
+def test_every_part(folder, smoke):
+    path = folder / "fair"
+    assert truncation.main([*smoke, "--seeds", "2", "--part", "fair", "--run", str(path)]) == 0
+    rows = summary(path)["results"]["styles"]
+    for task in ("toy", "text"):
+        mine = [row for row in rows if row["part"] == task]
+        assert {row["style"] for row in mine} == set(STYLES)
+        assert all(row.keys() >= STYLE_FIELDS for row in mine)
+        assert all(len(row["valid_loss_per_seed"]) == 2 for row in mine)
+        least = min(row["targets"] for row in mine)
+        for row in mine:
+            if row["targets"] == least:
+                assert row["at_equal"]["targets"] >= row["valid_loss"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--window", "5", "--num-steps", "4"], "--window is 5, above its --num-steps 4"),
+        (["--window", "5", "4"], "--window has 2 entries, --num-steps 1"),
+        (["--window", "2", "2", "--num-steps", "4", "4"], "holds an entry twice"),
+        (["--window", "400", "--num-steps", "400"], "give a smaller num_steps"),
+        (["--grid", "tf_3_*"], "--grid is 'tf_3_*', which is none of the cells"),
+        (["--cell", "lstm"], "give --carried kept"),
+        (["--part", "estimators", "--text-window", "4"], "give a stretch of whole windows"),
+        (["--part", "estimators", "--text-num-steps", "900"], "give fewer, or more --text-tokens"),
+        (["--tokens", "0"], "tokens is 0"),
+        (["--corpus", "nosuch"], "--corpus: name is 'nosuch'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(folder, smoke, capsys, flags, message):
+    sizes = ["--window", "4", "--num-steps", "4", "--part", "published"]
+    path = folder / "refused"
+    line = error_of(capsys, truncation.main, [*smoke, *sizes, *flags, "--run", str(path)])
+    assert message in line
+    assert not path.exists()
+
+
+def test_the_usual_corpus_is_one_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXRNN_DATA", str(tmp_path))
+    monkeypatch.setenv("JAXRNN_CACHE", str(tmp_path / "cache"))
+    assert tasks.usual_corpus() == "sherlock"
+    (tmp_path / "ptb").mkdir()
+    for part in ("train", "valid", "test"):
+        assert not is_here("ptb")
+        (tmp_path / "ptb" / f"ptb.{part}.txt").write_text("a b\n")
+    assert tasks.usual_corpus() == "ptb"
+
+
+def test_the_published_preset_is_the_default():
+    assert PRESETS["published"] == Config()
+    assert tensorflow_style(5).num_steps == 5
