@@ -83,23 +83,21 @@ def test_more_devices(count):
 
 # One training, its batch divided
 
-CASES = (
-    Case(4, 2, 4, 1),
-    pytest.param(Case(3, 3, 6, 0), marks=pytest.mark.slow),
-    pytest.param(Case(4, 1, 3, 3), marks=pytest.mark.slow),
-)
-
-
+CASES = (Case(4, 2, 4, 1), Case(3, 3, 6, 0), Case(4, 1, 3, 3))
 # fewer sequences than devices, as many, and more that the devices divide or do not
-BATCH_SIZES = tuple(
-    size if size in (1, 4, 7) else pytest.param(size, marks=pytest.mark.slow)
-    for size in range(1, 8)
-)
+BATCH_SIZES = (1, 2, 3, 4, 7)
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("batch_size", BATCH_SIZES)
-@pytest.mark.parametrize("name", STYLES)
+def divisions():
+    """Windows and strides matter to styles that truncate; how many devices there are, to none."""
+    for name in STYLES if "JAXRNN_TEST_DEVICES" not in os.environ else ("tbptt",):
+        for case in CASES if STYLES[name].truncates else CASES[:1]:
+            for size in BATCH_SIZES:
+                quick = case == CASES[0] and size in (1, 4, 7)
+                yield pytest.param(name, size, case, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "batch_size", "case"), [*divisions()])
 def test_a_divided_batch(name, batch_size, case):
     """Gradients, carries and losses of three batches in a row, with params that change between
     them as in training, to rounding."""

@@ -27,8 +27,10 @@ PLATFORMS = ["cuda", "tpu"]
 PRECISIONS, SCHEDULES = get_args(Precision), get_args(Schedule)
 # Schedules do not know devices or optimizers: one of these with every schedule, all with "auto".
 WAYS = [(schedule, 1) for schedule in SCHEDULES] + [("auto", 2)]
-RULES = [(schedule, "adam") for schedule in SCHEDULES]
-RULES += [("auto", optimizer) for optimizer in OPTIMIZERS if optimizer != "adam"]
+# Nor do optimizers know styles.
+STEPS = [(name, schedule, "float32", "adam") for name in STYLES for schedule in SCHEDULES]
+STEPS += [(name, "auto", "bfloat16", "adam") for name in STYLES]
+STEPS += [("bptt", "auto", precision, rule) for precision in PRECISIONS for rule in OPTIMIZERS]
 
 
 def program(function, platform: str, *arguments) -> export.Exported:
@@ -95,10 +97,8 @@ def test_validation_as_run(name, folder):
         program(setting.validate, platform, setting.like.state.params)
 
 
-@pytest.mark.parametrize(("schedule", "optimizer"), RULES)
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", STYLES)
-def test_the_training_step_of_every_style(name, optimizer, precision, schedule):
+@pytest.mark.parametrize(("name", "schedule", "precision", "optimizer"), dict.fromkeys(STEPS))
+def test_the_training_step_of_every_style(name, schedule, precision, optimizer):
     model = TokenModel(5, 5, "lstm", 4, 2, embedding_size=3, dropout=0.2, precision=precision)
     cell = build_model(model, training=True)
     case = as_declared(STYLES[name], Case(6, 3, 9, 2))
