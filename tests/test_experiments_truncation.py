@@ -120,6 +120,18 @@ def test_errors_of_known_estimates():
     )
 
 
+def test_draws_are_seen_where_the_first_are_alike():
+    """Windows of random length, of which few are shorter than the stretch."""
+    batch = Batch(*(a[:, :1] for a in token_batch(6)))
+    model = TokenModel(4, 4, "elman", 3, embedding_size=2)
+    task = tasks.Task(model, lambda key: tasks.Streams(*batch), batch, 1)
+    params = build_model(model).init(jax.random.key(0))
+    variants = [v for v in truncating(6, 6) if v.style == "random_length"]
+    config = Config(stretches=1, draws=64, text_num_steps=6)
+    (row,) = estimators.measure(config, task, variants, {0: params})
+    assert row["variance"] > 0
+
+
 def test_a_decay_that_is_known():
     """Each step halves what came before, so each step back halves the gradient."""
     layer = Cell(
@@ -319,6 +331,10 @@ def test_every_part(folder, smoke):
         (["--cell", "lstm"], "give --carried kept"),
         (["--part", "estimators", "--text-window", "4"], "give a stretch of whole windows"),
         (["--part", "estimators", "--text-num-steps", "900"], "give fewer, or more --text-tokens"),
+        (["--part", "estimators", "--text-window"], "--text-window holds nothing"),
+        (["--part", "estimators", "--text-window", "0"], "text_window is 0"),
+        (["--part", "speed", "--speed-hidden", "5", "6"], "give each the same number"),
+        (["--part", "speed", "--speed-hidden", "0"], "speed_hidden is 0"),
         (["--tokens", "0"], "tokens is 0"),
         (["--corpus", "nosuch"], "--corpus: name is 'nosuch'"),
     ],

@@ -7,10 +7,11 @@ from typing import get_args
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from jaxrnn import Batch, chain, elman, gradients, one_hot
+from jaxrnn import Batch, Cell, chain, elman, gradients, one_hot
 from jaxrnn.gradients import STYLES
 from jaxrnn.laws import STYLE_LAWS
 from jaxrnn.laws.styles import Case, as_declared, equals_by_hand
@@ -66,3 +67,25 @@ def cases(draw):
 @given(case=cases())
 def test_any_window_and_stride(name, case):
     equals_by_hand(STYLES[name], case)
+
+
+@pytest.mark.parametrize("carry", [(), jnp.int32(0)], ids=["nothing", "a counter"])
+@pytest.mark.parametrize("name", STYLES)
+def test_a_carry_that_no_error_goes_through(name, carry):
+    """Every style gives the gradient of the time steps by themselves."""
+    cell = Cell(
+        init=lambda key: jnp.ones((2, 3)),
+        init_carry=lambda params, key: carry,
+        step=lambda params, carry, x: (jax.tree.map(lambda n: n + 1, carry), jnp.tanh(x @ params)),
+    )
+
+    def objective(outputs, targets):
+        return jnp.square(outputs - targets).sum(-1)
+
+    estimator = STYLES[name](cell, objective, 4, 1)
+    params, inputs = jnp.ones((2, 3)), jax.random.normal(jax.random.key(1), (4, 2, 2))
+    targets = jnp.zeros((4, 2, 3))
+    state = estimator.init(params, jax.random.key(0), 2)
+    grads, _, _ = estimator.estimate(params, state, Batch(inputs, targets))
+    alone = jax.grad(lambda w: objective(jnp.tanh(inputs @ w), targets).mean())(params)
+    np.testing.assert_allclose(grads, alone, rtol=1e-5)

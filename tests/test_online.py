@@ -189,6 +189,47 @@ def test_what_can_reach_covers_what_does(name):
     assert pattern.nnz < found.size / 2
 
 
+@jax.custom_vjp
+def spike(v):
+    """A step, with the derivative of a smooth one."""
+    return (v > 0).astype(v.dtype)
+
+
+spike.defvjp(lambda v: (spike(v), v), lambda v, g: (g / (1 + jnp.abs(v)) ** 2,))
+
+
+@jax.custom_jvp
+def through(v):
+    return jax.lax.stop_gradient(jnp.round(v))
+
+
+through.defjvps(lambda dv, out, v: dv)
+
+
+@pytest.mark.parametrize("fire", [spike, through])
+def test_a_derivative_that_the_values_do_not_show(fire):
+    """What a function declares of its derivative counts, number by number."""
+
+    def step(params, carry, x):
+        h = fire(x @ params["w"] + carry @ params["u"])
+        return h, h
+
+    cell = Cell(
+        init=lambda key: {"w": jax.random.normal(key, (2, 3)), "u": 0.5 * jnp.ones((3, 3))},
+        init_carry=lambda params, key: jnp.ones(3),
+        step=step,
+    )
+    params, inputs = cell.init(KEY), jax.random.normal(jax.random.key(1), (T, B, 2))
+    found = []
+    for style in (rtrl, bptt):
+        estimator = style(cell, lambda outputs, targets: outputs.sum(-1))
+        carry = estimator.init(params, KEY, B)
+        found.append(estimator.estimate(params, carry, Batch(inputs, inputs))[0])
+    assert largest_difference(*found) < 1e-5
+    pattern, _ = reach(lambda *given: cell.step(*given)[0], (params,), jnp.ones(3), jnp.ones(2))
+    assert pattern.nnz == 3 * 3 + 2 * 3  # a unit's own weights
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_refusals(style):
     cell = decaying(0.5)

@@ -60,6 +60,8 @@ def run(config: Config, session: Session) -> None:
     built = replace(config, cell=session.cell(config.cell))
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
+    if "speed" in config.part:
+        timing.sizes(config)  # measured last: what cannot be is said before all trainings
     every = trainings(built, devices)
     prepared = [prepare(trained.setting, seeds, session.devices) for trained in every]
     models = [(trained.setting.name, trained.task.model) for trained in every]

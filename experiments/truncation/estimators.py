@@ -44,8 +44,8 @@ def reference(config: Config, devices: Devices) -> Trained:
     Raises:
       ValueError: stretches that cannot be compared.
     """
-    task, variant = character_task(config), tensorflow_style(config.text_window[0])
     compared(config)
+    task, variant = character_task(config), tensorflow_style(config.text_window[0])
     _stretches(task, config.stretches, config.text_num_steps)
     arguments = (config.text_epochs, config.text_rate, devices)
     return fair.train(config, "reference", task, variant, *arguments)
@@ -84,8 +84,11 @@ def compared(config: Config) -> list[Variant]:
     batch, as the others in their batches: what comes before a stretch is nobody's."""
     length = config.text_num_steps
     require_positive(text_num_steps=length, stretches=config.stretches, draws=config.draws)
+    if not config.text_window:
+        raise ValueError("--text-window holds nothing; give at least one window")
     found = []
     for window in config.text_window:
+        require_positive(text_window=window)
         if length % window:
             raise ValueError(
                 f"--text-num-steps is {length}, --text-window {window}; "
@@ -125,7 +128,8 @@ def measure(
         program = jax.jit(gradient_over(task, variant, length))
         program = program.lower(stages[0], jax.random.key(0), parts[0]).compile()
         for stage, params in stages.items():
-            found = _measure(program, params, parts, length, config.draws)
+            draws = config.draws if STYLES[variant.style].accuracy == "unbiased" else 1
+            found = _measure(program, params, parts, length, draws)
             rows.append(
                 {
                     "estimator": variant.label,
@@ -192,10 +196,7 @@ def _measure(program, params: Params, parts: Sequence, length: int, draws: int) 
         seconds.append(time.perf_counter() - start)
         return found
 
-    first = [call(parts[0], draw) for draw in range(2)]
-    # a style that draws nothing gives the same numbers for every key
-    keys = 1 if np.array_equal(first[0], first[1]) else draws
-    gradients = np.stack([[call(part, draw) for draw in range(keys)] for part in parts])
+    gradients = np.stack([[call(part, draw) for draw in range(draws)] for part in parts])
     while len(seconds) < TIMED:
         call(parts[0], 0)
     analysis = program.memory_analysis()

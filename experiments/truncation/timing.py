@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.truncation.config import Config
 from experiments.truncation.variants import Variant, tensorflow_style, true_truncation
-from jaxrnn.base import Batch, Cell, Objective
+from jaxrnn.base import Batch, Cell, Objective, require_positive
 from jaxrnn.compose import chain, embed
 from jaxrnn.gradients import STYLES
 from jaxrnn.models import TokenModel, build_model, cross_entropy, find_cell
@@ -21,21 +21,31 @@ TURNS = 7
 """How often each side is timed, in turns; the medians count."""
 
 
-def measure(config: Config) -> list[dict[str, Any]]:
-    """A row for every model, and for every model without its head.
+def sizes(config: Config) -> list[tuple[int, int, int]]:
+    """(vocabulary, hidden, embedding) of the models.
 
     Raises:
-      ValueError: numbers of entries that differ.
+      ValueError: numbers of entries that differ, a size of nothing.
     """
-    sizes = (config.speed_vocabulary, config.speed_hidden, config.speed_embedding)
-    if len({len(entries) for entries in sizes}) != 1:
+    entries = (config.speed_vocabulary, config.speed_hidden, config.speed_embedding)
+    if len(set(map(len, entries))) != 1:
         raise ValueError(
             "--speed-vocabulary, --speed-hidden and --speed-embedding have "
-            f"{' and '.join(str(len(entries)) for entries in sizes)} entries; "
+            f"{' and '.join(str(len(each)) for each in entries)} entries; "
             "give each the same number"
         )
+    found = list(zip(*entries, strict=True))
+    for vocabulary, hidden, embedding in found:
+        require_positive(
+            speed_vocabulary=vocabulary, speed_hidden=hidden, speed_embedding=embedding
+        )
+    return found
+
+
+def measure(config: Config) -> list[dict[str, Any]]:
+    """A row for every model, and for every model without its head."""
     rows = []
-    for vocab_size, hidden, embedding in zip(*sizes, strict=True):
+    for vocab_size, hidden, embedding in sizes(config):
         model = TokenModel(vocab_size, vocab_size, config.cell, hidden, embedding_size=embedding)
         body = chain(
             embed=embed(vocab_size, embedding),

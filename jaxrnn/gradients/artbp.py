@@ -34,7 +34,7 @@ def artbp(
 
     Reference: Tallec and Ollivier (2017), https://arxiv.org/abs/1705.08209
     """
-    if window < 2:
+    if not window >= 2:
         raise ValueError(
             f"window is {window}; artbp needs a mean length of at least 2, "
             "since errors that are always cut cannot be made up for"
@@ -52,5 +52,6 @@ def artbp(
 
 
 def artbp_chances(window: int, length: int, tail: float = 4.0) -> Chances:
-    cut = tail / ((tail - 1) * window + np.arange(1, length + 1))
+    # divided by tail above and below, so that it may be infinite
+    cut = 1 / ((1 - 1 / tail) * window + np.arange(1, length + 1) / tail)
     return Chances(cut, 1 / (1 - cut))

@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend import core
 from scipy import sparse
 
 from jaxrnn.base import PyTree
-from jaxrnn.schedule.reading import flatten, is_float, is_variable, names, needed, variables
+from jaxrnn.schedule.reading import CUSTOM, flatten, is_float, is_variable, names, needed, variables
 
 # A boolean matrix: a row per number that is reached, a column per number that reaches.
 Pattern = Any
@@ -28,6 +29,8 @@ ELEMENTWISE = names(
     rsqrt select_n sign sin sinh sqrt square sub tan tanh
     """
 )
+# So do these, but no derivative passes them.
+FLAT = names("and eq ge gt is_finite le lt ne not or sign stop_gradient xor")
 RESHAPES = ("reshape", "squeeze", "expand_dims")
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod")
 
@@ -46,7 +49,7 @@ def reach(
       and the shapes of what comes out.
     """
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*sources, *others)
-    equations, outputs, _ = flatten(closed, custom=True)
+    equations, outputs, _ = flatten(closed)
     given = closed.jaxpr.invars[: len(jax.tree.leaves(list(sources)))]
     width = sum(v.aval.size for v in given if is_float(v.aval))
     known: dict[Any, Pattern] = {}
@@ -81,12 +84,17 @@ def _known(atom: Any, known: dict[Any, Pattern], width: int) -> Pattern:
     return sparse.csr_matrix((atom.aval.size, width), dtype=bool)
 
 
-def _through(equation: Any, known: dict[Any, Pattern]) -> None:
-    """Adds what reaches the equation's results; integers and booleans pass nothing on."""
-    if equation.primitive.name == "stop_gradient":
+def _through(equation: Any, known: dict[Any, Pattern], by_value: bool = False) -> None:
+    """Adds what reaches the equation's results; integers and booleans pass nothing on, but inside a
+    function with a derivative of its own (`by_value`), which may be that of a spike."""
+    name = equation.primitive.name
+    if name in CUSTOM:
+        _through_custom(equation, known)
+        return
+    if name == "stop_gradient" and not by_value:
         return
     for index, result in enumerate(equation.outvars):
-        if not is_float(result.aval):
+        if not by_value and not is_float(result.aval):
             continue
         total = None
         for place, atom in enumerate(equation.invars):
@@ -96,6 +104,20 @@ def _through(equation: Any, known: dict[Any, Pattern]) -> None:
                 total = found if total is None else total + found
         if total is not None:
             known[result] = total
+
+
+def _through_custom(equation: Any, known: dict[Any, Pattern]) -> None:
+    """A derivative of its own is taken to pass wherever the values do."""
+    body = equation.params[CUSTOM[equation.primitive.name]]
+    closed = body if hasattr(body, "jaxpr") else core.ClosedJaxpr(body, ())
+    equations, outputs, _ = flatten(closed, custom=True)
+    given = zip(closed.jaxpr.invars, equation.invars, strict=True)
+    inside = {v: known[atom] for v, atom in given if is_variable(atom) and atom in known}
+    for each in equations:
+        _through(each, inside, by_value=True)
+    for v, result in zip(outputs, equation.outvars, strict=True):
+        if is_float(result.aval) and is_variable(v) and v in inside:
+            known[result] = inside[v]
 
 
 def _mixed(pattern: Pattern, result: Any) -> Pattern:
@@ -110,7 +132,7 @@ def _reads(equation: Any, place: int, index: int) -> Pattern | None:
     operand, result = equation.invars[place].aval, equation.outvars[index].aval
     name, settings = equation.primitive.name, equation.params
     numbers = np.arange(operand.size).reshape(operand.shape)
-    if name in ELEMENTWISE and operand.shape == result.shape:
+    if (name in ELEMENTWISE or name in FLAT) and operand.shape == result.shape:
         return _matrix(numbers, operand, result)
     if name in RESHAPES:
         return _matrix(numbers.reshape(result.shape), operand, result)

@@ -102,6 +102,7 @@ def overlapping(
             jnp.concatenate([jnp.zeros_like(a[:early]), e])
             for a, e in zip(moving, own, strict=True)
         ]
+        slots = -(-(reach - 1) // group)  # windows that one block can lie in, but their last ones
         closes = (jnp.arange(count) >= early) & ((jnp.arange(count) - early + 1) % group == 0)
 
         def back(state: Windows, block):
@@ -109,7 +110,7 @@ def overlapping(
             errors = [where(state.age < reach, e, jnp.zeros_like(e)) for e in state.errors]
             passing = [e.sum(0) for e in errors]
             _, pull = jax.vjp(lambda moving: run(params, moving, steps)[0], floats(steps.carry))
-            (errors,) = jax.vmap(pull)(errors)
+            (errors,) = jax.vmap(pull, axis_size=slots)(errors)  # of no errors if no float moves
             arrived = [e.sum(0) + a for e, a in zip(errors, own, strict=True)]
             # a window opens, seen from its end, with its last block: it takes the first slot
             errors = [where(closes, _push(e, 0.0), e) for e in errors]
@@ -117,7 +118,6 @@ def overlapping(
             age = jnp.where(closes, _push(state.age + 1, 1.0), state.age + 1)
             return Windows(errors, age, arrived), passing
 
-        slots = -(-(reach - 1) // group)  # windows that one block can lie in, but their last ones
         arrived = [jnp.zeros_like(a[0]) for a in moving]
         none = Windows(
             errors=[jnp.zeros_like(jnp.broadcast_to(a, (slots, *a.shape))) for a in arrived],
