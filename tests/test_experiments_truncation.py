@@ -335,6 +335,8 @@ def test_every_part(folder, smoke):
         (["--part", "estimators", "--text-window", "0"], "text_window is 0"),
         (["--part", "speed", "--speed-hidden", "5", "6"], "give each the same number"),
         (["--part", "speed", "--speed-hidden", "0"], "speed_hidden is 0"),
+        (["--part", "vanishing", "--cell", "nosuch"], "cell 'nosuch' is not known"),
+        (["--part", "fair", "--text-tokens", "3"], "--text-tokens is 3"),
         (["--tokens", "0"], "tokens is 0"),
         (["--corpus", "nosuch"], "--corpus: name is 'nosuch'"),
     ],

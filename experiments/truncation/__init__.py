@@ -17,6 +17,7 @@ from typing import Any
 from experiments.truncation import claims, estimators, fair, published, timing, vanishing
 from experiments.truncation.config import PRESETS, Config
 from experiments.truncation.tasks import Trained, read_corpus, read_words, usual_corpus
+from jaxrnn.models import find_cell
 from jaxrnn.parallel import Devices, Workload
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import read_json, write_json, writing
@@ -60,6 +61,7 @@ def run(config: Config, session: Session) -> None:
     built = replace(config, cell=session.cell(config.cell))
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
+    find_cell(built.cell)
     if "speed" in config.part:
         timing.sizes(config)  # measured last: what cannot be is said before all trainings
     every = trainings(built, devices)

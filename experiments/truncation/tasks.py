@@ -124,6 +124,10 @@ def character_task(config: Config) -> Task:
     )
     ids = vocabulary.encode(train[: config.text_tokens])
     held_out = vocabulary.encode(valid[: config.text_tokens // 4])
+    if config.text_tokens // 4 < 2:
+        raise ValueError(
+            f"--text-tokens is {config.text_tokens}, a quarter as many are held out; give 8 or more"
+        )
     return _text_task(model, ids, held_out, config.text_batch)
 
 
