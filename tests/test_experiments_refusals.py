@@ -196,7 +196,7 @@ def test_nonsense_settings_of_toy(refused, flag, value):
         (["--sample-length", "-1"], "--sample-length is -1"),
         (["--seed", "-1"], "--seed is -1"),
         (["--window", "4", "--stride", "8"], "window is 4, below the stride 8"),
-        (["--stride", "7"], "give a multiple of the stride 7"),
+        (["--stride", "7"], "--stride is 7, --num-steps"),
         (["--history", "3"], "use at most 0"),
         (["--window", "40", "--history", "20"], "use at most 10"),
         (["--window", "1000"], "--window is 1000, longer than the text: a stream has 4"),

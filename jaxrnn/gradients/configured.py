@@ -36,7 +36,8 @@ def configured_estimator(
 
     Raises:
       ValueError: a window or a stride that the style does not read, a window longer than the
-        streams, and whatever the style refuses.
+        streams or below the stride, a stride that does not divide num_steps, and whatever the style
+        refuses.
     """
     style = STYLES[config.estimator]
     given = {"window": config.window, "stride": config.stride}
@@ -52,4 +53,16 @@ def configured_estimator(
             "give a smaller window or batch_size, or a longer text"
         )
     window, stride = (value or num_steps for value in given.values())
+    if {"window", "stride"} <= set(style.integers):
+        if window < stride:
+            whose = "" if config.stride else ", which is num_steps where none is given"
+            raise ValueError(
+                f"--window is {window}, below the stride {stride}{whose}; "
+                f"give --stride {window} or less, or a larger --window"
+            )
+        if num_steps % stride:
+            raise ValueError(
+                f"--stride is {stride}, --num-steps {num_steps}; "
+                "give a stride that divides the time steps of a training step"
+            )
     return style(cell, objective, window, stride, schedule=config.schedule)
