@@ -4,6 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -162,10 +163,15 @@ BOUNDING = {"tanh", "sigmoid", "twice squashed", "thrice", "relu", "halved backw
 BOUNDING |= {"normed", "tanh(x @ square)", "row"}
 
 
-def random_step(seed: int) -> RandomStep:
-    """With one to five floats in the carry, and more operations the larger the seed: the first that
-    fails is a small one. What is carried stays within bounds, so that rounding does."""
-    generator = Random(seed)
+def random_steps() -> st.SearchStrategy[RandomStep]:
+    """Of any size; what fails is tried with fewer operations. Each choice is an even one: drawn by
+    hypothesis itself, which likes the first of everything, few steps held what they are to hold."""
+    return st.builds(random_step, st.randoms(use_true_random=True), size=st.integers(2, 10))
+
+
+def random_step(generator: Random, size: int) -> RandomStep:
+    """With one to five floats in the carry and `size` operations before those that make the new
+    carry. What is carried stays within bounds, so that rounding does."""
     one_of = generator.choice
     carry = tuple(generator.choices(SHAPES, k=generator.randint(1, 5)))
     shapes = [*carry, (3,)]
@@ -233,7 +239,7 @@ def random_step(seed: int) -> RandomStep:
         both = add(Operation(one_of(["average", "gate"]), (late, product), shape))
         return add(Operation("tanh", (both,), shape))
 
-    for _ in range(2 + seed // 6):
+    for _ in range(size):
         add(operation())
     new_carry = tuple(becomes(shape) for shape in carry)
     outputs = tuple(generator.randrange(len(shapes)) for _ in range(generator.randint(1, 4)))
