@@ -1,0 +1,1 @@
+"""TensorBoard's files, written without torch and TensorFlow."""
