@@ -31,7 +31,14 @@ from jaxrnn.data import (
 )
 from jaxrnn.generation import generate
 from jaxrnn.gradients.configured import EstimatorName, configured_estimator
-from jaxrnn.models import Precision, TokenModel, build_model, count_parameters, cross_entropy
+from jaxrnn.models import (
+    Precision,
+    TokenModel,
+    build_model,
+    count_parameters,
+    cross_entropy,
+    token_vectors,
+)
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs import starting_text
 from jaxrnn.runs.claims import Claim, below, within
@@ -43,6 +50,7 @@ from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
 from jaxrnn.training import (
     OPTIMIZERS,
+    Parts,
     Training,
     epoch_chunk,
     evaluate,
@@ -196,7 +204,15 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     def init(key, learning_rate):
         return init_state(cell, estimator, optimizer, key, config.batch_size, learning_rate)
 
-    return Training(init, chunk, config.epochs * chunks_per_epoch, steps_per_epoch)
+    parts = Parts(
+        cell=cell,
+        objective=cross_entropy,
+        estimator=estimator,
+        optimizer=optimizer,
+        batch=lambda: segment(on_device, jnp.int32(0), num_steps, history),
+        vectors=token_vectors,
+    )
+    return Training(init, chunk, config.epochs * chunks_per_epoch, steps_per_epoch, parts)
 
 
 def make_validate(config: Config) -> Callable[[Params], Metrics]:
@@ -264,6 +280,7 @@ def run(config: Config, session: Session) -> None:
         prepared,
         checkpoint_seconds=session.flags.checkpoint_seconds,
         at_epoch_end=make_sampler(built, directory),
+        record=session.record,
     )
     report(config, model, directory)
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.analysis.plots import Panel, learning_curves
@@ -31,7 +32,7 @@ from jaxrnn.runs.loop import Setting, prepare, require_memory, train_setting
 from jaxrnn.runs.report import print_claims, print_table
 from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
-from jaxrnn.training import OPTIMIZERS, Training, epoch_chunk, init_state, make_train_step
+from jaxrnn.training import OPTIMIZERS, Parts, Training, epoch_chunk, init_state, make_train_step
 from jaxrnn.unroll import Schedule
 
 SOURCE = "R2RT, Recurrent Neural Networks in Tensorflow I (11 July 2016)"
@@ -159,7 +160,14 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     def init(key, learning_rate):
         return init_state(cell, estimator, optimizer, key, config.batch_size, learning_rate)
 
-    return Training(init, chunk, chunks=epochs, steps_per_epoch=steps_per_epoch)
+    parts = Parts(
+        cell=cell,
+        objective=cross_entropy,
+        estimator=estimator,
+        optimizer=optimizer,
+        batch=lambda: epoch_data(jax.random.key(config.seed))(jnp.int32(0)),
+    )
+    return Training(init, chunk, epochs, steps_per_epoch, parts)
 
 
 def workload(config: Config) -> Workload:
@@ -198,6 +206,7 @@ def run(config: Config, session: Session) -> None:
             setting,
             checkpoint_seconds=session.flags.checkpoint_seconds,
             at_epoch_end=lambda epoch, step, params: None,  # there is no text to sample
+            record=session.record,
         )
     report(config, directory)
 

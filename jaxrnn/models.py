@@ -81,6 +81,13 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
     return model
 
 
+def token_vectors(params: Params) -> dict[str, jax.Array]:
+    """The vectors [V, ...] that a `TokenModel` has of its tokens: what it reads them as, unless
+    they are one-hot, and what it weighs them by."""
+    embedding = {"embed": params["embed"]["w"]} if "embed" in params else {}
+    return embedding | {"head": params["head"]["w"].T}
+
+
 def find_cell(name: str) -> CellFactory:
     """The factory behind a name in `CELLS` or behind `path/to/file.py:factory`, a researcher's
     own file.

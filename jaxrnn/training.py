@@ -125,6 +125,25 @@ def make_train_step(
     return train_step
 
 
+class Parts(NamedTuple):
+    """What a training is made of, for those who look into it (TensorBoard).
+
+    Attributes:
+      cell: the model that is trained.
+      objective: what it is trained on.
+      estimator, optimizer: of a training step.
+      batch: `() -> Batch`, always the same one, such as a training step's.
+      vectors: `params -> {name: [V, ...]}`, a vector for each symbol of the vocabulary: embeddings.
+    """
+
+    cell: Cell
+    objective: Objective
+    estimator: GradientEstimator
+    optimizer: Optimizer
+    batch: Callable[[], Batch]
+    vectors: Callable[[Params], dict[str, Array]] = lambda params: {}
+
+
 class Training(NamedTuple):
     """What an experiment's `make_train(config)` returns: a training as two pure functions.
 
@@ -135,6 +154,7 @@ class Training(NamedTuple):
         training steps from 1 and is 0 where the epoch had no step left.
       chunks: how many chunks make the whole training.
       steps_per_epoch: training steps of an epoch.
+      parts: what it is made of; None where nobody may look into it.
 
     A whole training is `init` and then `chunks` times `chunk`; both vmap, over keys and over
     learning rates.
@@ -144,6 +164,7 @@ class Training(NamedTuple):
     chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
     chunks: int
     steps_per_epoch: int
+    parts: Parts | None = None
 
 
 def epoch_chunk(

@@ -78,6 +78,7 @@ def run(config: Config, session: Session) -> None:
             setting,
             checkpoint_seconds=session.flags.checkpoint_seconds,
             at_epoch_end=_keep(directory, trained),
+            record=session.record,
         )
     report(built, every, directory)
 

@@ -27,10 +27,11 @@ from jaxrnn.data import (
     text_streams,
 )
 from jaxrnn.gradients import STYLES
-from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.models import TokenModel, build_model, cross_entropy, token_vectors
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs.loop import Setting
 from jaxrnn.training import (
+    Parts,
     Training,
     clipped_adam,
     epoch_chunk,
@@ -200,7 +201,15 @@ def make_training(
     def init(key, learning_rate):
         return init_state(cell, estimator, optimizer, key, task.batch_size, learning_rate)
 
-    return Training(init, chunk, epochs * chunks_per_epoch, steps_per_epoch)
+    parts = Parts(
+        cell=cell,
+        objective=cross_entropy,
+        estimator=estimator,
+        optimizer=optimizer,
+        batch=lambda: epoch_data(jax.random.key(0))(jnp.int32(0)),
+        vectors=token_vectors,
+    )
+    return Training(init, chunk, epochs * chunks_per_epoch, steps_per_epoch, parts)
 
 
 def make_validate(task: Task) -> Callable[[Params], Metrics]:

@@ -3,8 +3,8 @@
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from jaxrnn.runs.checkpoints import restore_latest, save_checkpoint
 from jaxrnn.runs.directory import MetricsLog, RunDirectory, cut_log
 from jaxrnn.runs.interrupt import Interrupted, interrupts
 from jaxrnn.runs.progress import progress, warn
+from jaxrnn.runs.recorder import Recorder
 from jaxrnn.training import Training
 
 
@@ -186,12 +187,14 @@ def train_setting(
     *,
     checkpoint_seconds: float,
     at_epoch_end: Callable[[int, int, Params], None],
+    record: Callable[[RunDirectory, Prepared, int], Recorder] = lambda *_: Recorder(),
 ) -> None:
     """Trains one setting from its newest checkpoint, or from its start, to its end.
 
     Args:
       checkpoint_seconds: between two checkpoints, at least.
       at_epoch_end: `(epoch, step, params of all members) -> None`, for samples.
+      record: `(run, prepared, step) -> Recorder`, who follows the training from `step` on.
 
     Raises:
       Interrupted, Diverged, DiskFull; ValueError where no checkpoint is sound.
@@ -202,17 +205,18 @@ def train_setting(
     total = steps_per_epoch * setting.epochs
     restored = restore_latest(directory, prepared.like, warn)
     if restored is None:
-        step, record = 0, {"log_lines": 0, "seconds": 0.0, "epoch_loss": None}
+        step, kept = 0, {"log_lines": 0, "seconds": 0.0, "epoch_loss": None}
         state = prepared.init()
         saved = Saved(state, prepared.first_best(state))
     else:
-        step, saved, record = restored
+        step, saved, kept = restored
         saved = saved._replace(state=place(saved.state, prepared.devices))
     if step >= total:
         return
-    cut_log(run.metrics, setting.name, record["log_lines"])
+    cut_log(run.metrics, setting.name, kept["log_lines"])
     with (
-        closing(_Keeper(run, prepared, checkpoint_seconds, record, step)) as keeper,
+        _following(record(run, prepared, step), step, saved.state) as recorder,
+        closing(_Keeper(run, prepared, checkpoint_seconds, kept, step, recorder)) as keeper,
         interrupts() as asked,
         progress(total, description=setting.name, start=step) as bar,
     ):
@@ -225,6 +229,7 @@ def train_setting(
             step = int(metrics["step"].max())
             shown = keeper.log_chunk(metrics)
             bar.update(step, shown)
+            recorder.chunk(step, state)
             if step % steps_per_epoch == 0:
                 valid = _to_host(prepared.validate(state.params))
                 if "valid_loss" in valid:
@@ -232,11 +237,21 @@ def train_setting(
                     saved = saved._replace(best=best)
                 bar.print(keeper.log_epoch(step, valid))
                 at_epoch_end(step // steps_per_epoch, step, state.params)
+                recorder.epoch(step, state, np.asarray(saved.best.loss))
             if step >= total or asked.requested or keeper.is_due():
                 best = prepared.settle_best(saved.best, saved.state)
                 keeper.save(step, saved._replace(best=best))
             if asked.requested:
                 raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
+        recorder.end(step, saved.state)
+
+
+@contextmanager
+def _following(recorder: Recorder, step: int, state: TrainState) -> Iterator[Recorder]:
+    """A recorder that has begun before the clock of the training runs."""
+    with closing(recorder):
+        recorder.begin(step, state)
+        yield recorder
 
 
 def _to_host(metrics: Metrics) -> dict[str, np.ndarray]:
@@ -247,7 +262,7 @@ def _to_host(metrics: Metrics) -> dict[str, np.ndarray]:
 class _Keeper:
     """Writes the log and the checkpoints of one setting."""
 
-    def __init__(self, run, prepared, checkpoint_seconds, record, step):
+    def __init__(self, run, prepared, checkpoint_seconds, record, step, recorder):
         self._directory = run.checkpoints / prepared.setting.name
         self._setting, self._seeds = prepared.setting, list(prepared.seeds)
         self._interval = checkpoint_seconds
@@ -256,6 +271,7 @@ class _Keeper:
         self._seconds = record["seconds"]
         self._epoch_loss = record["epoch_loss"] or [0.0] * len(self._seeds)
         self._saved_step = step
+        self._recorder = recorder
         self._clock = self._saved_time = time.monotonic()
 
     def log_chunk(self, metrics: dict[str, np.ndarray]) -> dict[str, float]:
@@ -302,8 +318,9 @@ class _Keeper:
         return time.monotonic() - self._saved_time >= self._interval
 
     def save(self, step: int, saved: Saved) -> None:
-        # the log first: a checkpoint must never count on lines that are not on the disk
+        # the logs first: a checkpoint must never count on lines that are not on the disk
         self._log.flush()
+        self._recorder.flush()
         leaves = jax.device_get(jax.tree.leaves(saved.state.params))
         for member, seed in enumerate(self._seeds):
             if not all(np.isfinite(leaf[member]).all() for leaf in leaves):
@@ -330,8 +347,10 @@ class _Keeper:
         place = {"setting": self._setting.name, "seed": self._seeds[member], "epoch": epoch}
         self._log.append(place | {"step": step} | numbers)
         self._lines += 1
+        self._recorder.line(member, step, numbers)
 
     def _stop_at(self, step: int, seed: int | str) -> None:
+        self._recorder.diverged()
         kept = (
             f"the checkpoint of step {self._saved_step} is kept"
             if self._saved_step

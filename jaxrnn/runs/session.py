@@ -24,6 +24,8 @@ from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, op
 from jaxrnn.runs.environment import describe_environment, recorded_devices
 from jaxrnn.runs.files import read_json, write_atomic, write_json
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
+from jaxrnn.runs.loop import Prepared
+from jaxrnn.runs.recorder import Recorder
 from jaxrnn.unroll import explain
 
 PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
@@ -61,6 +63,10 @@ class TrainingFlags:
     """Least time between two checkpoints; 0 saves after every chunk."""
     explain: bool = False
     """Print how the model is unrolled: what leaves the loop over time, and why not."""
+    tensorboard: bool = False
+    """Write TensorBoard's files into the run; a resumed run goes on with those it has."""
+    tensorboard_every: int = 0
+    """Training steps between two looks into the model; 0: as often as costs a twenty-fifth."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,19 @@ class Session:
         print(f"{name}, {explain(cell, params, carry, xs, schedule=self.config.schedule)}")
 
     @property
+    def with_tensorboard(self) -> bool:
+        begun = self.resumed and open_run(self._path).tensorboard.is_dir()
+        return self.flags.tensorboard or begun
+
+    def record(self, run: RunDirectory, prepared: Prepared, step: int) -> Recorder:
+        """Who follows a training of the run: TensorBoard, where it was asked for."""
+        if not self.with_tensorboard:
+            return Recorder()
+        from jaxrnn.runs.tensorboard.boards import Boards
+
+        return Boards(run, prepared, step, self.flags.tensorboard_every)
+
+    @property
     def _path(self) -> Path:
         path = self.flags.resume or self.flags.run
         assert path is not None  # `_train` fills it in
@@ -211,6 +230,10 @@ def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
     command = f"python -m experiments.{experiment.name} --resume {shlex.quote(str(path))}"
     try:
         experiment.run(config, session)
+        if session.with_tensorboard:
+            from jaxrnn.runs.tensorboard.boards import show_plots
+
+            show_plots(open_run(path))
     except Interrupted as interrupted:
         raise Interrupted(f"{interrupted}; resume with: {command}") from None
     except KeyboardInterrupt:
@@ -258,6 +281,9 @@ def _read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingF
         raise ValueError("--run and --resume are both given; give one of them")
     if read.flags.devices < 0:
         raise ValueError(f"--devices is {read.flags.devices}; give at least 1, or 0 to choose")
+    if read.flags.tensorboard_every < 0:
+        every = read.flags.tensorboard_every
+        raise ValueError(f"--tensorboard-every is {every}; give at least 1, or 0 to choose")
     if not read.flags.checkpoint_seconds >= 0:
         raise ValueError(f"--checkpoint-seconds is {read.flags.checkpoint_seconds}; give 0 or more")
     _check_numbers(read.config)

@@ -1,0 +1,79 @@
+"""Dashboard: TensorBoard on the runs of this folder.
+
+Question:  What happens inside a model while it learns: losses, saturation, gradients, embeddings?
+Command:   python -m experiments.dashboard
+Expected:  a page at http://localhost:6006, for every run that was trained with --tensorboard
+Run time:  until Ctrl-C
+
+It is seen from this machine only.
+"""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxrnn.runs.command import guarded, parse
+
+LEAST = (2, 18)
+"""TensorBoard up to 2.17 fails with numpy 2."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What to show, and where."""
+
+    runs: Path = Path("runs")
+    """A folder with runs below it, or a run."""
+    port: int = 6006
+    """Of the page; 0 takes one that is free."""
+
+
+def require_tensorboard() -> None:
+    """Raises: ValueError where TensorBoard is missing or too old, with what to do."""
+    remedy = "pip install -c constraints.txt -e '.[dashboard]'"
+    try:
+        version = importlib.metadata.version("tensorboard")
+    except importlib.metadata.PackageNotFoundError:
+        raise ValueError(f"TensorBoard is not installed; {remedy}") from None
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < LEAST:
+        least = ".".join(map(str, LEAST))
+        raise ValueError(f"TensorBoard is {version}, this needs {least} or newer; {remedy}")
+
+
+def command(arguments: Arguments) -> list[str]:
+    """TensorBoard's own command line.
+
+    Raises:
+      ValueError: nothing to show, or a port that there is not.
+    """
+    if not any(arguments.runs.rglob("tensorboard")):
+        raise ValueError(
+            f"--runs {arguments.runs} has no run with a TensorBoard; train one with --tensorboard"
+        )
+    if not 0 <= arguments.port < 2**16:
+        raise ValueError(f"--port is {arguments.port}; give 0 to {2**16 - 1}")
+    shown = ["--logdir", str(arguments.runs), "--host", "localhost", "--port", str(arguments.port)]
+    # as many samples of a tag as a long training has: the first and the last are kept anyway
+    return [sys.executable, "-m", "tensorboard.main", *shown, "--samples_per_plugin", "text=100"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    def body():
+        arguments = parse(
+            Arguments,
+            prog="python -m experiments.dashboard",
+            description=__doc__ or "",
+            argv=list(sys.argv[1:] if argv is None else argv),
+        )
+        require_tensorboard()
+        raise SystemExit(subprocess.run(command(arguments), check=False).returncode)
+
+    return guarded(body)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,212 @@
+"""The boards of all members of a setting, and when they are written."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jaxrnn.base import TrainState
+from jaxrnn.data import Vocabulary
+from jaxrnn.parallel import over_members
+from jaxrnn.runs.directory import RunDirectory, read_metrics
+from jaxrnn.runs.files import read_json
+from jaxrnn.runs.loop import Prepared
+from jaxrnn.runs.recorder import Recorder
+from jaxrnn.runs.tensorboard.board import Board
+from jaxrnn.runs.tensorboard.graph import training_graph
+from jaxrnn.runs.tensorboard.observing import Observation, make_observe
+from jaxrnn.runs.tensorboard.projector import MOST, write_projector
+
+SHARE = 0.04
+"""What logging may take of the time: a twenty-fifth. A look costs one or two training steps, which
+training hardly notices so seldom, and the rest up to 5 % is left for the last look of a run."""
+
+SCALARS = {
+    "loss": "loss/training",
+    "train_loss": "loss/training_epoch",
+    "valid_loss": "loss/validation",
+    "grad_norm": "norm/gradient",
+    "steps_per_second": "speed/steps_per_second",
+}
+NOT_SHOWN = ("steps", "seconds")
+
+
+class Boards(Recorder):
+    """Writes `run`'s TensorBoard for the members of a setting.
+
+    Args:
+      step: the training step of the checkpoint from which the training goes on, or 0; what was
+        written of later ones is taken back.
+      every: training steps between two looks; 0 chooses by what they cost.
+    """
+
+    def __init__(self, run: RunDirectory, prepared: Prepared, step: int, every: int):
+        self._run, self._seeds, self._every = run, list(prepared.seeds), every
+        record = read_json(run.config)
+        name = prepared.setting.name
+        folder = run.tensorboard / name if len(record["settings"]) > 1 else run.tensorboard
+        first = step + 1 if step else 0
+        self._boards = [Board(folder / f"seed_{seed}", first) for seed in self._seeds]
+        self._sampled = {path: path.stat().st_mtime_ns for path in self._samples()}
+        self._parts = prepared.setting.training.parts
+        self._observe = self._vectors = None
+        self._batch_size = 0
+        if step == 0:
+            for board, seed in zip(self._boards, self._seeds, strict=True):
+                board.hparams(flat(record["config"]) | {"setting": name, "seed": seed})
+        if self._parts is not None:
+            batch = jax.jit(self._parts.batch)()
+            self._batch_size = jax.tree.leaves(batch.targets)[0].shape[1]
+            looked = over_members(make_observe(self._parts, batch), prepared.devices)
+            self._observe = jax.jit(looked)
+            self._vectors = jax.jit(jax.vmap(self._parts.vectors))
+            if step == 0:
+                graph = training_graph(self._parts, batch)
+                for board in self._boards:
+                    board.graph(graph)
+        self._looked = step
+        self._spent = 0.0
+        self._costs = {"look": 0.0, "vectors": 0.0}
+        self._began = time.monotonic()
+
+    def begin(self, step: int, state: TrainState) -> None:
+        if self._observe is not None:
+            jax.block_until_ready(self._observe(state))  # compiles: what that takes is paid once
+            self._began = time.monotonic()
+            if step == 0:
+                self._look(step, state)
+        self.flush()
+
+    def line(self, member: int, step: int, numbers: Mapping[str, Any]) -> None:
+        with self._counted():
+            shown = {
+                SCALARS.get(name, f"metrics/{name}"): value
+                for name, value in numbers.items()
+                if name not in NOT_SHOWN
+            }
+            if self._batch_size and "steps_per_second" in numbers:
+                rate = self._batch_size * numbers["steps_per_second"]
+                shown["speed/examples_per_second"] = rate
+            self._boards[member].scalars(step, shown)
+
+    def chunk(self, step: int, state: TrainState) -> None:
+        with self._counted():
+            rates = optax.tree.get(state.opt_state, "learning_rate", None)
+            if rates is not None:
+                for board, rate in zip(self._boards, jax.device_get(rates), strict=True):
+                    board.scalars(step, {"optimizer/learning_rate": rate})
+        if self._observe is None:
+            return
+        passed = step // self._every > self._looked // self._every if self._every else False
+        if passed or (not self._every and self._affords("look")):
+            self._look(step, state)
+
+    def epoch(self, step: int, state: TrainState, best: np.ndarray) -> None:
+        with self._counted():
+            for board, loss in zip(self._boards, best, strict=True):
+                if np.isfinite(loss):
+                    board.scalars(step, {"loss/validation_best": loss})
+            for path in self._samples():
+                changed = path.stat().st_mtime_ns
+                if self._sampled.get(path) != changed:
+                    self._sampled[path] = changed
+                    self._sample(step, path)
+        if self._affords("vectors"):
+            self._show_vectors(state)
+
+    def flush(self) -> None:
+        with self._counted():
+            for board in self._boards:
+                board.flush()
+
+    def end(self, step: int, state: TrainState) -> None:
+        if self._observe is not None and self._looked < step:
+            self._look(step, state)
+        self._show_vectors(state)
+        for board in self._boards:
+            board.ended("success")
+
+    def diverged(self) -> None:
+        for board in self._boards:
+            board.ended("failure")
+
+    def close(self) -> None:
+        for board in self._boards:
+            board.close()
+
+    def _look(self, step: int, state: TrainState) -> None:
+        assert self._observe is not None
+        with self._counted("look"):
+            found: Observation = jax.device_get(self._observe(state))
+            for member, board in enumerate(self._boards):
+                mine = jax.tree.map(lambda a, member=member: a[member], found)
+                board.scalars(step, mine.scalars)
+                board.histograms(step, mine.histograms)
+        self._looked = step
+
+    def _show_vectors(self, state: TrainState) -> None:
+        if self._vectors is None or not self._run.vocabulary.is_file():
+            return
+        with self._counted("vectors"):
+            words = Vocabulary.from_json(read_json(self._run.vocabulary)).symbols
+            found = {
+                name: jax.device_get(rows[:, :MOST])
+                for name, rows in self._vectors(state.params).items()
+                if rows.shape[1] == len(words)  # else of a setting that does not read the text
+            }
+            for member, board in enumerate(self._boards):
+                mine = {name: rows[member] for name, rows in found.items()}
+                write_projector(board.folder, words[:MOST], mine)
+
+    def _samples(self) -> list[Path]:
+        return sorted(self._run.samples.glob("*.txt"))
+
+    def _sample(self, step: int, path: Path) -> None:
+        """A file such as `epoch_001_seed_0.txt` belongs to its seed, any other to the first."""
+        seed = re.search(r"seed_(\d+)", path.stem)
+        mine = int(seed[1]) if seed else self._seeds[0]
+        if mine in self._seeds:
+            text = path.read_text(encoding="utf-8")
+            self._boards[self._seeds.index(mine)].text(step, "samples/text", text)
+
+    def _affords(self, what: str) -> bool:
+        elapsed = time.monotonic() - self._began
+        return self._spent + self._costs[what] <= SHARE * elapsed
+
+    @contextmanager
+    def _counted(self, what: str | None = None) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        cost = time.monotonic() - start
+        self._spent += cost
+        if what is not None:
+            self._costs[what] = cost
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A plain config's values by dotted name."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def show_plots(run: RunDirectory) -> None:
+    """Puts the plots of a complete run into its TensorBoard, in place of earlier ones."""
+    plots = sorted(run.plots.glob("*.png"))
+    if not plots:
+        return
+    step = max((line["step"] for line in read_metrics(run.metrics)), default=0)
+    board = Board(run.tensorboard, step)
+    for path in plots:
+        board.image(step, f"plots/{path.stem}", path.read_bytes())
+    board.close()

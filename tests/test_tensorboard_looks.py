@@ -1,0 +1,195 @@
+"""Looks into a training: what is counted, tapped and drawn."""
+
+from collections import Counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrnn.base import Batch, Cell
+from jaxrnn.cells import CELLS
+from jaxrnn.gradients.tbptt import tbptt
+from jaxrnn.models import TokenModel, build_model, cross_entropy, token_vectors
+from jaxrnn.runs.tensorboard.board import Board
+from jaxrnn.runs.tensorboard.buckets import LIMITS, bucket_of, histogram, to_message
+from jaxrnn.runs.tensorboard.graph import training_graph
+from jaxrnn.runs.tensorboard.observing import (
+    gates_saturated,
+    make_observe,
+    saturation,
+    tanh_saturated,
+)
+from jaxrnn.runs.tensorboard.taps import find_taps, tapped
+from jaxrnn.training import Parts, clipped_adam, init_state
+from jaxrnn.unroll import unroll
+from tests.test_tensorboard_files import accumulated
+
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(FLOATS, min_size=1, max_size=20))
+def test_buckets_are_those_of_the_limits(values):
+    values = np.array(values, np.float32)
+    # XLA on a CPU takes numbers too small to be normal for 0
+    values[np.abs(values) < np.finfo(np.float32).tiny] = 0
+    assert np.array_equal(bucket_of(jnp.array(values)), np.searchsorted(LIMITS, values, "right"))
+
+
+def test_buckets_at_their_ends():
+    values = np.concatenate([LIMITS, *(np.nextafter(LIMITS, np.float32(s)) for s in (-9e30, 9e30))])
+    found = jax.jit(bucket_of)(values)
+    assert np.array_equal(found, np.searchsorted(LIMITS, values, "right"))
+
+
+def test_a_histogram_is_what_the_values_say(tmp_path):
+    values = np.random.default_rng(0).normal(size=10_000).astype(np.float32)
+    values[:3] = np.nan, np.inf, -np.inf
+    found = jax.device_get(jax.jit(histogram)(values))
+    message = to_message(found)
+    finite = values[3:]
+    assert message.num == len(finite) == sum(message.bucket)
+    assert (message.min, message.max) == (finite.min(), finite.max())
+    np.testing.assert_allclose(message.sum, finite.sum(dtype=float), rtol=1e-3)
+    np.testing.assert_allclose(message.sum_squares, (finite.astype(float) ** 2).sum(), rtol=1e-4)
+    below = np.cumsum(message.bucket)
+    for limit, count in zip(message.bucket_limit, below, strict=True):
+        assert (finite < np.float32(limit)).sum() == count
+    board = Board(tmp_path, 0)
+    board.histograms(3, {"weights": found, "nothing": found._replace(counts=0 * found.counts)})
+    board.close()
+    read = accumulated(tmp_path)
+    assert read.Tags()["tensors"] + read.Tags()["histograms"] == ["weights"]
+
+
+def test_only_counts_leave_the_device():
+    shapes = jax.eval_shape(histogram, jax.ShapeDtypeStruct((1_000, 1_000), jnp.float32))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 2_000
+
+
+def parts_of(cell: Cell, batch_size: int = 3, vocab_size: int = 7) -> Parts:
+    tokens = jax.random.randint(jax.random.key(1), (6, batch_size), 0, vocab_size)
+    estimator = tbptt(cell, cross_entropy, window=5, stride=5)
+    batch = Batch(tokens[:-1], tokens[1:])
+    return Parts(cell, cross_entropy, estimator, clipped_adam(), lambda: batch, token_vectors)
+
+
+def model_of(cell: str, **changes: Any) -> Cell:
+    sizes: dict[str, Any] = {"hidden_size": 4, "num_layers": 2, "embedding_size": 3}
+    return build_model(TokenModel(7, 7, cell, **(sizes | changes)), training=True)
+
+
+def observed(cell: Cell, edit=lambda params: params) -> Any:
+    parts = parts_of(cell)
+    state = init_state(cell, parts.estimator, parts.optimizer, jax.random.key(0), 3)
+    state = state._replace(params=edit(state.params))
+    return jax.jit(make_observe(parts, parts.batch()))(state), state
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_taps_change_nothing_and_see_every_part(name):
+    cell = model_of(name)
+    parts = parts_of(cell)
+    params = cell.init(jax.random.key(0))
+    carry = jax.vmap(cell.init_carry, (None, 0))(params, jax.random.split(jax.random.key(0), 3))
+    inputs = parts.batch().inputs
+    end, outputs = unroll(cell, params, carry, inputs, schedule="scan")
+    same_end, (same, values) = jax.jit(lambda: unroll(tapped(cell), params, carry, inputs))()
+    np.testing.assert_allclose(same, outputs, rtol=1e-5, atol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), same_end, end)
+    assert {"embed", "layer_1", "layer_2", "head"} <= values.keys()
+    np.testing.assert_allclose(values["head"], outputs, rtol=1e-5, atol=1e-6)
+    assert len({len(a) for a in values.values()}) == 1
+
+
+def test_an_lstm_shows_its_three_gates_and_its_carry():
+    cell = CELLS["lstm"](3, 4)
+    params = cell.init(jax.random.key(0))
+    key = jax.random.key(1)
+    taps = find_taps(cell, params, cell.init_carry(params, key), jnp.zeros(3))
+    assert [tap.name for tap in taps if tap.unit] == [
+        *(f"gate_{i}" for i in (1, 2, 3)),
+        *("tanh_1", "tanh_2"),
+    ]
+    assert {"carry/c", "output"} <= {tap.name for tap in taps}
+    carry = jax.tree.map(lambda a: a + 0.3, cell.init_carry(params, key))
+    x = jax.random.normal(key, (3,))
+    (_, c), (h, values) = tapped(cell).step(params, carry, x)
+    i, f, o = (values[f"gate_{k}"] for k in (1, 2, 3))
+    np.testing.assert_allclose(f * 0.3 + i * values["tanh_1"], c, rtol=1e-5)
+    np.testing.assert_allclose(o * values["tanh_2"], h, rtol=1e-5)
+    z = x @ params.w_ih + carry.h @ params.w_hh + params.b
+    np.testing.assert_allclose(i, jax.nn.sigmoid(z[:4]), rtol=1e-5)
+
+
+def test_saturation_counts_what_is_beyond_the_limits():
+    assert np.array_equal(
+        gates_saturated(jnp.array([0.0, 0.049, 0.051, 0.5, 0.949, 0.951])),
+        [True, True, False, False, False, True],
+    )
+    assert np.array_equal(
+        tanh_saturated(jnp.array([-1.0, -0.969, 0.0, 0.971])), [True, False, False, True]
+    )
+    cell = CELLS["lstm"](1, 1)
+    params = cell.init(jax.random.key(0))
+    taps = find_taps(cell, params, cell.init_carry(params, jax.random.key(0)), jnp.zeros(1))
+    values = {tap.name: jnp.full((2, 2), 0.5) for tap in taps}
+    values["gate_2"] = jnp.array([[0.0, 0.5], [1.0, 1.0]])
+    shares = saturation(taps, values)
+    assert shares["saturation/gate_2"] == 0.75
+    assert shares["saturation/all_gates"] == 0.25
+    assert shares["saturation/all_tanh_units"] == 0
+
+
+def test_a_look_shows_a_network_that_is_pinned():
+    loose, _ = observed(model_of("elman"))
+    pinned, _ = observed(model_of("elman"), lambda p: jax.tree.map(lambda a: 1e3 * a, p))
+    assert loose.scalars["saturation/all_tanh_units"] < 0.2
+    assert pinned.scalars["saturation/all_tanh_units"] > 0.9
+    assert pinned.scalars["norm/params"] == pytest.approx(1e3 * loose.scalars["norm/params"])
+
+
+def test_a_look_has_every_leaf_and_agrees_with_the_estimator():
+    cell = model_of("gru")
+    found, state = observed(cell)
+    leaves = len(jax.tree.leaves(state.params))
+    kinds = Counter(tag.partition("/")[0] for tag in found.histograms)
+    assert kinds["params"] == kinds["gradients"] == leaves
+    parts = parts_of(cell)
+    fresh = parts.estimator.init(state.params, jax.random.key(5), 3)
+    grads, _, _ = parts.estimator.estimate(state.params, fresh, parts.batch())
+    total = jax.tree.leaves(jax.tree.map(jnp.sum, grads))
+    shown = [h.total for tag, h in found.histograms.items() if tag.startswith("gradients/")]
+    np.testing.assert_allclose(sorted(map(float, shown)), sorted(map(float, total)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_graph_opens_three_levels_deep(name):
+    parts = parts_of(model_of(name, dropout=0.1))
+    graph = training_graph(parts, parts.batch())
+    names = [node.name for node in graph.node]
+    assert len(set(names)) == len(names)
+    scopes = {n[:i] for n in names for i, letter in enumerate(n) if letter == "/"}
+    assert not scopes & set(names)
+    sources = {source.partition(":")[0] for node in graph.node for source in node.input}
+    assert sources <= set(names)
+    tops = {name.partition("/")[0] for name in names}
+    assert {"embed", "layer_1", "layer_2", "head", "loss", "gradient", "optimizer"} <= tops
+    assert {"layer_1/params", "gradient/layer_1", "optimizer/layer_1"} <= scopes
+    assert max(scope.count("/") for scope in scopes) >= 2
+    # every leaf of params ends in new params, by way of its gradient
+    node_of = {node.name: node for node in graph.node}
+    for new in (name for name in names if name.endswith("/new_params")):
+        seen, ahead = set(), [new]
+        while ahead:
+            for source in node_of[ahead.pop()].input:
+                source = source.partition(":")[0]
+                if source not in seen:
+                    seen.add(source)
+                    ahead.append(source)
+        assert any(source.startswith("gradient/") for source in seen), new
+        assert "layer_1/params/w_ih" in seen

@@ -1,0 +1,97 @@
+"""Runs with --tensorboard."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import char, toy
+from jaxrnn.runs import loop
+from tests.experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
+from tests.test_tensorboard_files import accumulated, scalars_of
+
+TWO = ["--tensorboard", "--tensorboard-every", "6", "--checkpoint-seconds", "0"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """A run of two seeds, of 28 training steps each, and nothing else."""
+    folder = tmp_path_factory.mktemp("runs")
+    flags = [*small_char(write_text(folder)), *TWO, "--seeds", "2"]
+    assert char.main([*flags, "--run", str(folder / "runs" / "char")]) == 0
+    return folder / "runs"
+
+
+def test_every_line_of_the_log_is_a_scalar(runs):
+    run = runs / "char"
+    for seed in (0, 1):
+        found = scalars_of(run / "tensorboard" / f"seed_{seed}")
+        for field, tag in (("loss", "loss/training"), ("valid_loss", "loss/validation")):
+            lines = [line for line in logged(run) if line["seed"] == seed and field in line]
+            shown = [(step, value) for name, step, value in found if name == tag]
+            assert [step for step, _ in shown] == [line["step"] for line in lines]
+            values = [value for _, value in shown]
+            np.testing.assert_allclose(values, [line[field] for line in lines], rtol=1e-6)
+        tags = {tag for tag, _, _ in found}
+        assert {"norm/gradient", "norm/params", "norm/updates", "optimizer/learning_rate"} <= tags
+        assert {"speed/examples_per_second", "saturation/layer_1/tanh"} <= tags
+        looks = [step for tag, step, _ in found if tag == "norm/params"]
+        assert looks == [0, 6, 12, 20, 26, 28]  # ends of chunks: 3, 6, 9, 12, 14, 17, ...
+
+
+def test_tensorboard_changes_nothing_that_is_trained(runs, tmp_path):
+    text = write_text(tmp_path)
+    assert char.main([*small_char(text), "--seeds", "2", "--run", str(tmp_path / "run")]) == 0
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert logged(tmp_path / "run") == logged(runs / "char")
+
+
+class _Killed(BaseException):
+    """What no handler catches, like the end of the process."""
+
+
+def test_a_resumed_run_overlaps_nowhere(runs, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    save = loop._Keeper.save
+
+    def dying(self, step, saved):
+        if step > 12:
+            raise _Killed
+        save(self, step, saved)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Keeper, "save", dying)
+        flags = [*small_char(write_text(tmp_path)), *TWO, "--seeds", "2", "--run", str(run)]
+        with pytest.raises(_Killed):
+            char.main(flags)
+    # no --tensorboard: a run that has one goes on with it
+    resumed = ["--resume", str(run), "--tensorboard-every", "6", "--checkpoint-seconds", "0"]
+    assert char.main(resumed) == 0
+    for seed in (0, 1):
+        mine, whole = (
+            accumulated(folder / "tensorboard" / f"seed_{seed}") for folder in (run, runs / "char")
+        )
+        for tag in ("loss/training", "norm/gradient", "norm/params", "loss/validation"):
+            ours, theirs = mine.Scalars(tag), whole.Scalars(tag)
+            assert [e.step for e in ours] == [e.step for e in theirs], tag
+            assert [e.value for e in ours] == [e.value for e in theirs], tag
+
+
+def test_several_settings_have_a_folder_each(tmp_path):
+    run = tmp_path / "run"
+    assert toy.main([*SMALL_TOY, "--tensorboard", "--run", str(run)]) == 0
+    folders = {path.parent.relative_to(run).as_posix() for path in run.rglob("*tfevents*")}
+    assert folders == {
+        "tensorboard",
+        *(
+            f"tensorboard/{setting}/seed_{seed}"
+            for setting in ("steps_2_state_2", "steps_3_state_3")
+            for seed in (0, 1)
+        ),
+    }
+
+
+def test_a_negative_interval_is_refused(capsys, tmp_path):
+    flags = ["--tensorboard-every", "-1", "--run", str(tmp_path / "run")]
+    assert "--tensorboard-every is -1" in error_of(capsys, char.main, flags)
+    assert not (tmp_path / "run").exists()
