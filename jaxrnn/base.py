@@ -1,8 +1,10 @@
-"""Types: what a cell, a batch, a gradient estimator and a training state are."""
+"""Types: what a cell, a batch, a gradient estimator and a training state are; how leaves are
+called."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 from jaxtyping import Array, Int
 from jaxtyping import Key as KeyArray
 
@@ -29,7 +31,7 @@ class Cell(NamedTuple):
 
     A whole model is a cell too (tokens to logits), made with `jaxrnn.chain`. A stochastic cell
     keeps a key leaf and an int32 step leaf in its carry and draws from `jax.random.fold_in(key,
-    step)`.
+    step)`; its factory takes `training`, and with False draws nothing, on the same trees.
     """
 
     init: Callable[[Key], Params]
@@ -91,6 +93,15 @@ class TrainState(NamedTuple):
     key: Key
     step: Int[Array, ""]
     position: Int[Array, ""]
+
+
+def named_leaves(tree: PyTree) -> dict[str, Any]:
+    """The leaves of a tree under their paths, a dot between the parts: "layer_1.w_hh"."""
+    return {path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def path_name(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def require_positive(**sizes: int) -> None:
