@@ -6,6 +6,10 @@ from jaxrnn.base import Cell
 from jaxrnn.cells.elman import elman, elman_relu
 from jaxrnn.cells.gru import gru, gru_reset_before
 from jaxrnn.cells.lstm import lstm
+from jaxrnn.cells.mogrifier_lstm import mogrifier_lstm
+from jaxrnn.cells.multiplicative_lstm import multiplicative_lstm
+from jaxrnn.cells.nested_lstm import nested_lstm
+from jaxrnn.cells.peephole_lstm import peephole_lstm
 
 CellFactory = Callable[[int, int], Cell]
 
@@ -15,4 +19,8 @@ CELLS: dict[str, CellFactory] = {
     "gru": gru,
     "gru_reset_before": gru_reset_before,
     "lstm": lstm,
+    "peephole_lstm": peephole_lstm,
+    "multiplicative_lstm": multiplicative_lstm,
+    "mogrifier_lstm": mogrifier_lstm,
+    "nested_lstm": nested_lstm,
 }
