@@ -5,7 +5,9 @@ from collections.abc import Callable
 from jaxrnn.base import Cell
 from jaxrnn.cells.elman import elman, elman_relu
 from jaxrnn.cells.gru import gru, gru_reset_before
+from jaxrnn.cells.layer_norm_lstm import layer_norm_lstm
 from jaxrnn.cells.lstm import lstm
+from jaxrnn.cells.mixture_gru import mixture_gru
 from jaxrnn.cells.mogrifier_lstm import mogrifier_lstm
 from jaxrnn.cells.multiplicative_lstm import multiplicative_lstm
 from jaxrnn.cells.nested_lstm import nested_lstm
@@ -20,7 +22,9 @@ CELLS: dict[str, CellFactory] = {
     "gru_reset_before": gru_reset_before,
     "lstm": lstm,
     "peephole_lstm": peephole_lstm,
+    "layer_norm_lstm": layer_norm_lstm,
     "multiplicative_lstm": multiplicative_lstm,
     "mogrifier_lstm": mogrifier_lstm,
     "nested_lstm": nested_lstm,
+    "mixture_gru": mixture_gru,
 }
