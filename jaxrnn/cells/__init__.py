@@ -5,8 +5,12 @@ from collections.abc import Callable
 from jaxrnn.base import Cell
 from jaxrnn.cells.elman import elman, elman_relu
 from jaxrnn.cells.gru import gru, gru_reset_before
+from jaxrnn.cells.indrnn import indrnn
 from jaxrnn.cells.layer_norm_lstm import layer_norm_lstm
+from jaxrnn.cells.lru import lru
 from jaxrnn.cells.lstm import lstm
+from jaxrnn.cells.min_gru import min_gru
+from jaxrnn.cells.min_lstm import min_lstm
 from jaxrnn.cells.mixture_gru import mixture_gru
 from jaxrnn.cells.mogrifier_lstm import mogrifier_lstm
 from jaxrnn.cells.multiplicative_lstm import multiplicative_lstm
@@ -27,4 +31,8 @@ CELLS: dict[str, CellFactory] = {
     "mogrifier_lstm": mogrifier_lstm,
     "nested_lstm": nested_lstm,
     "mixture_gru": mixture_gru,
+    "indrnn": indrnn,
+    "min_gru": min_gru,
+    "min_lstm": min_lstm,
+    "lru": lru,
 }
