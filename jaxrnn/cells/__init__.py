@@ -9,6 +9,7 @@ from jaxrnn.cells.indrnn import indrnn
 from jaxrnn.cells.layer_norm_lstm import layer_norm_lstm
 from jaxrnn.cells.lru import lru
 from jaxrnn.cells.lstm import lstm
+from jaxrnn.cells.mgu import mgu
 from jaxrnn.cells.min_gru import min_gru
 from jaxrnn.cells.min_lstm import min_lstm
 from jaxrnn.cells.mixture_gru import mixture_gru
@@ -31,6 +32,7 @@ CELLS: dict[str, CellFactory] = {
     "mogrifier_lstm": mogrifier_lstm,
     "nested_lstm": nested_lstm,
     "mixture_gru": mixture_gru,
+    "mgu": mgu,
     "indrnn": indrnn,
     "min_gru": min_gru,
     "min_lstm": min_lstm,
