@@ -1,7 +1,7 @@
 """Types: what a cell, a batch, a gradient estimator and a training state are; how leaves are
 called."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -113,3 +113,15 @@ def require_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or size < 1:
             raise ValueError(f"{name} is {size!r}; give a whole number of at least 1")
+
+
+def require_one_of(known: Iterable[str], **choices: str) -> None:
+    """A choice of a factory is one of those that are `known`.
+
+    Raises:
+      ValueError: names the first choice that is not.
+    """
+    known = tuple(known)
+    for name, choice in choices.items():
+        if choice not in known:
+            raise ValueError(f"{name} is {choice!r}; give one of {', '.join(known)}")

@@ -175,18 +175,26 @@ def test_what_can_reach_covers_what_does(name):
     cell = CELLS[name](3, 4)
     params = cell.init(KEY)
     carry = jax.tree.map(lambda a: a + 0.3, cell.init_carry(params, KEY))
+    if any(map(jnp.iscomplexobj, jax.tree.leaves(carry))):
+        with pytest.raises(ValueError, match="carry of the cell is complex"):
+            rtrl(cell, lambda y, t: y).init(params, KEY, B)
+        return
     x = jnp.ones(3)
     pattern, _ = reach(lambda *given: cell.step(*given)[0], (params, carry), x)
     flat, unravel = jax.flatten_util.ravel_pytree((params, carry))
 
-    def new_carry(flat):
+    def new_carry(flat, x):
         params, carry = unravel(flat)
         return flat_floats(cell.step(params, carry, x)[0], flat.dtype)
 
-    derivative = jax.jacobian(new_carry)
-    found = np.asarray(derivative(flat)) != 0
+    def place(key):
+        return flat + jax.random.normal(key, flat.shape) / 2, jax.random.normal(key, x.shape)
+
+    derivative = jax.jit(jax.jacobian(new_carry))
+    places = [place(key) for key in jax.random.split(KEY, 4)]
+    found = np.any([np.asarray(derivative(*there)) != 0 for there in places], axis=0)
     assert (pattern.toarray() >= found).all()
-    assert pattern.nnz < found.size / 2
+    assert pattern.nnz < 1.2 * found.sum()  # and little more, be it many or few
 
 
 @jax.custom_vjp
