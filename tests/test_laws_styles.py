@@ -69,6 +69,24 @@ def test_any_window_and_stride(name, case):
     equals_by_hand(STYLES[name], case)
 
 
+@pytest.mark.parametrize("name", STYLES)
+def test_params_without_a_gradient_are_named(name):
+    cell = Cell(
+        init=lambda key: {"w": jnp.ones(()), "table": jnp.arange(3)},
+        init_carry=lambda params, key: jnp.zeros(()),
+        step=lambda params, c, x: (c * params["w"] + x, c),
+    )
+    estimator = STYLES[name](cell, lambda outputs, targets: outputs, 4, 4)
+
+    def begin_and_estimate():
+        params, ones = cell.init(jax.random.key(0)), jnp.ones((4, 2))
+        carry = estimator.init(params, jax.random.key(0), 2)
+        estimator.estimate(params, carry, Batch(ones, ones))
+
+    with pytest.raises(ValueError, match=r"params\['table'\] of the cell is int32.*close over it"):
+        begin_and_estimate()
+
+
 @pytest.mark.parametrize("carry", [(), jnp.int32(0)], ids=["nothing", "a counter"])
 @pytest.mark.parametrize("name", STYLES)
 def test_a_carry_that_no_error_goes_through(name, carry):

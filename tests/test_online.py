@@ -206,19 +206,22 @@ def through(v):
 through.defjvps(lambda dv, out, v: dv)
 
 
-@pytest.mark.parametrize("fire", [spike, through])
-def test_a_derivative_that_the_values_do_not_show(fire):
-    """What a function declares of its derivative counts, number by number."""
-
+def spiking(fire):
     def step(params, carry, x):
         h = fire(x @ params["w"] + carry @ params["u"])
         return h, h
 
-    cell = Cell(
+    return Cell(
         init=lambda key: {"w": jax.random.normal(key, (2, 3)), "u": 0.5 * jnp.ones((3, 3))},
         init_carry=lambda params, key: jnp.ones(3),
         step=step,
     )
+
+
+@pytest.mark.parametrize("fire", [spike, through])
+def test_a_derivative_that_the_values_do_not_show(fire):
+    """What a function declares of its derivative counts, number by number."""
+    cell = spiking(fire)
     params, inputs = cell.init(KEY), jax.random.normal(jax.random.key(1), (T, B, 2))
     found = []
     for style in (rtrl, bptt):
@@ -228,6 +231,30 @@ def test_a_derivative_that_the_values_do_not_show(fire):
     assert largest_difference(*found) < 1e-5
     pattern, _ = reach(lambda *given: cell.step(*given)[0], (params,), jnp.ones(3), jnp.ones(2))
     assert pattern.nnz == 3 * 3 + 2 * 3  # a unit's own weights
+
+
+@jax.custom_jvp
+def spike_with_both(v):
+    """`spike` again, with a forward derivative beside the same backward one."""
+    return (v > 0).astype(v.dtype)
+
+
+spike_with_both.defjvps(lambda dv, out, v: dv / (1 + jnp.abs(v)) ** 2)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_backward_pass_alone_suffices(style):
+    found = []
+    for fire in (spike, spike_with_both):
+        cell = spiking(fire)
+        params, inputs = cell.init(KEY), jax.random.normal(jax.random.key(1), (T, B, 2))
+        estimator = style(cell, lambda outputs, targets: outputs.sum(-1))
+        _, carry, _ = estimator.estimate(
+            params, estimator.init(params, KEY, B), Batch(inputs, inputs)
+        )
+        found.append(estimator.estimate(params, carry, Batch(inputs, inputs))[0])
+    assert largest_difference(*found) < 1e-5
+    assert jnp.any(found[0]["w"] != 0)
 
 
 @pytest.mark.parametrize("style", STYLES)

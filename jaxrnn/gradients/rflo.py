@@ -33,7 +33,7 @@ def rflo(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
     through all layers, so a param reaches every number of the layers above its own. Beside it a
     batch keeps its T carries. `schedule` is that of `unroll`.
 
-    Reference: Murray (2019), equations 3 to 5, https://doi.org/10.7554/eLife.43299
+    Reference: Murray (2019), https://doi.org/10.7554/eLife.43299
     """
     build = sparse_influence(local=products_held, keeps=closure)
     return online("rflo", build, cell, objective, schedule)

@@ -22,8 +22,7 @@ def rtrl(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
     each of up to C rows of D. That is O(H^3) and O(H^4) for a layer of H. Where D is diagonal it is
     O(P) both. Beside it a batch keeps its T carries. `schedule` is that of `unroll`.
 
-    Reference: Williams and Zipser (1989), equation 2.10 (the recursion) and 2.8 (the error that
-    meets it), https://doi.org/10.1162/neco.1989.1.2.270
+    Reference: Williams and Zipser (1989), https://doi.org/10.1162/neco.1989.1.2.270
     """
     build = sparse_influence(local=lambda cell: cell, keeps=closure)
     return online("rtrl", build, cell, objective, schedule)

@@ -21,7 +21,7 @@ def snap(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
     the step for each of up to C rows of D (O(H^3) for a layer of H). Beside it a batch keeps its T
     carries. `schedule` is that of `unroll`.
 
-    Reference: Menick et al. (2020), section 3, https://arxiv.org/abs/2006.07232
+    Reference: Menick et al. (2020), https://arxiv.org/abs/2006.07232
     """
     build = sparse_influence(local=lambda cell: cell, keeps=lambda immediate, feeds: immediate)
     return online("snap", build, cell, objective, schedule)
