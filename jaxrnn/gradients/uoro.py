@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from jaxtyping import Key as KeyArray
 
-from jaxrnn.base import Cell, GradientEstimator, Objective, Params
+from jaxrnn.base import Cell, GradientEstimator, Objective, Params, X
 from jaxrnn.gradients.online import Influence, online
 from jaxrnn.gradients.reach import leaves_that_reach
 from jaxrnn.gradients.sequence import flat_floats, floats, with_floats
@@ -36,7 +36,9 @@ class RankOne(NamedTuple):
     step: Int[Array, "*B"]
 
 
-def uoro(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> GradientEstimator:
+def uoro(
+    cell: Cell, objective: Objective, *, x: X | None = None, schedule: Schedule = "auto"
+) -> GradientEstimator:
     """`rtrl` with the influence J = I + D J of the last time step replaced by a random product of
     two vectors, whose mean over the random signs v [C] it is:
 
@@ -48,7 +50,10 @@ def uoro(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
 
     Per time step and example, with C floats in the carry and P in the params that reach it:
     memory O(C + P), time that of one step forwards (for D s) and one backwards (for v^T I). Beside
-    it a batch keeps its T carries. `schedule` is that of `unroll`.
+    it a batch keeps its T carries.
+
+    `schedule` is that of `unroll`. Give `x`, one time step of one example or its shape, where the
+    cell takes other than a token, a number or a vector.
 
     Reference: Tallec and Ollivier (2017), https://arxiv.org/abs/1702.05043
     """
@@ -110,7 +115,7 @@ def uoro(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
 
         return Influence(start, advance, meet)
 
-    return online("uoro", build, cell, objective, schedule)
+    return online("uoro", build, cell, objective, x, schedule)
 
 
 def _reaching(cell: Cell, params: Params, x) -> list[int]:
