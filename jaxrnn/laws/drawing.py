@@ -1,12 +1,9 @@
 """What holds of a gradient style that draws: not of each draw, but of the mean over many."""
 
-from collections.abc import Callable
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.base import Carry, Params, PyTree
+from jaxrnn.base import PyTree
 from jaxrnn.laws.comparing import LawBroken, as_numpy, leaf_name, require_same_type
 
 # A right mean lies outside so many standard errors once in a million numbers. What is expected
@@ -19,7 +16,7 @@ def require_mean(root: str, draws: PyTree, expected: PyTree) -> None:
     require_same_type(root, expected, jax.tree.map(lambda a: a[0], draws))
     pairs = zip(jax.tree.leaves_with_path(expected), jax.tree.leaves(draws), strict=True)
     for (path, right), drawn in pairs:
-        drawn, right = as_numpy(drawn).astype(np.float64), as_numpy(right)
+        drawn, right = _as_real(as_numpy(drawn)), _as_real(as_numpy(right))
         mean, error = drawn.mean(0), drawn.std(0) / np.sqrt(len(drawn))
         unseen = SEEN / len(drawn) * max(1.0, float(np.abs(right).max(initial=0)))
         margin = STANDARD_ERRORS * error + unseen
@@ -34,19 +31,8 @@ def require_mean(root: str, draws: PyTree, expected: PyTree) -> None:
             )
 
 
-def gradient_by_survival(
-    losses: Callable[[list[Params]], tuple[jax.Array, Carry]], params: Params, weights: np.ndarray
-) -> tuple[Params, Carry]:
-    """The gradient of the mean loss with the error of time step t weighted by `weights[t, s]` where
-    it arrives at step s, and what comes beside the losses.
-
-    `losses` takes params for each time step apart, and gives the loss [T] of each.
-    """
-    length = len(weights)
-    per_loss, beside = jax.jacrev(losses, has_aux=True)([params] * length)
-    shares = jnp.asarray(weights / length, jnp.float32)
-
-    def total(*of_steps):
-        return sum(jnp.tensordot(shares[:, s], d, 1) for s, d in enumerate(of_steps))
-
-    return jax.tree.map(total, *per_loss), beside
+def _as_real(array: np.ndarray) -> np.ndarray:
+    """In double precision; a complex number as two, along a last axis."""
+    if np.iscomplexobj(array):
+        array = np.stack([array.real, array.imag], axis=-1)
+    return array.astype(np.float64)
