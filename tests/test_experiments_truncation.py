@@ -132,6 +132,27 @@ def test_draws_are_seen_where_the_first_are_alike():
     assert row["variance"] > 0
 
 
+def test_gradients_are_taken_by_the_schedule(monkeypatch):
+    batch = token_batch(6)
+    model = TokenModel(4, 4, "elman", 3, embedding_size=2)
+    task = tasks.Task(model, lambda key: tasks.Streams(*batch), batch, 3)
+    params, seen = build_model(model).init(jax.random.key(0)), set()
+
+    def noting(style):
+        def build(*arguments, schedule):
+            seen.add(schedule)
+            return style.build(*arguments, schedule)
+
+        return build
+
+    builds = {name: noting(style) for name, style in STYLES.items()}
+    monkeypatch.setattr(estimators, "STYLES", builds)
+    for schedule in ("scan", "checkpointed"):
+        gradient = estimators.gradient_over(task, tensorflow_style(3), 6, schedule)
+        jax.eval_shape(gradient, params, jax.random.key(0), batch)
+    assert seen == {"scan", "checkpointed"}
+
+
 def test_a_decay_that_is_known():
     """Each step halves what came before, so each step back halves the gradient."""
     layer = Cell(

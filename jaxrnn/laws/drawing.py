@@ -1,14 +1,11 @@
 """What holds of a gradient style that draws: not of each draw, but of the mean over many; and of a
 cell that draws: only in training."""
 
-from collections.abc import Callable
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxrnn.base import Carry, Params, PyTree
+from jaxrnn.base import Carry, PyTree
 from jaxrnn.cells import CellFactory
 from jaxrnn.laws.comparing import (
     LawBroken,
@@ -32,7 +29,7 @@ def require_mean(root: str, draws: PyTree, expected: PyTree) -> None:
     require_same_type(root, expected, jax.tree.map(lambda a: a[0], draws))
     pairs = zip(jax.tree.leaves_with_path(expected), jax.tree.leaves(draws), strict=True)
     for (path, right), drawn in pairs:
-        drawn, right = as_numpy(drawn).astype(np.float64), as_numpy(right)
+        drawn, right = _as_real(as_numpy(drawn)), _as_real(as_numpy(right))
         mean, error = drawn.mean(0), drawn.std(0) / np.sqrt(len(drawn))
         unseen = SEEN / len(drawn) * max(1.0, float(np.abs(right).max(initial=0)))
         margin = STANDARD_ERRORS * error + unseen
@@ -45,24 +42,6 @@ def require_mean(root: str, draws: PyTree, expected: PyTree) -> None:
                 f"(standard error {error[worst]:.2g}), it should be {right[worst]:.6g} "
                 f"({wrong.sum()} of {wrong.size} numbers differ)"
             )
-
-
-def gradient_by_survival(
-    losses: Callable[[list[Params]], tuple[jax.Array, Carry]], params: Params, weights: np.ndarray
-) -> tuple[Params, Carry]:
-    """The gradient of the mean loss with the error of time step t weighted by `weights[t, s]` where
-    it arrives at step s, and what comes beside the losses.
-
-    `losses` takes params for each time step apart, and gives the loss [T] of each.
-    """
-    length = len(weights)
-    per_loss, beside = jax.jacrev(losses, has_aux=True)([params] * length)
-    shares = jnp.asarray(weights / length, jnp.float32)
-
-    def total(*of_steps):
-        return sum(jnp.tensordot(shares[:, s], d, 1) for s, d in enumerate(of_steps))
-
-    return jax.tree.map(total, *per_loss), beside
 
 
 def draws_only_in_training(training: CellFactory, evaluation: CellFactory) -> None:
@@ -85,3 +64,10 @@ def _result(tried: Subject, seed: int) -> tuple[dict[str, Array], Carry]:
     carry = initial_carries(tried.cell, tried.params, keys)
     end, ys = unroll(tried.cell, tried.params, carry, tried.xs)
     return named_floats(Point((), end, ys))[0], end
+
+
+def _as_real(array: np.ndarray) -> np.ndarray:
+    """In double precision; a complex number as two, along a last axis."""
+    if np.iscomplexobj(array):
+        array = np.stack([array.real, array.imag], axis=-1)
+    return array.astype(np.float64)
