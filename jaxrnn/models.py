@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxrnn.base import Cell, Objective, Params, require_positive
@@ -38,6 +39,9 @@ class TokenModel:
     """published: every matrix Glorot-uniform."""
     precision: Precision = "float32"
     """What its steps compute in; params and outputs are float32."""
+    capitals: tuple[tuple[int, int], ...] = ()
+    """What each token is read as: a lower-cased form by its id and, as one more input, a flag, as
+    `jaxrnn.data.capital_table` has them. Empty reads the tokens themselves. Outputs stay tokens."""
 
 
 def build_model(config: TokenModel, *, training: bool = False) -> Cell:
@@ -57,13 +61,21 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
         raise ValueError(
             f"embedding_size is {config.embedding_size}; give at least 1, or 0 for one-hot vectors"
         )
+    forms = config.vocab_size
+    if config.capitals:
+        forms = 1 + max(form for form, _ in config.capitals)
     if config.embedding_size:
-        parts, size = (
-            {"embed": embed(config.vocab_size, config.embedding_size)},
-            config.embedding_size,
-        )
+        parts, size = {"embed": embed(forms, config.embedding_size)}, config.embedding_size
     else:
-        parts, size = {"one_hot": one_hot(config.vocab_size)}, config.vocab_size
+        parts, size = {"one_hot": one_hot(forms)}, forms
+    if config.capitals:
+        if len(config.capitals) != config.vocab_size:
+            raise ValueError(
+                f"capitals has {len(config.capitals)} entries, vocab_size is {config.vocab_size}; "
+                "give one for each token"
+            )
+        parts = {name: _flagged(cell, config.capitals) for name, cell in parts.items()}
+        size += 1
     for layer in range(1, config.num_layers + 1):
         if config.dropout:
             parts[f"dropout_{layer}"] = dropout(drop)
@@ -79,6 +91,26 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
     if config.init == "published":
         model = reinitialised(model, jax.nn.initializers.glorot_uniform())
     return model
+
+
+def _flagged(cell: Cell, capitals: tuple[tuple[int, int], ...]) -> Cell:
+    """`cell`, which reads forms, on tokens: y of `cell` [size] with the flag behind it, [size + 1].
+
+    A float vector [V] is as many forms and as much of a flag as it has of the tokens, so that
+    gradients to one-hot inputs exist.
+    """
+    forms, flags = np.array(capitals).T
+
+    def step(params, carry, token):
+        if jnp.issubdtype(jnp.result_type(token), jnp.integer):
+            form, flag = jnp.asarray(forms)[token], jnp.asarray(flags)[token]
+        else:
+            form = token @ jax.nn.one_hot(forms, forms.max() + 1, dtype=token.dtype)
+            flag = token @ jnp.asarray(flags, token.dtype)
+        carry, y = cell.step(params, carry, form)
+        return carry, jnp.append(y, flag.astype(y.dtype))
+
+    return Cell(cell.init, cell.init_carry, step)
 
 
 def find_cell(name: str) -> CellFactory:

@@ -1,5 +1,6 @@
 """Synthetic tasks, corpora, vocabularies, and streams cut into segments."""
 
+from jaxrnn.data.capitals import capital_table
 from jaxrnn.data.corpora import CORPORA, Corpus, load_corpus, split
 from jaxrnn.data.published import is_here
 from jaxrnn.data.streams import Streams, num_segments, segment, streams, text_streams
@@ -14,6 +15,7 @@ __all__ = [
     "Streams",
     "Vocabulary",
     "build_vocabulary",
+    "capital_table",
     "is_here",
     "lag_sequence",
     "load_corpus",
