@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxrnn.base import Cell, Objective, Params, require_positive
@@ -67,6 +68,9 @@ class TokenModel:
     """The embedding is the transpose of the head's matrix, which begins as the head's does."""
     learnt_carry: bool = False
     """The layers' initial carries are learnt, else as the cell has them."""
+    capitals: tuple[tuple[int, int], ...] = ()
+    """What each token is read as: a lower-cased form by its id and, as one more input, a flag, as
+    `jaxrnn.data.capital_table` has them. Empty reads the tokens themselves. Outputs stay tokens."""
 
 
 def build_model(config: TokenModel, *, training: bool = False) -> Cell:
@@ -77,9 +81,7 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
         layer does not have, or an embedding that cannot be tied.
     """
     _check(config)
-    embedded = config.embedding_size
-    first = embed(config.vocab_size, embedded) if embedded else one_hot(config.vocab_size)
-    name, size = ("embed", embedded) if embedded else ("one_hot", config.vocab_size)
+    name, first, size = _reader(config)
     layers, size = _layers(config, size, training)
     parts = {name: _narrow(config, first), **layers}
     if config.dropout:
@@ -91,6 +93,20 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
     if config.init == "published":
         model = reinitialised(model, jax.nn.initializers.glorot_uniform())
     return model
+
+
+def _reader(config: TokenModel) -> tuple[str, Cell, int]:
+    """The part that reads tokens, with its name and the size of its output."""
+    forms = config.vocab_size
+    if config.capitals:
+        forms = 1 + max(form for form, _ in config.capitals)
+    size = config.embedding_size or forms
+    name, cell = "one_hot", one_hot(forms)
+    if config.embedding_size:
+        name, cell = "embed", embed(forms, size)
+    if config.capitals:
+        return name, _flagged(cell, config.capitals), size + 1
+    return name, cell, size
 
 
 def _layers(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Cell], int]:
@@ -145,6 +161,11 @@ def _check(config: TokenModel) -> None:
         raise ValueError(
             f"embedding_size is {config.embedding_size}; give at least 1, or 0 for one-hot vectors"
         )
+    if config.capitals and len(config.capitals) != config.vocab_size:
+        raise ValueError(
+            f"capitals has {len(config.capitals)} entries, vocab_size is {config.vocab_size}; "
+            "give one for each token"
+        )
     if config.connect != "plain" and config.num_layers < 2:
         raise ValueError(
             f"connect is {config.connect}, and a single layer has nothing to connect; "
@@ -155,6 +176,8 @@ def _check(config: TokenModel) -> None:
 
 
 def _check_tied(config: TokenModel) -> None:
+    if config.capitals:
+        raise ValueError("tied needs an embedding of tokens, and capitals has one of their forms")
     layers = config.num_layers if config.connect == "skip" else 1
     wide = layers * config.hidden_size
     if config.embedding_size != wide:
@@ -167,6 +190,26 @@ def _check_tied(config: TokenModel) -> None:
             f"tied needs an output_size equal to vocab_size, {config.vocab_size}; it is "
             f"{config.output_size}"
         )
+
+
+def _flagged(cell: Cell, capitals: tuple[tuple[int, int], ...]) -> Cell:
+    """`cell`, which reads forms, on tokens: y of `cell` [size] with the flag behind it, [size + 1].
+
+    A float vector [V] is as many forms and as much of a flag as it has of the tokens, so that
+    gradients to one-hot inputs exist.
+    """
+    forms, flags = np.array(capitals).T
+
+    def step(params, carry, token):
+        if jnp.issubdtype(jnp.result_type(token), jnp.integer):
+            form, flag = jnp.asarray(forms)[token], jnp.asarray(flags)[token]
+        else:
+            form = token @ jax.nn.one_hot(forms, forms.max() + 1, dtype=token.dtype)
+            flag = token @ jnp.asarray(flags, token.dtype)
+        carry, y = cell.step(params, carry, form)
+        return carry, jnp.append(y, flag.astype(y.dtype))
+
+    return Cell(cell.init, cell.init_carry, step)
 
 
 def find_cell(name: str) -> CellFactory:

@@ -21,6 +21,7 @@ from jaxrnn.models import (
     parameter_bytes,
 )
 from jaxrnn.runs.config import from_plain
+from jaxrnn.unroll import Schedule
 
 KEY = jax.random.key(0)
 SMALL = TokenModel(vocab_size=7, output_size=5, hidden_size=4)
@@ -187,6 +188,26 @@ def test_a_config_recorded_before_these_fields_reads_as_their_defaults():
     assert shapes[0] == shapes[1]
 
 
+# "a", "A", "b", "?": ids of forms, and flags
+CAPITALS = ((0, 0), (0, 1), (1, 0), (2, 0))
+
+
+@pytest.mark.parametrize("embedding_size", [0, 3])
+def test_a_capital_is_read_as_its_form_beside_a_flag(embedding_size):
+    config = TokenModel(4, 4, "elman", 5, embedding_size=embedding_size, capitals=CAPITALS)
+    model = build_model(config)
+    params = model.init(KEY)
+    size = embedding_size or 3
+    w = params["embed"]["w"] if embedding_size else jnp.eye(3)
+    assert w.shape == (3, size)
+    for token, (form, flag) in enumerate(CAPITALS):
+        read = jnp.append(w[form], flag)
+        expected = jnp.tanh(read @ params["layer_1"].w_ih + params["layer_1"].b)
+        for x in (jnp.int32(token), jax.nn.one_hot(token, 4)):
+            carry, _ = model.step(params, model.init_carry(params, KEY), x)
+            np.testing.assert_allclose(carry["layer_1"], expected, rtol=1e-6)
+
+
 def test_dropout_draws_only_in_training():
     config = replace(SMALL, dropout=0.5)
     outputs = {}
@@ -210,6 +231,25 @@ def contractions(jaxpr) -> Iterator[set[str]]:
             inner = getattr(parameter, "jaxpr", parameter)
             if hasattr(inner, "eqns"):
                 yield from contractions(inner)
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_capitals_fall_back_on_no_schedule(schedule):
+    """And gradients to one-hot inputs exist through the table."""
+    cell = build_model(TokenModel(4, 4, "gru", 5, embedding_size=3, capitals=CAPITALS))
+    params = cell.init(KEY)
+    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
+    tokens = jax.random.randint(KEY, (6, 2), 0, 4)
+    assert explain(cell, params, carry, tokens, schedule="distributed").schedule == "distributed"
+
+    def loss(xs, schedule=schedule):
+        return cross_entropy(unroll(cell, params, carry, xs, schedule=schedule)[1], tokens).sum()
+
+    vectors = jax.nn.one_hot(tokens, 4)
+    np.testing.assert_allclose(loss(vectors), loss(tokens, "scan"), rtol=1e-5)
+    expected = jax.grad(lambda xs: loss(xs, "scan"))(vectors)
+    assert np.all(np.abs(expected).max((0, 1)) > 0)
+    np.testing.assert_allclose(jax.grad(loss)(vectors), expected, rtol=1e-4, atol=1e-6)
 
 
 # what surrounds the cells is the same for all
@@ -266,12 +306,14 @@ def test_default_weights():
         ({"vocab_size": 0}, "vocab_size is 0"),
         ({"output_size": 0}, "output_size is 0"),
         ({"embedding_size": -2}, "embedding_size is -2"),
+        ({"capitals": ((0, 0),)}, "capitals has 1 entries, vocab_size is 7"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"dropout": -0.5}, "dropout is -0.5"),
         ({"zoneout": 1.0}, "zoneout is 1.0"),
         ({"dropout_hold": -1}, "dropout_hold is -1"),
         ({"connect": "residual"}, "connect is residual, and a single layer"),
         ({"connect": "skip"}, "connect is skip, and a single layer"),
+        ({"tied": True, "capitals": ((0, 0),) * 7}, "tied needs an embedding of tokens"),
         ({"tied": True}, "tied needs an embedding_size of 4, .* it is 0"),
         ({"tied": True, "embedding_size": 4}, "tied needs an output_size .* 7; it is 5"),
         (

@@ -16,7 +16,7 @@ from typing import Any
 
 from experiments.truncation import claims, estimators, fair, published, timing, vanishing
 from experiments.truncation.config import PRESETS, Config
-from experiments.truncation.tasks import Trained, read_corpus, read_words, usual_corpus
+from experiments.truncation.tasks import Trained, read_words, usual_corpus
 from jaxrnn.models import find_cell
 from jaxrnn.parallel import Devices, Workload
 from jaxrnn.runs.directory import RunDirectory
@@ -25,6 +25,7 @@ from jaxrnn.runs.loop import prepare, train_setting
 from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
+from jaxrnn.runs.text import read_corpus
 from jaxrnn.training import Training
 
 __all__ = ["EXPERIMENT", "PRESETS", "Config", "main", "make_train", "trainings"]
@@ -94,8 +95,7 @@ def _texts(config: Config):
     sha256 = read_corpus(config.corpus).sha256
     if "published" not in config.part:
         return sha256, None
-    words = read_words(config.corpus, config.valid_fraction, config.limit, config.tokens)
-    return sha256, words.vocabulary
+    return sha256, read_words(config).vocabulary
 
 
 def _keep(directory: RunDirectory, trained: Trained):
