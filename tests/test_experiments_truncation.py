@@ -167,6 +167,13 @@ def test_a_decay_that_is_known():
     assert vanishing.ratios_per_step(np.asarray(found)[None]) == pytest.approx([2.0], rel=1e-5)
 
 
+def test_a_draw_at_rest_has_no_decay_and_one_that_vanishes_a_finite_one():
+    draws = np.array([[0.0, 0.0, 0.0], [1.0, 1e-30, 0.0], [4.0, 2.0, 1.0]])
+    vanished, halved = vanishing.ratios_per_step(draws)
+    assert halved == pytest.approx(2.0)
+    assert 1e10 < vanished < np.inf
+
+
 def test_equal_budgets_are_read_off_the_curves():
     """One training loses 1 nat per 10 updates, the other the same in half as many targets."""
     slow = np.array([[10.0, 5.0], [20.0, 4.0], [30.0, 3.0]])

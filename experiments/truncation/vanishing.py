@@ -105,8 +105,15 @@ def _row(config: Config, name: str, weights: str) -> dict[str, Any]:
 
 def ratios_per_step(found: np.ndarray) -> list[float]:
     """Of each draw of norms [draws, T], by how much the gradient shrinks with every step back, the
-    geometric mean over steps."""
-    return ((found[:, 0] / found[:, -1]) ** (1 / (found.shape[1] - 1))).tolist()
+    geometric mean over steps. One that vanishes altogether counts as the least number there is."""
+    found = _alive(found)
+    oldest = np.maximum(found[:, -1], np.finfo(np.float32).tiny)
+    return ((found[:, 0] / oldest) ** (1 / (found.shape[1] - 1))).tolist()
+
+
+def _alive(found: np.ndarray) -> np.ndarray:
+    """The draws that have a gradient at all: of 4 units of relu, all may be at rest."""
+    return found[found[:, 0] > 0]
 
 
 def report(rows: Sequence[dict[str, Any]]) -> None:
@@ -128,7 +135,9 @@ def report(rows: Sequence[dict[str, Any]]) -> None:
 
 def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """All norms as parts of the newest step's."""
-    drawn = {f"{row['cell']}, {row['weights']} weights": np.array(row["norms"]) for row in rows}
+    drawn = {
+        f"{row['cell']}, {row['weights']} weights": _alive(np.array(row["norms"])) for row in rows
+    }
     drawn["the post's demonstration"] = np.array([POST[::-1]])
     decay_chart(
         path,

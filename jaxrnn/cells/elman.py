@@ -53,7 +53,7 @@ def elman(input_size: int, hidden_size: int, activation: Literal["tanh", "relu"]
 def elman_relu(input_size: int, hidden_size: int) -> Cell:
     """`elman` with relu, h' = max(0, x W_ih + h W_hh + b); x [I] to h [H].
 
-    The recurrent matrix begins orthogonal, so that h neither dies nor grows faster than its inputs
-    add up; Le et al. (2015), https://arxiv.org/abs/1504.00941, begin with the identity.
+    The recurrent matrix begins orthogonal, so that h grows no faster than its inputs add up; Le et
+    al. (2015), https://arxiv.org/abs/1504.00941, begin with the identity.
     """
     return elman(input_size, hidden_size, activation="relu")
