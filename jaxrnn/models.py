@@ -77,11 +77,9 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
         layer does not have, or an embedding that cannot be tied.
     """
     _check(config)
-    embedded = config.embedding_size
-    first = embed(config.vocab_size, embedded) if embedded else one_hot(config.vocab_size)
-    name, size = ("embed", embedded) if embedded else ("one_hot", config.vocab_size)
+    parts, size = _reader(config)
     layers, size = _layers(config, size, training)
-    parts = {name: _narrow(config, first), **layers}
+    parts |= layers
     if config.dropout:
         parts["dropout_head"] = _dropout(config, training)
     parts["head"] = _narrow(config, linear(size, config.output_size))
@@ -91,6 +89,18 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
     if config.init == "published":
         model = reinitialised(model, jax.nn.initializers.glorot_uniform())
     return model
+
+
+def _reader(config: TokenModel) -> tuple[dict[str, Cell], int]:
+    """What reads the tokens, and the size of its output."""
+    if config.embedding_size:
+        parts, size = (
+            {"embed": embed(config.vocab_size, config.embedding_size)},
+            config.embedding_size,
+        )
+    else:
+        parts, size = {"one_hot": one_hot(config.vocab_size)}, config.vocab_size
+    return {name: _narrow(config, part) for name, part in parts.items()}, size
 
 
 def _layers(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Cell], int]:
