@@ -184,8 +184,7 @@ def test_residual_of_sizes_that_differ():
 @pytest.mark.parametrize("name", CELLS)
 def test_skip_chain_shows_x_to_all_and_all_to_the_output(name):
     """With positional names, as `chain` has them, and params drawn as there."""
-    sizes = (3, 3 + 4, 3 + 5)
-    parts = [CELLS[name](*size) for size in zip(sizes, (4, 5, 2), strict=True)]
+    parts = [CELLS[name](*sizes) for sizes in ((3, 4), (3 + 4, 8), (3 + 8, 4))]
     cell = skip_chain(*parts)
     params = cell.init(KEY)
     require_equal(params, chain(*parts).init(KEY))
