@@ -96,7 +96,7 @@ def compared(config: Config) -> list[Variant]:
                 "give a stretch of whole windows"
             )
         found += [variant for variant in truncating(window, length) if not variant.history]
-    return list(dict.fromkeys([*found, *unbounded(length)]))
+    return list(dict.fromkeys([*found, *unbounded(config.text_window, length)]))
 
 
 class Cost(NamedTuple):
