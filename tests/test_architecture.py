@@ -36,6 +36,7 @@ OUTSIDE = ("analysis", "runs", "interop")
 
 # What `import jaxrnn` must not pull in.
 HEAVY = ("matplotlib", "orbax", "tensorboardX", "flax", "rich", "tyro", "pooch", "jinja2")
+PEERS = ("torch", "keras", "h5py", "safetensors", "flax")
 
 
 def allowed(part: str) -> set[str]:
@@ -128,6 +129,15 @@ def test_importing_jaxrnn_is_light():
     loaded = set(done.stdout.split())
     assert {"jax", "optax"} <= loaded
     assert not loaded & set(HEAVY)
+
+
+def test_importing_weights_is_light():
+    """Weights are plain arrays: no framework is needed to read them."""
+    code = "import sys, jaxrnn.interop, jaxrnn.interop.files; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not set(done.stdout.split()) & set(PEERS)
 
 
 def test_every_public_name_is_there():
