@@ -18,6 +18,7 @@ from experiments.speed import (
     custom,
     generating,
     layers,
+    linear,
     measuring,
     memory,
     report,
@@ -457,7 +458,7 @@ def test_the_whole_table(tmp_path, capsys):
     found = summary(run)
     assert found["experiment"] == "speed"
     cases = {row["case"] for row in found["results"]}
-    assert cases == {*speed.CASES, *CUSTOM, "compile-growth"} - {"cells"}
+    assert cases == {*speed.CASES, *CUSTOM, *linear.NAMES, "compile-growth"} - {"cells", "linear"}
     for row in found["results"]:
         assert row.keys() >= FIELDS
         assert row["peer"] in shown
