@@ -31,6 +31,7 @@ from jaxrnn.gradients import (
     stateless,
     tbptt,
     uoro,
+    weight_drop,
 )
 from jaxrnn.padding import bidirectional, pausable, unroll_padded
 from jaxrnn.schedule import Explanation
@@ -95,5 +96,6 @@ __all__ = [
     "unroll_padded",
     "uoro",
     "variational_dropout",
+    "weight_drop",
     "zoneout",
 ]

@@ -16,6 +16,7 @@ from jaxrnn.gradients.snap import snap
 from jaxrnn.gradients.stateless import stateless
 from jaxrnn.gradients.tbptt import tbptt
 from jaxrnn.gradients.uoro import uoro
+from jaxrnn.gradients.weight_drop import weight_drop as weight_drop
 from jaxrnn.unroll import Schedule
 
 StyleFactory = Callable[[Cell, Objective, int, int, Schedule], GradientEstimator]
