@@ -1,6 +1,6 @@
 """Weights from and to Flax's cells, against Flax itself."""
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -55,7 +55,7 @@ def ours(cell, params):
 @pytest.mark.parametrize("cell", [name for name in LINEN if name in CELLS])
 def test_linen(cell):
     params = drawn(cell)
-    layer: Any = nn.RNN(LINEN[cell], time_major=True)
+    layer = cast(Any, nn.RNN(LINEN[cell], time_major=True))
     theirs = layer.apply({"params": {"cell": to_flax(cell, params)}}, XS)
     np.testing.assert_allclose(theirs, ours(cell, params), rtol=0, atol=TOLERANCE)
 
@@ -73,7 +73,7 @@ def test_nnx(name):
     if cell == "gru":
         params = params._replace(b_hn=jnp.zeros(HIDDEN))
     module = kind(INPUT, HIDDEN, rngs=nnx.Rngs(0))
-    layer: Any = nnx.RNN(module, time_major=True, rngs=nnx.Rngs(1))
+    layer = cast(Any, nnx.RNN(module, time_major=True, rngs=nnx.Rngs(1)))
     first = from_flax(cell, nnx.to_pure_dict(nnx.state(module)), style=style)
     np.testing.assert_allclose(layer(XS), ours(cell, first), rtol=0, atol=TOLERANCE)
     nnx.update(module, to_flax(cell, params, style=style))
