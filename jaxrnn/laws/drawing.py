@@ -34,5 +34,5 @@ def require_mean(root: str, draws: PyTree, expected: PyTree) -> None:
 def _as_real(array: np.ndarray) -> np.ndarray:
     """In double precision; a complex number as two, along a last axis."""
     if np.iscomplexobj(array):
-        array = np.stack([array.real, array.imag], axis=-1)
+        array = np.stack([np.real(array), np.imag(array)], axis=-1)
     return array.astype(np.float64)
