@@ -91,7 +91,7 @@ def spirals() -> Cell:
             "nu": jnp.linspace(-2.0, 0.0, HIDDEN_SIZE),
             "theta": jnp.linspace(0.0, 3.0, HIDDEN_SIZE),
             "w": jax.random.normal(key, (INPUT_SIZE, HIDDEN_SIZE), jnp.complex64),
-            "u": jnp.exp(1j * jnp.arange(HIDDEN_SIZE, dtype=jnp.float32)),
+            "u": jnp.linspace(0.5 + 1j, 1 - 1j, HIDDEN_SIZE, dtype=jnp.complex64),
             "c0": jnp.full(HIDDEN_SIZE, 0.5 - 0.2j, jnp.complex64),
         }
 

@@ -17,6 +17,7 @@ from experiments.truncation.tasks import (
 )
 from experiments.truncation.variants import Variant, truncating, unbounded
 from jaxrnn.analysis.plots import Panel, learning_curves
+from jaxrnn.base import require_positive
 from jaxrnn.data import TOY, loss_floors
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.directory import RunDirectory, read_metrics
@@ -47,6 +48,8 @@ def _of(
 ) -> list[Trained]:
     if not windows:
         raise ValueError(f"--{part}-window holds nothing; give at least one window")
+    for window in windows:
+        require_positive(**{f"{part}_window": window, f"{part}_num_steps": num_steps})
     bounded = [variant for window in windows for variant in truncating(window, num_steps)]
     epochs, rate = {
         "toy": (config.toy_epochs, config.toy_rate),

@@ -58,11 +58,13 @@ def all_cells(config: Config) -> list[Cell]:
     Raises:
       ValueError: numbers of entries that differ, a window above its num_steps, an entry twice.
     """
-    if len(config.window) != len(config.num_steps) or not config.learning_rate:
+    if len(config.window) != len(config.num_steps) or not config.window:
         raise ValueError(
             f"--window has {len(config.window)} entries, --num-steps {len(config.num_steps)}; give "
-            "each the same number, and at least one --learning-rate"
+            "each the same number, at least one"
         )
+    if not config.learning_rate:
+        raise ValueError("--learning-rate holds nothing; give at least one")
     found = []
     for window, num_steps in zip(config.window, config.num_steps, strict=True):
         require_positive(window=window, num_steps=num_steps)

@@ -44,14 +44,10 @@ def held(cell: Cell) -> Cell:
     def step(params, carry, x):
         given = (params, carry, x)
         closed, shape = jax.make_jaxpr(cell.step, return_shape=True)(*given)
-        made = jax.tree.leaves(
-            (
-                jax.tree.map(lambda _: "params", params),
-                jax.tree.map(lambda _: "carry", carry),
-                jax.tree.map(lambda _: "", x),
-            )
-        )
-        made = [frozenset({name} - {""}) for name in made]
+        kinds = (frozenset({"params"}), frozenset({"carry"}), NOTHING)
+        made = [
+            kind for kind, tree in zip(kinds, given, strict=True) for _ in jax.tree.leaves(tree)
+        ]
         leaves = _run_held(closed, jax.tree.leaves(given), made)
         return jax.tree.unflatten(jax.tree.structure(shape), leaves)
 
@@ -59,6 +55,7 @@ def held(cell: Cell) -> Cell:
 
 
 def _run_held(closed: Any, values: list[Any], made: list[Made]) -> list[Any]:
+    """What the jaxpr gives of `values`, each of them made of `made`."""
     equations, outputs, constants = flatten(closed)
     known = dict(constants) | dict(zip(closed.jaxpr.invars, values, strict=True))
     made_of = dict(zip(closed.jaxpr.invars, made, strict=True))
@@ -69,16 +66,12 @@ def _run_held(closed: Any, values: list[Any], made: list[Made]) -> list[Any]:
         if mine < RECURRENT or not _has_product(equation):
             found = _alone(equation, known)
         elif run is None:
-            found = _alone(
-                equation,
-                known
-                | {v: lax.stop_gradient(known[v]) for v in inputs if "carry" in made_of.get(v, "")},
-            )
+            of_carry = [v for v in inputs if "carry" in made_of.get(v, NOTHING)]
+            found = _alone(equation, known | {v: lax.stop_gradient(known[v]) for v in of_carry})
         else:
-            arguments = [known[v] if is_variable(v) else v.val for v in equation.invars]
-            kinds = [
-                made_of.get(v, NOTHING) if is_variable(v) else NOTHING for v in equation.invars
-            ]
+            atoms = [(v, is_variable(v)) for v in equation.invars]
+            arguments = [known[v] if named else v.val for v, named in atoms]
+            kinds = [made_of.get(v, NOTHING) if named else NOTHING for v, named in atoms]
             found = run(equation.params, arguments, kinds)
         known.update(zip(equation.outvars, found, strict=True))
         made_of.update((v, mine) for v in equation.outvars if is_float(v.aval))

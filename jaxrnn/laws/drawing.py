@@ -69,5 +69,5 @@ def _result(tried: Subject, seed: int) -> tuple[dict[str, Array], Carry]:
 def _as_real(array: np.ndarray) -> np.ndarray:
     """In double precision; a complex number as two, along a last axis."""
     if np.iscomplexobj(array):
-        array = np.stack([array.real, array.imag], axis=-1)
+        array = np.stack([np.real(array), np.imag(array)], axis=-1)
     return array.astype(np.float64)
