@@ -130,7 +130,7 @@ TRANSFORMATIONS = {
 
 # What a transformation can meet: several loops with weights, keys and integers in the carry, a
 # carry that is chosen from two.
-EVERY_WAY = ("lstm", "three layers", "dropout", "pausable")
+EVERY_WAY = ("three layers", "dropout", "pausable")
 # From these the rest differs in its equations only, and takes one with a map, a forward and a
 # reverse derivative in it.
 TRANSFORMED = [(name, each) for name in EVERY_WAY for each in TRANSFORMATIONS]
