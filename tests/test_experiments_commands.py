@@ -16,7 +16,7 @@ from experiments_support import small_char, write_text
 from experiments import __main__ as listing
 from experiments import char, generate
 
-ROOT = Path(char.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 MODULES = listing.experiments()
 LABELS = ("Question", "Command", "Expected", "Run time")
 

@@ -29,7 +29,7 @@ from jaxrnn import runs
 from jaxrnn.runs import loop
 from jaxrnn.runs.checkpoints import committed_steps
 
-ROOT = Path(char.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_ctrl_c_while_nothing_trains(text, tmp_path, capsys, monkeypatch):
         assert char.main(flags) == 130
         (line,) = capsys.readouterr().err.splitlines()
         assert line.endswith(f"python -m experiments.char --resume {run}")
-        patch.setattr(char, "read_text", interrupt)
+        patch.setattr(char, "characters", interrupt)
         assert char.main([*flags[:-1], str(tmp_path / "new")]) == 130
         assert "resume" not in capsys.readouterr().err
         assert not (tmp_path / "new").exists()

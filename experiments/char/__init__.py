@@ -7,14 +7,14 @@ Expected:  training loss of epoch 3 below 3.20 nats per character; 3.28 were pub
            `--init published`. `--preset quick` writes words and lines: validation near 1.58 nats.
            `--preset cells`, the post's comparison: layer-norm LSTM, then GRU, then LSTM, where
            1.72, 1.75 and 2.03 were published
-Run time:  about 1 minute on two CPU cores; `--preset quick` about 1.5
+Run time:  about 1 minute on two CPU cores; `--preset quick` about 1.5, `--preset cells` about 20
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.char.config import PRESETS, Config, each_setting, name_of
-from experiments.char.report import report
+from experiments.char.results import report
 from experiments.char.samples import make_sampler, write_as_published
 from experiments.char.training import characters, make_model, make_train, make_validate
 from jaxrnn.parallel import Workload
