@@ -74,7 +74,7 @@ def penalty(run, floats):
     """The gradient of a gradient's length."""
 
     def length(floats):
-        return sum(jnp.sum(a**2) for a in jax.tree.leaves(jax.grad(run)(floats)))
+        return sum(jnp.sum((a * a.conj()).real) for a in jax.tree.leaves(jax.grad(run)(floats)))
 
     return jax.grad(length)(floats)
 
