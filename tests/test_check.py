@@ -104,16 +104,16 @@ def test_a_good_cell(capsys, own, monkeypatch):
         assert float(ratio) == pytest.approx(expected, abs=0.02 + 0.01 * expected)
 
 
-FIVE = (
+# Two that end the examination, and one that leaves the other laws to try. That each law names its
+# own faults, test_laws_catch holds.
+THREE = (
     "carry_shape_drifts",
     "batch_axis_assumed",
     pytest.param("parameter_unused", marks=pytest.mark.slow),
-    pytest.param("output_rounded", marks=pytest.mark.slow),
-    pytest.param("calls_numbered", marks=pytest.mark.slow),
 )
 
 
-@pytest.mark.parametrize("fault", FIVE)
+@pytest.mark.parametrize("fault", THREE)
 def test_a_broken_cell_is_named(capsys, fault):
     law, message = FAULTS[fault]
     code, said = report(capsys, f"{BROKEN_CELLS}:{fault}")
