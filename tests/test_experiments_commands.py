@@ -64,7 +64,7 @@ def test_help_answers_at_once(name):
     assert seconds < 3
     assert f"usage: python -m experiments.{name}" in done.stdout
     if name in ("char", "toy"):
-        assert "--preset {smoke,quick,published}" in done.stdout
+        assert "--preset {smoke,quick,published" in done.stdout
     for label in LABELS:
         assert re.search(rf"^{label}:", done.stdout, re.MULTILINE)
 
