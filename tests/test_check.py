@@ -136,7 +136,7 @@ SMALLEST = {
 }
 
 
-@pytest.mark.parametrize("fault", FIVE)
+@pytest.mark.parametrize("fault", SMALLEST)
 def test_the_smallest_example(capsys, monkeypatch, fault):
     monkeypatch.setattr(check, "SEARCH", 1e9)  # however slow the machine
     law = FAULTS[fault][0]

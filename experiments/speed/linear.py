@@ -12,9 +12,10 @@ from experiments.speed.measuring import Case
 from experiments.speed.presets import Preset, Shape
 from jaxrnn import CELLS
 from jaxrnn.schedule.choosing import rule
+from jaxrnn.unroll import Schedule
 
 NAMES = ("min_gru", "min_lstm", "lru")
-SCHEDULES = {
+SCHEDULES: dict[str, Schedule] = {
     "jaxrnn, as loops": "distributed",
     "jaxrnn, in parallel": "associative",
     "plain scan": "scan",
