@@ -1,5 +1,6 @@
 """The character model's comparison of cells, and its capitals; claims by made-up rows."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -146,6 +147,47 @@ def test_a_cell_that_raises_is_named(text, tmp_path, capsys):
 
 
 # Capitals
+
+
+REGULARISED = [
+    *("--num-layers", "2", "--connect", "residual", "--dropout", "0.2"),
+    *("--dropout-kind", "variational", "--zoneout", "0.1", "--weight-drop", "0.3"),
+    *("--embedding-size", "6", "--tied", "--learnt-carry"),
+]
+
+
+def test_all_that_regularises_a_model(text, tmp_path):
+    """Goes into its training and its record; what is loaded is the evaluation model of it."""
+    run = tmp_path / "run"
+    assert char.main([*small_char(text), *REGULARISED, "--run", str(run)]) == 0
+    cell, params, _, _ = runs.load(run)
+    (setting,) = json.loads((run / "config.json").read_text())["settings"]
+    assert setting["model"]["dropout_hold"] == 30  # time steps of a training step
+    for name, value in (("connect", "residual"), ("zoneout", 0.1), ("learnt_carry", True)):
+        assert setting["model"][name] == value
+    carry = cell.init_carry(params, jax.random.key(0))
+    found = [cell.step(params, carry, np.int32(token))[1] for token in (1, 1, 2)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
+    losses = [line["loss"] for line in logged(run) if "loss" in line]
+    plain = tmp_path / "plain"
+    assert char.main([*small_char(text), *REGULARISED[:2], "--run", str(plain)]) == 0
+    assert losses != [line["loss"] for line in logged(plain) if "loss" in line]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--weight-drop", "1.0"], "--weight-drop is 1.0"),
+        (["--zoneout", "-0.1"], "zoneout is -0.1"),
+        (["--connect", "skip"], "a single layer has nothing to connect"),
+        (["--tied"], "tied needs an embedding_size of 6"),
+    ],
+)
+def test_what_cannot_regularise_is_refused(text, tmp_path, capsys, flags, message):
+    run = tmp_path / "run"
+    assert message in error_of(capsys, char.main, [*small_char(text), *flags, "--run", run])
+    assert not run.exists()
 
 
 def test_capitals_as_a_flag(text, tmp_path, capsys):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from jaxrnn.gradients.configured import EstimatorName
-from jaxrnn.models import Precision, cell_file
+from jaxrnn.models import Connect, DropoutKind, Precision, cell_file
 from jaxrnn.unroll import Schedule
 
 
@@ -27,8 +27,21 @@ class Config:
     hidden_size: int = 100
     embedding_size: int = 100
     """0 feeds one-hot vectors."""
+    connect: Connect = "plain"
+    """residual: layers add their input to their output; skip: each reads the first one's input too,
+    and the head reads all."""
     dropout: float = 0.0
     """Rate on the non-recurrent connections."""
+    dropout_kind: DropoutKind = "plain"
+    """variational: one mask for all time steps of a training step."""
+    zoneout: float = 0.0
+    """Rate at which a number of the carry keeps its value for a time step."""
+    weight_drop: float = 0.0
+    """Rate of recurrent weights that are zero for a training step."""
+    tied: bool = False
+    """The embedding is the head's matrix, transposed."""
+    learnt_carry: bool = False
+    """The layers' initial carries are learnt."""
     capitals: Literal["symbols", "flag"] = "symbols"
     """flag: the model reads lower-cased characters beside a flag; it predicts characters still."""
     init: Literal["default", "published"] = "default"
