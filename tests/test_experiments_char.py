@@ -175,9 +175,20 @@ def test_all_that_regularises_a_model(text, tmp_path):
     assert losses != [line["loss"] for line in logged(plain) if "loss" in line]
 
 
+def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
+    """At its last training step next to nothing is left of it, so more epochs are refused."""
+    run = tmp_path / "run"
+    flags = [*small_char(text), "--optimizer", "adamw", "--decay", "cosine", "--warmup", "3"]
+    assert char.main([*flags, "--run", str(run)]) == 0
+    message = error_of(capsys, char.main, ["--resume", run, "--epochs", "3"])
+    assert "--epochs is 3, the run began with 2 and --decay cosine, which ends there" in message
+    assert char.main(["--resume", str(run)]) == 0
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--warmup", "9999"], "warmup is 9999; give 0 to"),
         (["--weight-drop", "1.0"], "--weight-drop is 1.0"),
         (["--zoneout", "-0.1"], "zoneout is -0.1"),
         (["--connect", "skip"], "a single layer has nothing to connect"),

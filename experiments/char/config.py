@@ -6,6 +6,7 @@ from typing import Literal
 
 from jaxrnn.gradients.configured import EstimatorName
 from jaxrnn.models import Connect, DropoutKind, Precision, cell_file
+from jaxrnn.optimizers import Decay
 from jaxrnn.unroll import Schedule
 
 
@@ -62,8 +63,12 @@ class Config:
     """Steps in front of the scored ones; at most window - stride."""
     schedule: Schedule = "auto"
     """How a training step goes over time: scan is the plain loop, auto chooses by size."""
-    optimizer: Literal["adam", "adagrad", "momentum"] = "adam"
+    optimizer: Literal["adam", "adamw", "adagrad", "momentum"] = "adam"
     learning_rate: float = 1e-4
+    decay: Decay = "none"
+    """How the learning rate falls to 0 at the last epoch."""
+    warmup: int = 0
+    """Training steps over which it rises at first."""
     max_norm: float | None = 1.0
     """Clip the gradient to this global norm; None does not clip."""
     epochs: int = 20

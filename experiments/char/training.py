@@ -10,16 +10,10 @@ from jaxrnn.base import Batch, Metrics, Params, require_positive
 from jaxrnn.data import Streams, Vocabulary, capital_table, num_segments, segment, text_streams
 from jaxrnn.gradients.configured import configured_estimator, configured_weight_drop
 from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.optimizers import OPTIMIZERS, decaying
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs.text import Text, read_text
-from jaxrnn.training import (
-    OPTIMIZERS,
-    Training,
-    epoch_chunk,
-    evaluate,
-    init_state,
-    make_train_step,
-)
+from jaxrnn.training import Training, epoch_chunk, evaluate, init_state, make_train_step
 
 
 def characters(config: Config) -> Text:
@@ -64,7 +58,12 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
         config, cell, cross_entropy, num_steps=num_steps, length=len(rows.inputs)
     )
     estimator = batch_parallel(configured_weight_drop(style, config.weight_drop), devices)
-    optimizer = OPTIMIZERS[config.optimizer](max_norm=config.max_norm)
+    optimizer = decaying(
+        OPTIMIZERS[config.optimizer](max_norm=config.max_norm),
+        config.decay,
+        config.epochs * steps_per_epoch,
+        warmup=config.warmup,
+    )
     chunks_per_epoch = -(-steps_per_epoch // config.log_every)
     on_device = Streams(*map(jnp.asarray, rows))
     chunk = epoch_chunk(

@@ -11,7 +11,8 @@ from jaxrnn.gradients import bptt, stateless
 from jaxrnn.laws.comparing import LawBroken
 from jaxrnn.laws.subject import Subject
 from jaxrnn.models import cross_entropy
-from jaxrnn.training import clipped_adam, init_state, make_train_step
+from jaxrnn.optimizers import clipped_adam
+from jaxrnn.training import init_state, make_train_step
 
 LAG = 3
 HIDDEN_SIZE = 16
