@@ -179,6 +179,7 @@ def test_all_that_regularises_a_model(text, tmp_path):
     ("flags", "message"),
     [
         (["--weight-drop", "1.0"], "--weight-drop is 1.0"),
+        (["--weight-drop", "0.3", "--cell", "indrnn"], "and no layer has a matrix w_hh, which it"),
         (["--zoneout", "-0.1"], "zoneout is -0.1"),
         (["--connect", "skip"], "a single layer has nothing to connect"),
         (["--tied"], "tied needs an embedding_size of 6"),
