@@ -190,6 +190,7 @@ def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
     [
         (["--warmup", "9999"], "warmup is 9999; give 0 to"),
         (["--weight-drop", "1.0"], "--weight-drop is 1.0"),
+        (["--weight-drop", "0.3", "--cell", "indrnn"], "and no layer has a matrix w_hh, which it"),
         (["--zoneout", "-0.1"], "zoneout is -0.1"),
         (["--connect", "skip"], "a single layer has nothing to connect"),
         (["--tied"], "tied needs an embedding_size of 6"),

@@ -57,7 +57,7 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     style = configured_estimator(
         config, cell, cross_entropy, num_steps=num_steps, length=len(rows.inputs)
     )
-    estimator = batch_parallel(configured_weight_drop(style, config.weight_drop), devices)
+    estimator = batch_parallel(configured_weight_drop(style, config.weight_drop, cell), devices)
     optimizer = decaying(
         OPTIMIZERS[config.optimizer](max_norm=config.max_norm),
         config.decay,
