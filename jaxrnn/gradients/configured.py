@@ -82,10 +82,12 @@ def configured_weight_drop(
     """
     if not 0 <= rate < 1:
         raise ValueError(f"--weight-drop is {rate}; give a rate from 0 up to but not 1")
+    if not rate:
+        return estimator
     leaves = named_leaves(jax.eval_shape(cell.init, jax.random.key(0)))
-    if rate and not any(name.split(".")[-1] == "w_hh" for name in leaves):
+    if not any(name.split(".")[-1] == "w_hh" for name in leaves):
         raise ValueError(
             f"--weight-drop is {rate}, and no layer has a matrix w_hh, which it drops; leave it "
             "out, or give another --cell"
         )
-    return weight_drop(estimator, rate) if rate else estimator
+    return weight_drop(estimator, rate)
