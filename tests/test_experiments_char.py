@@ -267,7 +267,7 @@ def test_epoch_20_counts_in_a_longer_run():
 @pytest.mark.parametrize(
     ("change", "holds"),
     [
-        ({"seeds": 3, "log_every": 5, "init": "published", "schedule": "scan"}, [True] * 5),
+        ({"seeds": 3, "log_every": 5, "init": "default", "schedule": "scan"}, [True] * 5),
         ({"cells": ("lstm", "gru_reset_before", "layer_norm_lstm")}, [True] * 5),
         ({"valid_fraction": 0.1}, [True, None, None, None, True]),
         ({"num_steps": 30}, [None] * 5),
@@ -298,5 +298,6 @@ def test_the_presets_are_the_posts():
     assert set(cells.cells) == claims.CELLS.keys()
     assert (cells.num_layers, cells.hidden_size, cells.num_steps, cells.epochs) == (3, 100, 80, 20)
     assert (cells.batch_size, cells.learning_rate, cells.valid_fraction) == (32, 1e-4, 0)
+    assert cells.init == "published"
     assert (custom.num_steps, custom.epochs, custom.hidden_size) == (30, 5, 100)
     assert char.PRESETS["dropout"].dropout > 0
