@@ -298,6 +298,6 @@ def test_the_presets_are_the_posts():
     assert set(cells.cells) == claims.CELLS.keys()
     assert (cells.num_layers, cells.hidden_size, cells.num_steps, cells.epochs) == (3, 100, 80, 20)
     assert (cells.batch_size, cells.learning_rate, cells.valid_fraction) == (32, 1e-4, 0)
-    assert cells.init == "published"
+    assert (cells.init, cells.max_norm) == ("published", None)
     assert (custom.num_steps, custom.epochs, custom.hidden_size) == (30, 5, 100)
     assert char.PRESETS["dropout"].dropout > 0
