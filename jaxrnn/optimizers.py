@@ -80,6 +80,7 @@ def _matrices(params: Params) -> Params:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
+# Not optax's schedules: they raise under strict dtype promotion.
 FALLS: dict[Decay, Callable[[Array], Array]] = {
     "none": jnp.ones_like,
     "linear": lambda done: 1 - done,
