@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -214,9 +215,11 @@ def _flagged(cell: Cell, capitals: tuple[tuple[int, int], ...]) -> Cell:
 
 def token_vectors(params: Params) -> dict[str, jax.Array]:
     """The vectors [V, ...] that a `TokenModel` has of its tokens: what it reads them as, unless
-    they are one-hot, and what it weighs them by."""
-    embedding = {"embed": params["embed"]["w"]} if "embed" in params else {}
-    return embedding | {"head": params["head"]["w"].T}
+    they are one-hot or tied, and what it weighs them by."""
+    found = {"head": params["head"]["w"].T}
+    if "embed" in params and not isinstance(params["embed"]["w"], tuple):  # () where it is tied
+        found = {"embed": params["embed"]["w"]} | found
+    return found
 
 
 def find_cell(name: str) -> CellFactory:
@@ -257,9 +260,11 @@ def _run_file(path: Path):
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look up the module of their annotations
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[name]
         raise ValueError(f"{path} fails when it is run: {type(error).__name__}: {error}") from error
     return module
 

@@ -14,6 +14,7 @@ from jaxrnn.base import Batch, Cell
 from jaxrnn.cells import CELLS
 from jaxrnn.gradients.tbptt import tbptt
 from jaxrnn.models import TokenModel, build_model, cross_entropy, token_vectors
+from jaxrnn.optimizers import clipped_adam
 from jaxrnn.runs.tensorboard.board import Board
 from jaxrnn.runs.tensorboard.buckets import LIMITS, bucket_of, histogram, to_message
 from jaxrnn.runs.tensorboard.graph import training_graph
@@ -24,7 +25,7 @@ from jaxrnn.runs.tensorboard.observing import (
     tanh_saturated,
 )
 from jaxrnn.runs.tensorboard.taps import find_taps, tapped
-from jaxrnn.training import Parts, clipped_adam, init_state
+from jaxrnn.training import Parts, init_state
 from jaxrnn.unroll import unroll
 from tests.test_tensorboard_files import accumulated
 
@@ -192,4 +193,4 @@ def test_the_graph_opens_three_levels_deep(name):
                     seen.add(source)
                     ahead.append(source)
         assert any(source.startswith("gradient/") for source in seen), new
-        assert "layer_1/params/w_ih" in seen
+        assert any(source.startswith("layer_1/params/") for source in seen), new
