@@ -1,12 +1,12 @@
 """Optimizers: the rules of optax on clipped gradients, the learning rate in their state."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Params, require_one_of, require_positive
 
@@ -95,7 +95,7 @@ def decaying(
     """`optimizer` whose updates are scaled: up to 1 over the first `warmup` training steps, from
     then on down to 0 behind the last of `training_steps`, along a line or half a cosine.
 
-    The learning rate in its state stays what it was: the highest.
+    The learning rate in its state stays what it was, the highest; see `current_learning_rate`.
 
     Raises:
       ValueError: an unknown decay, or a warmup that leaves no training step.
@@ -118,4 +118,26 @@ def decaying(
         done = jnp.maximum((steps - warmup) / (training_steps - warmup), 0)
         return rise * FALLS[decay](jnp.minimum(done, 1))
 
-    return optax.chain(optimizer, optax.scale_by_schedule(scale))
+    def update(updates, state, params=None):
+        fall = scale(state.count)
+        updates = jax.tree.map(lambda u: u * fall.astype(u.dtype), updates)
+        return updates, Decayed(state.count + 1, fall)
+
+    def init(params):
+        return Decayed(jnp.int32(0), jnp.float32(1))
+
+    return optax.chain(optimizer, Optimizer(init, update))
+
+
+class Decayed(NamedTuple):
+    """How many updates there were, and what the last one was scaled by."""
+
+    count: Int[Array, ""]
+    fall: Float[Array, ""]
+
+
+def current_learning_rate(opt_state: optax.OptState) -> Array | None:
+    """What the last update was scaled by, the highest before the first; None where the optimizer
+    keeps no learning rate in its state."""
+    rate = optax.tree.get(opt_state, "learning_rate", None)
+    return None if rate is None else rate * optax.tree.get(opt_state, "fall", 1.0)

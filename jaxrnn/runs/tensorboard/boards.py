@@ -9,10 +9,10 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 from jaxrnn.base import TrainState
 from jaxrnn.data import Vocabulary
+from jaxrnn.optimizers import current_learning_rate
 from jaxrnn.parallel import over_members
 from jaxrnn.runs.directory import RunDirectory, read_metrics
 from jaxrnn.runs.files import read_json
@@ -97,7 +97,7 @@ class Boards(Recorder):
 
     def chunk(self, step: int, state: TrainState) -> None:
         with self._counted():
-            rates = optax.tree.get(state.opt_state, "learning_rate", None)
+            rates = current_learning_rate(state.opt_state)
             if rates is not None:
                 for board, rate in zip(self._boards, jax.device_get(rates), strict=True):
                     board.scalars(step, {"optimizer/learning_rate": rate})
