@@ -23,6 +23,7 @@ from experiments.speed import (
     memory,
     report,
     targets,
+    tensorboard,
     toy,
     training,
 )
@@ -373,6 +374,7 @@ def ideal_rows():
     toy_shape = toy.shape_of(QUICK.toy_steps)
     found += [("toy-step", peer, toy_shape) for peer in ("PyTorch eager", "jitted Python loop")]
     found += [("generate", "PyTorch loop", "1 at once, H 100, 3 layers")]
+    found += [("tensorboard", tensorboard.WITHOUT, tensorboard.shape_of(QUICK.logged))]
     rows = [
         {"case": case, "peer": peer, "shape": shape, "ratio": 20.0, "ours_ms": 1.0, "peer_ms": 20.0}
         for case, peer, shape in found

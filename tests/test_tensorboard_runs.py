@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from experiments import char, toy
+from experiments.speed.presets import Shape
+from experiments.speed.tensorboard import character_training
 from jaxrnn.runs import loop
+from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.files import write_json
+from jaxrnn.runs.tensorboard.boards import SHARE, Boards
 from tests.experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
 from tests.test_tensorboard_files import accumulated, scalars_of
 
@@ -89,6 +95,33 @@ def test_several_settings_have_a_folder_each(tmp_path):
             for seed in (0, 1)
         ),
     }
+
+
+def test_looks_take_their_share_of_the_time(tmp_path):
+    """By a clock of ours: a chunk takes a second and a look half of one."""
+    now = [0.0]
+    run = RunDirectory(tmp_path)
+    write_json(run.config, {"config": {}, "settings": [{"name": "char"}]})
+    devices = jax.devices()[:1]
+    prepared = loop.prepare(character_training(Shape(2, 3, 4), devices), [0], devices)
+    boards = Boards(run, prepared, 0, 0, lambda: now[0])
+    observe, state = boards._observe, prepared.init()
+    assert observe is not None
+
+    def half_a_second(state):
+        now[0] += 0.5
+        return observe(state)
+
+    boards._observe = half_a_second
+    boards.begin(0, state)
+    for step in range(1, 301):
+        now[0] += 1
+        boards.chunk(step, state)
+    boards.close()
+    looks = [s for tag, s, _ in scalars_of(tmp_path / "tensorboard/seed_0") if tag == "norm/params"]
+    assert looks[0] == 0
+    assert 0.9 * SHARE < 0.5 * len(looks) / now[0] <= SHARE
+    assert np.diff(looks).min() >= 12  # not at once what was left out before
 
 
 def test_a_negative_interval_is_refused(capsys, tmp_path):

@@ -42,6 +42,7 @@ from experiments.speed.report import (
     rows_of,
 )
 from experiments.speed.targets import claims
+from experiments.speed.tensorboard import tensorboard_cases
 from experiments.speed.toy import toy_step_cases
 from experiments.speed.training import char_step_cases
 from jaxrnn.base import require_positive
@@ -53,7 +54,16 @@ from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.summary import write_summary
 
 CaseName = Literal[
-    "lstm", "gru", "cells", "linear", "char-step", "toy-step", "generate", "compile", "memory"
+    "lstm",
+    "gru",
+    "cells",
+    "linear",
+    "char-step",
+    "toy-step",
+    "generate",
+    "compile",
+    "memory",
+    "tensorboard",
 ]
 
 CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
@@ -66,6 +76,7 @@ CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
     "generate": generate_cases,
     "compile": compile_cases,
     "memory": memory_cases,
+    "tensorboard": tensorboard_cases,
 }
 
 
@@ -77,7 +88,7 @@ class Config:
     """One or more; all of them if none is given. lstm, gru: gradients of one layer, at five shapes.
     cells: the same of three cells that no library has. linear: recurrences as loops and in
     parallel. char-step: R2RT's training step, 3 layers. toy-step: 5 steps of 4 units in an epoch.
-    compile: trace and compile. memory: T = 10,000."""
+    compile: trace and compile. memory: T = 10,000. tensorboard: a training with it and without."""
     preset: Literal["smoke", "quick", "full"] = "quick"
     """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile."""
     repeats: int = 15

@@ -31,6 +31,8 @@ class Preset(NamedTuple):
       generated: characters in a sample.
       samples: how many at once.
       bounded: shape of the model whose memory is bounded.
+      logged: shape of the model that is trained with TensorBoard and without.
+      logged_steps: training steps of a turn.
       matmul: rows of the matrices that show the machine's limit.
     """
 
@@ -53,6 +55,8 @@ class Preset(NamedTuple):
     generated: int = 1000
     samples: tuple[int, ...] = (1, 64)
     bounded: Shape = Shape(4, 10_000, 100)
+    logged: Shape = Shape(32, 50, 100)
+    logged_steps: int = 400
     matmul: int = 2048
 
 
@@ -69,6 +73,8 @@ PRESETS = {
         generated=20,
         samples=(1, 3),
         bounded=Shape(2, 30, 4),
+        logged=Shape(2, 6, 4),
+        logged_steps=20,
         matmul=64,
     ),
     "quick": Preset(),

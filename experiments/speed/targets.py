@@ -8,6 +8,8 @@ from experiments.speed.cells import CUSTOM
 from experiments.speed.memory import PLAIN
 from experiments.speed.presets import Preset
 from experiments.speed.report import GROWTH, Row
+from experiments.speed.tensorboard import WITHOUT
+from experiments.speed.tensorboard import shape_of as tensorboard_shape
 from experiments.speed.toy import shape_of
 from jaxrnn.runs.claims import Claim, at_least, at_most, below
 
@@ -39,6 +41,7 @@ def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
         least("toy step against a jitted loop", ["toy-step"], "jitted Python loop", 4.0),
         least("one generated sample against a loop", ["generate"], "PyTorch loop", 10.0),
     ]
+    shown = _field(rows, "ratio", "tensorboard", WITHOUT, tensorboard_shape(published.logged))
     # the plain scan stands beside every number of time steps, so its rows hold ours
     milliseconds = _field(rows, "ours_ms", "compile", "plain scan", _shape("compile", published))
     seconds = None if milliseconds is None else milliseconds / 1e3
@@ -50,6 +53,7 @@ def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
     faster = _field(rows, "ratio", "memory", PLAIN, at)
     return [
         *found,
+        at_least("training with TensorBoard against without", SOURCE, shown, 0.95),
         below("seconds to compile the 3-layer training step", SOURCE, seconds, 2.5),
         below(f"its growth from {first} to {last} time steps", SOURCE, growth, 1.2),
         at_most(

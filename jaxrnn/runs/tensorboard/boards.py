@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,19 @@ class Boards(Recorder):
       step: the training step of the checkpoint from which the training goes on, or 0; what was
         written of later ones is taken back.
       every: training steps between two looks; 0 chooses by what they cost.
+      clock: seconds that training took, by which it chooses.
     """
 
-    def __init__(self, run: RunDirectory, prepared: Prepared, step: int, every: int):
+    def __init__(
+        self,
+        run: RunDirectory,
+        prepared: Prepared,
+        step: int,
+        every: int,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._run, self._seeds, self._every = run, list(prepared.seeds), every
+        self._clock = clock
         record = read_json(run.config)
         name = prepared.setting.name
         folder = run.tensorboard / name if len(record["settings"]) > 1 else run.tensorboard
@@ -73,12 +82,14 @@ class Boards(Recorder):
         self._looked = step
         self._spent = 0.0
         self._costs = {"look": 0.0, "vectors": 0.0}
-        self._began = time.monotonic()
+        self._began = self._clock()
 
     def begin(self, step: int, state: TrainState) -> None:
         if self._observe is not None:
             jax.block_until_ready(self._observe(state))  # compiles: what that takes is paid once
-            self._began = time.monotonic()
+            self._began = self._clock()
+            jax.block_until_ready(self._observe(state))
+            self._costs["look"] = self._clock() - self._began
             if step == 0:
                 self._look(step, state)
         self.flush()
@@ -176,14 +187,14 @@ class Boards(Recorder):
             self._boards[self._seeds.index(mine)].text(step, "samples/text", text)
 
     def _affords(self, what: str) -> bool:
-        elapsed = time.monotonic() - self._began
+        elapsed = self._clock() - self._began
         return self._spent + self._costs[what] <= SHARE * elapsed
 
     @contextmanager
     def _counted(self, what: str | None = None) -> Iterator[None]:
-        start = time.monotonic()
+        start = self._clock()
         yield
-        cost = time.monotonic() - start
+        cost = self._clock() - start
         self._spent += cost
         if what is not None:
             self._costs[what] = cost

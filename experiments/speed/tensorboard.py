@@ -1,0 +1,128 @@
+"""What TensorBoard costs a training, at the interval that it chooses by itself."""
+
+import atexit
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.speed.layers import chosen_devices
+from experiments.speed.measuring import Case, Side
+from experiments.speed.model import VOCAB_SIZE
+from experiments.speed.presets import Preset, Shape
+from jaxrnn.base import Batch
+from jaxrnn.gradients import bptt
+from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.optimizers import clipped_adam
+from jaxrnn.parallel import Devices, batch_parallel
+from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.files import write_json
+from jaxrnn.runs.loop import Prepared, Setting, prepare
+from jaxrnn.runs.recorder import Recorder
+from jaxrnn.runs.tensorboard.boards import Boards
+from jaxrnn.training import Parts, Training, epoch_chunk, init_state, make_train_step
+
+LOG_EVERY = 10  # training steps
+WITHOUT = "without TensorBoard"
+
+
+class Stopwatch:
+    """A clock that stands while the other side trains."""
+
+    def __init__(self):
+        self._passed = self._since = 0.0
+        self._runs = False
+
+    def __call__(self) -> float:
+        return self._passed + (time.monotonic() - self._since if self._runs else 0.0)
+
+    def __enter__(self) -> None:
+        self._since, self._runs = time.monotonic(), True
+
+    def __exit__(self, *_: Any) -> None:
+        self._passed, self._runs = self(), False
+
+
+def tensorboard_cases(preset: Preset) -> Iterator[Case]:
+    yield tensorboard_case(preset.logged, preset.logged_steps)
+
+
+def tensorboard_case(shape: Shape, steps: int) -> Case:
+    """Each side goes on with a training of its own, a line of the log every `LOG_EVERY` steps.
+    `steps` of them should hold several looks, so that each turn pays for its share of them."""
+    devices = chosen_devices(shape)
+    chunks = -(-steps // LOG_EVERY)
+    prepared = prepare(character_training(shape, devices), [0], devices)
+    run = RunDirectory(Path(tempfile.mkdtemp()))
+    atexit.register(shutil.rmtree, run.path, ignore_errors=True)
+    write_json(run.config, {"config": {}, "settings": [{"name": "char"}]})
+    clock = Stopwatch()
+    recorder = Boards(run, prepared, 0, 0, clock)
+    logged = training_side("jaxrnn", prepared, recorder, clock, chunks)
+    plain = training_side(WITHOUT, prepared, Recorder(), Stopwatch(), chunks)
+    return Case("tensorboard", shape_of(shape), [logged, plain], {})
+
+
+def shape_of(shape: Shape) -> str:
+    return f"{shape}, 1 layer, a line every {LOG_EVERY} steps"
+
+
+def character_training(shape: Shape, devices: Devices) -> Setting:
+    """R2RT's model with one layer, on tokens at random, without an end."""
+    batch_size, num_steps, size = shape
+    cell = build_model(TokenModel(VOCAB_SIZE, VOCAB_SIZE, "lstm", size, 1, size), training=True)
+    estimator, optimizer = batch_parallel(bptt(cell, cross_entropy), devices), clipped_adam()
+    tokens = jax.random.randint(jax.random.key(1), (num_steps + 1, batch_size), 0, VOCAB_SIZE)
+    batch = Batch(tokens[:-1], tokens[1:])
+    chunk = epoch_chunk(
+        make_train_step(estimator, optimizer),
+        estimator,
+        lambda key: lambda position: batch,
+        steps_per_epoch=100 * LOG_EVERY,
+        batch_size=batch_size,
+        chunks_per_epoch=100,
+    )
+
+    def init(key, learning_rate):
+        return init_state(cell, estimator, optimizer, key, batch_size, learning_rate)
+
+    parts = Parts(cell, cross_entropy, estimator, optimizer, lambda: batch)
+    training = Training(init, chunk, 100, 100 * LOG_EVERY, parts)
+    return Setting("char", training, lambda params: {}, 1e-4, 1, ())
+
+
+def training_side(
+    name: str, prepared: Prepared, recorder: Recorder, clock: Stopwatch, chunks: int
+) -> Side:
+    """What `train_setting` does of a chunk, less the log."""
+    state, step = prepared.init(), 0
+    with clock:
+        recorder.begin(0, state)
+
+    def train(count: int) -> np.ndarray:
+        nonlocal state, step
+        losses = []
+        with clock:
+            for _ in range(count):
+                state, metrics = prepared.chunk(state)
+                metrics = jax.device_get(metrics)
+                step += LOG_EVERY
+                means = {key: float(value.mean()) for key, value in metrics.items()}
+                recorder.line(0, step, means | {"steps_per_second": 1.0})
+                recorder.chunk(step, state)
+                losses.append(metrics["loss"])
+        return np.array(losses)
+
+    return Side(
+        name,
+        call=lambda: train(chunks),
+        check=lambda: {"loss": train(2)},
+        steps=chunks * LOG_EVERY,
+        devices=len(prepared.devices),
+        pages_kept=True,
+    )
