@@ -10,6 +10,7 @@ It is seen from this machine only.
 
 import importlib.metadata
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -44,18 +45,32 @@ def require_tensorboard() -> None:
         raise ValueError(f"TensorBoard is {version}, this needs {least} or newer; {remedy}")
 
 
+def require_free(port: int) -> None:
+    """Raises: ValueError where the page cannot be at `port` of this machine, with what to do."""
+    if not 0 <= port < 2**16:
+        raise ValueError(f"--port is {port}; give 0 to {2**16 - 1}")
+    with socket.socket() as trial:
+        # what a server that ended a moment ago has left does not count
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("localhost", port))
+        except OSError as error:
+            reason = str(error.strerror).lower()
+            raise ValueError(
+                f"--port {port} cannot be had: {reason}; give another, or 0 for one that is free"
+            ) from None
+
+
 def command(arguments: Arguments) -> list[str]:
     """TensorBoard's own command line.
 
     Raises:
-      ValueError: nothing to show, or a port that there is not.
+      ValueError: nothing to show.
     """
     if not any(arguments.runs.rglob("tensorboard")):
         raise ValueError(
             f"--runs {arguments.runs} has no run with a TensorBoard; train one with --tensorboard"
         )
-    if not 0 <= arguments.port < 2**16:
-        raise ValueError(f"--port is {arguments.port}; give 0 to {2**16 - 1}")
     shown = ["--logdir", str(arguments.runs), "--host", "localhost", "--port", str(arguments.port)]
     # as many samples of a tag as a long training has: the first and the last are kept anyway
     return [sys.executable, "-m", "tensorboard.main", *shown, "--samples_per_plugin", "text=100"]
@@ -70,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             argv=list(sys.argv[1:] if argv is None else argv),
         )
         require_tensorboard()
-        raise SystemExit(subprocess.run(command(arguments), check=False).returncode)
+        started = command(arguments)
+        require_free(arguments.port)
+        raise SystemExit(subprocess.run(started, check=False).returncode)
 
     return guarded(body)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
-# without a window, as root, without a graphics card, and quiet on the network
+# without a window, as root, without a graphics card (WebGL is computed), quiet on the network
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars"),
+    "--enable-unsafe-swiftshader",
 )
 
 

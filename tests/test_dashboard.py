@@ -1,7 +1,6 @@
 """The dashboard: what TensorBoard's server lists of a run, and shows in a browser."""
 
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -10,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
 import numpy as np
 import pytest
 
 from experiments import char, dashboard
+from tests.browser_support import find_browser, screenshot
 from tests.experiments_support import error_of, small_char, write_text
 
 
@@ -52,20 +53,35 @@ def test_the_dashboard_needs_a_run(capsys, tmp_path, monkeypatch):
     assert "train one with --tensorboard" in line
 
 
+def test_the_dashboard_needs_a_free_port(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(dashboard, "require_tensorboard", lambda: None)
+    (tmp_path / "tensorboard").mkdir()
+    flags = ["--runs", str(tmp_path), "--port"]
+    with socket.socket() as other:
+        other.bind(("localhost", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        line = error_of(capsys, dashboard.main, [*flags, port])
+        assert f"--port {port} cannot be had" in line
+        assert "or 0 for one that is free" in line
+    assert "--port is 65536" in error_of(capsys, dashboard.main, [*flags, "65536"])
+
+
 @pytest.fixture(scope="module")
-def server(runs) -> Iterator[str]:
+def server(runs, tmp_path_factory) -> Iterator[str]:
     """TensorBoard's own server on the run, as the dashboard starts it."""
     pytest.importorskip("tensorboard")
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     arguments = dashboard.command(dashboard.Arguments(runs, port))
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    said = tmp_path_factory.mktemp("server") / "said.txt"
+    with said.open("wb") as log, subprocess.Popen(arguments, stdout=log, stderr=log) as process:
         address = f"http://localhost:{port}"
         try:
             for _ in range(600):
                 if process.poll() is not None:
-                    pytest.fail(f"TensorBoard ended: {process.stderr.read()!r}")  # type: ignore
+                    pytest.fail(f"TensorBoard ended: {said.read_text()}")
                 try:
                     if len(json.loads(fetch(f"{address}/data/runs"))) == 3:
                         break
@@ -154,31 +170,23 @@ def test_the_server_lists_hyper_parameters_with_their_types(server):
 
 
 TABS = ["scalars", "histograms", "distributions", "graphs", "projector", "hparams"]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def screenshot(server: str, tab: str, path: Path) -> np.ndarray:
+def picture(server: str, tab: str, path: Path) -> np.ndarray:
     """The page of a tab below its head line, [height, width, 3]."""
-    import matplotlib.image
-
-    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking"
-    size = "--window-size=1400,900 --virtual-time-budget=15000"
-    page = f"{server}/#{tab}"
-    command = [str(CHROMIUM), *flags.split(), *size.split(), f"--screenshot={path}", page]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    screenshot(f"{server}/#{tab}", path, milliseconds=15_000)
     return np.asarray(matplotlib.image.imread(path))[150:, :, :3]
 
 
 @pytest.fixture(scope="module")
 def empty(server, tmp_path_factory) -> np.ndarray:
     """The page of a tab for which there is nothing: no run has a sound."""
-    return screenshot(server, "audio", tmp_path_factory.mktemp("shots") / "empty.png")
+    return picture(server, "audio", tmp_path_factory.mktemp("shots") / "empty.png")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium here")
 @pytest.mark.parametrize("tab", TABS)
 def test_the_tab_has_content_in_a_browser(server, empty, tmp_path, tab):
-    drawn = screenshot(server, tab, tmp_path / f"{tab}.png")
+    drawn = picture(server, tab, tmp_path / f"{tab}.png")
     assert drawn.shape == empty.shape
     assert (np.abs(drawn - empty).max(-1) > 0.1).mean() > 0.005

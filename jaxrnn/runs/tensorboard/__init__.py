@@ -27,5 +27,5 @@ of a part of the model (`chain`), LEAF the path of a leaf of its params.
 A look is one pass over a fixed batch (`make_observe`). Looks are taken where a chunk of training
 steps ends: at the start, at the end, and in between as often as keeps them and all other writing
 below `SHARE` of the time; or every so many training steps, where that is asked for
-(`--tensorboard-every`). What the first kind costs: `python -m experiments.speed --case tensorboard`.
+(`--tensorboard-every`). `python -m experiments.speed --case tensorboard` measures what they cost.
 """
