@@ -45,8 +45,10 @@ class Config:
     """Draw from the likeliest that together hold this probability."""
     samples: int = 1
     """How many texts to write at once."""
+    setting: str | None = None
+    """Which of several settings, by name: in a comparison the cell's. The first if not given."""
     member: int = 0
-    """Which seed (or setting) of the run."""
+    """Which seed; without --setting, the seeds of all settings count on."""
     which: Literal["best", "last"] = "best"
     """Params with the lowest validation loss, or the last ones."""
     seed: int = 0
@@ -66,7 +68,9 @@ def write(config: Config) -> str:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}")
     if config.out is not None and (config.out.is_dir() or not config.out.parent.is_dir()):
         raise ValueError(f"--out {config.out} cannot be written; give a file in an existing folder")
-    cell, params, vocabulary, _ = load(config.run, config.member, which=config.which)
+    cell, params, vocabulary, _ = load(
+        config.run, config.member, which=config.which, setting=config.setting
+    )
     if vocabulary is None:
         raise ValueError(f"--run {config.run} reads no text, so it writes none; give another run")
     start = starting_text(vocabulary) if config.prompt is None else config.prompt

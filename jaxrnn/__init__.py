@@ -7,10 +7,17 @@ from jaxrnn.compose import (
     computing_in,
     dropout,
     embed,
+    learnt_carry,
     linear,
     one_hot,
     pointwise,
     reinitialised,
+    resettable,
+    residual,
+    skip_chain,
+    tied,
+    variational_dropout,
+    zoneout,
 )
 from jaxrnn.generation import generate, pad_prompts
 from jaxrnn.gradients import (
@@ -24,7 +31,9 @@ from jaxrnn.gradients import (
     stateless,
     tbptt,
     uoro,
+    weight_drop,
 )
+from jaxrnn.padding import bidirectional, pausable, unroll_padded
 from jaxrnn.schedule import Explanation
 from jaxrnn.training import (
     OPTIMIZERS,
@@ -35,7 +44,7 @@ from jaxrnn.training import (
     init_state,
     make_train_step,
 )
-from jaxrnn.unroll import explain, pausable, unroll
+from jaxrnn.unroll import explain, unroll
 
 __version__ = "0.1.0"
 
@@ -49,6 +58,7 @@ __all__ = [
     "GradientEstimator",
     "TrainState",
     "artbp",
+    "bidirectional",
     "bptt",
     "chain",
     "clipped_adagrad",
@@ -63,6 +73,7 @@ __all__ = [
     "generate",
     "gru",
     "init_state",
+    "learnt_carry",
     "linear",
     "lstm",
     "make_train_step",
@@ -72,11 +83,19 @@ __all__ = [
     "pointwise",
     "random_length",
     "reinitialised",
+    "resettable",
+    "residual",
     "rflo",
     "rtrl",
+    "skip_chain",
     "snap",
     "stateless",
     "tbptt",
+    "tied",
     "unroll",
+    "unroll_padded",
     "uoro",
+    "variational_dropout",
+    "weight_drop",
+    "zoneout",
 ]

@@ -1,8 +1,10 @@
-"""Types: what a cell, a batch, a gradient estimator and a training state are."""
+"""Types: what a cell, a batch, a gradient estimator and a training state are; how leaves are
+called."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import jax
 from jaxtyping import Array, Int
 from jaxtyping import Key as KeyArray
 
@@ -29,7 +31,7 @@ class Cell(NamedTuple):
 
     A whole model is a cell too (tokens to logits), made with `jaxrnn.chain`. A stochastic cell
     keeps a key leaf and an int32 step leaf in its carry and draws from `jax.random.fold_in(key,
-    step)`.
+    step)`; its factory takes `training`, and with False draws nothing, on the same trees.
     """
 
     init: Callable[[Key], Params]
@@ -93,6 +95,15 @@ class TrainState(NamedTuple):
     position: Int[Array, ""]
 
 
+def named_leaves(tree: PyTree) -> dict[str, Any]:
+    """The leaves of a tree under their paths, a dot between the parts: "layer_1.w_hh"."""
+    return {path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def path_name(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
 def require_positive(**sizes: int) -> None:
     """The one check that every factory makes: sizes are whole numbers of at least 1.
 
@@ -102,3 +113,15 @@ def require_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or size < 1:
             raise ValueError(f"{name} is {size!r}; give a whole number of at least 1")
+
+
+def require_one_of(known: Iterable[str], **choices: str) -> None:
+    """A choice of a factory is one of those that are `known`.
+
+    Raises:
+      ValueError: names the first choice that is not.
+    """
+    known = tuple(known)
+    for name, choice in choices.items():
+        if choice not in known:
+            raise ValueError(f"{name} is {choice!r}; give one of {', '.join(known)}")

@@ -10,7 +10,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Cell, Key, Params, require_positive
-from jaxrnn.unroll import pausable, unroll
+from jaxrnn.padding import pausable
+from jaxrnn.unroll import unroll
 
 
 def generate(

@@ -8,13 +8,30 @@ from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxrnn.base import Cell, Objective, Params, require_positive
 from jaxrnn.cells import CELLS, CellFactory
-from jaxrnn.compose import chain, computing_in, dropout, embed, linear, one_hot, reinitialised
+from jaxrnn.compose import (
+    chain,
+    computing_in,
+    dropout,
+    embed,
+    learnt_carry,
+    linear,
+    one_hot,
+    reinitialised,
+    residual,
+    skip_chain,
+    tied,
+    variational_dropout,
+    zoneout,
+)
 
 Precision = Literal["float32", "bfloat16"]
+Connect = Literal["plain", "residual", "skip"]
+DropoutKind = Literal["plain", "variational"]
 
 # The objective of every model of tokens: nats per time step.
 cross_entropy: Objective = optax.softmax_cross_entropy_with_integer_labels
@@ -38,47 +55,161 @@ class TokenModel:
     """published: every matrix Glorot-uniform."""
     precision: Precision = "float32"
     """What its steps compute in; params and outputs are float32."""
+    connect: Connect = "plain"
+    """residual: layers after the first add their input to their output. skip: layers after the
+    first read the first one's input too, and the head reads the outputs of all."""
+    dropout_kind: DropoutKind = "plain"
+    """variational: one mask for dropout_hold time steps."""
+    dropout_hold: int = 0
+    """Time steps that a variational mask holds; 0: for the whole sequence."""
+    zoneout: float = 0.0
+    """Rate at which a number of the layers' carries keeps its value for a time step."""
+    tied: bool = False
+    """The embedding is the transpose of the head's matrix, which begins as the head's does."""
+    learnt_carry: bool = False
+    """The layers' initial carries are learnt, else as the cell has them."""
+    capitals: tuple[tuple[int, int], ...] = ()
+    """What each token is read as: a lower-cased form by its id and, as one more input, a flag, as
+    `jaxrnn.data.capital_table` has them. Empty reads the tokens themselves. Outputs stay tokens."""
 
 
 def build_model(config: TokenModel, *, training: bool = False) -> Cell:
-    """The cell that `config` describes; dropout draws only when `training`.
+    """The cell that `config` describes; dropout and zoneout draw only when `training`.
 
     Raises:
-      ValueError: a size below 1, a rate outside [0, 1), an unknown cell.
+      ValueError: a size below 1, a rate outside [0, 1), an unknown cell, connections that a single
+        layer does not have, or an embedding that cannot be tied.
     """
+    _check(config)
+    name, first, size = _reader(config)
+    layers, size = _layers(config, size, training)
+    parts = {name: _narrow(config, first), **layers}
+    if config.dropout:
+        parts["dropout_head"] = _dropout(config, training)
+    parts["head"] = _narrow(config, linear(size, config.output_size))
+    model = chain(**parts)
+    if config.tied:
+        model = tied(model, {"embed.w": "head.w"})
+    if config.init == "published":
+        model = reinitialised(model, jax.nn.initializers.glorot_uniform())
+    return model
+
+
+def _reader(config: TokenModel) -> tuple[str, Cell, int]:
+    """The part that reads tokens, with its name and the size of its output."""
+    forms = config.vocab_size
+    if config.capitals:
+        forms = 1 + max(form for form, _ in config.capitals)
+    size = config.embedding_size or forms
+    name, cell = "one_hot", one_hot(forms)
+    if config.embedding_size:
+        name, cell = "embed", embed(forms, size)
+    if config.capitals:
+        return name, _flagged(cell, config.capitals), size + 1
+    return name, cell, size
+
+
+def _layers(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Cell], int]:
+    """The layers on inputs of `size`, each behind its dropout, and the size of their output."""
+    factory = find_cell(config.cell)
+    x_size, parts = size, {}
+    for number in range(1, config.num_layers + 1):
+        layer = factory(size, config.hidden_size)
+        if config.zoneout:
+            layer = zoneout(layer, config.zoneout, training=training)
+        if config.learnt_carry:
+            layer = learnt_carry(layer)
+        layer = _narrow(config, layer)
+        if config.dropout and config.connect == "plain":
+            parts[f"dropout_{number}"] = _dropout(config, training)
+        elif config.dropout:
+            # what goes past the layer is not dropped
+            layer = chain(dropout=_dropout(config, training), cell=layer)
+        past = config.connect == "residual" and number > 1
+        parts[f"layer_{number}"] = residual(layer) if past else layer
+        size = config.hidden_size + (x_size if config.connect == "skip" else 0)
+    if config.connect == "skip":
+        return {"layers": skip_chain(**parts)}, config.num_layers * config.hidden_size
+    return parts, config.hidden_size
+
+
+def _dropout(config: TokenModel, training: bool) -> Cell:
+    if config.dropout_kind == "plain":
+        drop = dropout(config.dropout, training=training)
+    else:
+        drop = variational_dropout(config.dropout, config.dropout_hold, training=training)
+    return _narrow(config, drop)
+
+
+def _narrow(config: TokenModel, part: Cell) -> Cell:
+    """Each part by itself: a one-hot vector, for one, is float32 whatever surrounds it."""
+    return part if config.precision == "float32" else computing_in(part, config.precision)
+
+
+def _check(config: TokenModel) -> None:
     require_positive(num_layers=config.num_layers)
     if config.num_layers > 1000:
         raise ValueError(f"num_layers is {config.num_layers}; give at most 1000")
-    factory = find_cell(config.cell)
-    drop = config.dropout if training else 0.0
-    if not 0 <= config.dropout < 1:
-        raise ValueError(f"dropout is {config.dropout}; give a rate from 0 up to but not 1")
+    for name, rate in (("dropout", config.dropout), ("zoneout", config.zoneout)):
+        if not 0 <= rate < 1:
+            raise ValueError(f"{name} is {rate}; give a rate from 0 up to but not 1")
+    if config.dropout_hold < 0:
+        raise ValueError(
+            f"dropout_hold is {config.dropout_hold}; give time steps, or 0 for the whole sequence"
+        )
     if config.embedding_size < 0:
         raise ValueError(
             f"embedding_size is {config.embedding_size}; give at least 1, or 0 for one-hot vectors"
         )
-    if config.embedding_size:
-        parts, size = (
-            {"embed": embed(config.vocab_size, config.embedding_size)},
-            config.embedding_size,
+    if config.capitals and len(config.capitals) != config.vocab_size:
+        raise ValueError(
+            f"capitals has {len(config.capitals)} entries, vocab_size is {config.vocab_size}; "
+            "give one for each token"
         )
-    else:
-        parts, size = {"one_hot": one_hot(config.vocab_size)}, config.vocab_size
-    for layer in range(1, config.num_layers + 1):
-        if config.dropout:
-            parts[f"dropout_{layer}"] = dropout(drop)
-        parts[f"layer_{layer}"] = factory(size, config.hidden_size)
-        size = config.hidden_size
-    if config.dropout:
-        parts["dropout_head"] = dropout(drop)
-    parts["head"] = linear(size, config.output_size)
-    if config.precision != "float32":
-        # each part by itself: a one-hot vector, for one, is float32 whatever surrounds it
-        parts = {name: computing_in(part, config.precision) for name, part in parts.items()}
-    model = chain(**parts)
-    if config.init == "published":
-        model = reinitialised(model, jax.nn.initializers.glorot_uniform())
-    return model
+    if config.connect != "plain" and config.num_layers < 2:
+        raise ValueError(
+            f"connect is {config.connect}, and a single layer has nothing to connect; "
+            "give num_layers of at least 2, or connect plain"
+        )
+    if config.tied:
+        _check_tied(config)
+
+
+def _check_tied(config: TokenModel) -> None:
+    if config.capitals:
+        raise ValueError("tied needs an embedding of tokens, and capitals has one of their forms")
+    layers = config.num_layers if config.connect == "skip" else 1
+    wide = layers * config.hidden_size
+    if config.embedding_size != wide:
+        raise ValueError(
+            f"tied needs an embedding_size of {wide}, what the head reads; it is "
+            f"{config.embedding_size}"
+        )
+    if config.output_size != config.vocab_size:
+        raise ValueError(
+            f"tied needs an output_size equal to vocab_size, {config.vocab_size}; it is "
+            f"{config.output_size}"
+        )
+
+
+def _flagged(cell: Cell, capitals: tuple[tuple[int, int], ...]) -> Cell:
+    """`cell`, which reads forms, on tokens: y of `cell` [size] with the flag behind it, [size + 1].
+
+    A float vector [V] is as many forms and as much of a flag as it has of the tokens, so that
+    gradients to one-hot inputs exist.
+    """
+    forms, flags = np.array(capitals).T
+
+    def step(params, carry, token):
+        if jnp.issubdtype(jnp.result_type(token), jnp.integer):
+            form, flag = jnp.asarray(forms)[token], jnp.asarray(flags)[token]
+        else:
+            form = token @ jax.nn.one_hot(forms, forms.max() + 1, dtype=token.dtype)
+            flag = token @ jnp.asarray(flags, token.dtype)
+        carry, y = cell.step(params, carry, form)
+        return carry, jnp.append(y, flag.astype(y.dtype))
+
+    return Cell(cell.init, cell.init_carry, step)
 
 
 def find_cell(name: str) -> CellFactory:

@@ -204,7 +204,7 @@ def evaluate(
     start.
 
     The sequences are walked in stretches of `num_steps`, so that memory does not grow with L.
-    `cell` is the evaluation model (dropout at rate 0).
+    `cell` is the evaluation model (`training=False`).
     """
     require_positive(num_steps=num_steps)
     length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]

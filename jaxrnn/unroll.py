@@ -16,7 +16,6 @@ from jaxrnn.schedule import (
     Schedule,
     choose,
     explain_choice,
-    is_float,
     run_plan,
     segment_length,
     vary_alike,
@@ -73,7 +72,7 @@ def _chosen(cell, params, carry, xs, schedule) -> tuple[Params, Carry, X, Choice
     if schedule not in get_args(Schedule):
         known = ", ".join(get_args(Schedule))
         raise ValueError(f"schedule is {schedule!r}; the schedules are {known}")
-    _check_axes(carry, xs)
+    check_axes(carry, xs)
     params, carry, xs = jax.tree.map(jnp.asarray, (params, carry, xs))
     params, carry, xs = vary_alike((params, carry, xs))
     return params, carry, xs, choose(cell, params, carry, xs, schedule, jax.default_backend())
@@ -111,23 +110,6 @@ def _checkpointed(cell, choice: Choice, params, carry, xs):
     return carry, ys
 
 
-def pausable(cell: Cell) -> Cell:
-    """`cell` on x = (x, active): while `active` [] is false its carry stays as it is (y is then
-    of no account).
-
-    So sequences of several lengths share a batch, and windows may begin at different time steps.
-    """
-
-    def step(params, carry, x: tuple[X, Bool[Array, ""]]):
-        x, active = x
-        # what pads may be NaN, and 0 * NaN would reach the gradient of params
-        x = jax.tree.map(lambda a: jnp.where(active, a, 0) if is_float(a) else a, x)
-        new, y = cell.step(params, carry, x)
-        return where(active, new, carry), y
-
-    return cell._replace(step=step)
-
-
 def where(condition: Bool[Array, "..."], a: PyTree, b: PyTree) -> PyTree:
     """`jnp.where` over trees, the condition along the leading axes of every leaf."""
 
@@ -139,7 +121,7 @@ def where(condition: Bool[Array, "..."], a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(choose, a, b)
 
 
-def _check_axes(carry: Carry, xs: X) -> None:
+def check_axes(carry: Carry, xs: X) -> None:
     leaves = jax.tree.leaves_with_path(xs)
     if not leaves:
         raise ValueError("xs has no leaves; give at least one array [T, B, ...]")

@@ -23,6 +23,9 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 cache = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 jax.config.update("jax_compilation_cache_dir", str(cache))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+# the commands that tests start read and write it too
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
 
 
 def lenient(inject_hyperparams):

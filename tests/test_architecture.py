@@ -17,15 +17,16 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "base": (),
     "schedule": ("base",),
     "unroll": ("schedule",),
+    "padding": ("unroll",),
     "gradients": ("unroll",),
     "training": ("gradients",),
     "parallel": ("training",),
     "cells": ("base",),
     "compose": ("base",),
     "data": ("base",),
-    "generation": ("unroll",),
+    "generation": ("padding",),
     "models": ("cells", "compose", "data"),
-    "laws": ("training", "models"),
+    "laws": ("training", "models", "padding"),
     "runs": ("models", "parallel"),
     "analysis": ("models", "unroll"),
     "interop": ("models", "unroll"),
@@ -36,6 +37,7 @@ OUTSIDE = ("analysis", "runs", "interop")
 
 # What `import jaxrnn` must not pull in.
 HEAVY = ("matplotlib", "orbax", "tensorboardX", "flax", "rich", "tyro", "pooch", "jinja2")
+PEERS = ("torch", "keras", "h5py", "safetensors", "flax")
 
 
 def allowed(part: str) -> set[str]:
@@ -128,6 +130,15 @@ def test_importing_jaxrnn_is_light():
     loaded = set(done.stdout.split())
     assert {"jax", "optax"} <= loaded
     assert not loaded & set(HEAVY)
+
+
+def test_importing_weights_is_light():
+    """Weights are plain arrays: no framework is needed to read them."""
+    code = "import sys, jaxrnn.interop, jaxrnn.interop.files; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not set(done.stdout.split()) & set(PEERS)
 
 
 def test_every_public_name_is_there():

@@ -1,17 +1,29 @@
 """The command `python -m jaxrnn.check`."""
 
 import os
+import re
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from broken_cells import carry_shape_drifts
 from test_laws_catch import FAULTS
 
-from jaxrnn.cells import CELLS
+from jaxrnn import check
+from jaxrnn.cells import CELLS, elman
 from jaxrnn.check import main
-from jaxrnn.laws import CELL_LAWS, LEARNING_LAWS, REFERENCE_LAWS, STEP_LAWS
+from jaxrnn.check.smallest import Sizes, smallest
+from jaxrnn.laws import (
+    CELL_LAWS,
+    LEARNING_LAWS,
+    REFERENCE_LAWS,
+    STEP_LAWS,
+    subject,
+    what_is_broken,
+)
 
 BROKEN_CELLS = Path(__file__).parent / "broken_cells.py"
 
@@ -69,32 +81,39 @@ def own(tmp_path):
 
 def report(capsys, *argv: str) -> tuple[int, dict[str, str]]:
     """The exit code, and what is said of each law."""
-    code = main(argv)
+    code = main([*argv, "--no-speed"])
     laws = CELL_LAWS | LEARNING_LAWS | REFERENCE_LAWS
     lines = capsys.readouterr().out.splitlines()
     said = {law: [line for line in lines if line.startswith(f"{law}  ")] for law in laws}
     return code, {law: line.removeprefix(law).strip() for law, (line,) in said.items()}
 
 
-def test_a_good_cell(capsys, own):
+def test_a_good_cell(capsys, own, monkeypatch):
+    monkeypatch.setattr(check, "MEASURE", 0.0)
     assert main([f"{own}:skip", "--input-size", "2", "--hidden-size", "5"]) == 0
     printed = capsys.readouterr().out
     assert "input_size 2, hidden_size 5: 65 parameters" in printed
     assert "['w_skip'] float32[5, 5]" in printed
     assert printed.count("  ok\n") == len(CELL_LAWS | LEARNING_LAWS)
     assert printed.count("  not given\n") == len(REFERENCE_LAWS)
+    assert "\nschedule distributed: " in printed
+    times = dict(re.findall(r"^  (this cell|gru|lstm) +([\d.]+) ms", printed, re.MULTILINE))
+    ratios = re.findall(r"this cell takes ([\d.]+) times as long", printed)
+    for name, ratio in zip(("gru", "lstm"), ratios, strict=True):
+        expected = float(times["this cell"]) / float(times[name])
+        assert float(ratio) == pytest.approx(expected, abs=0.02 + 0.01 * expected)
 
 
-FIVE = (
+# Two that end the examination, and one that leaves the other laws to try. That each law names its
+# own faults, test_laws_catch holds.
+THREE = (
     "carry_shape_drifts",
     "batch_axis_assumed",
     pytest.param("parameter_unused", marks=pytest.mark.slow),
-    pytest.param("output_rounded", marks=pytest.mark.slow),
-    pytest.param("calls_numbered", marks=pytest.mark.slow),
 )
 
 
-@pytest.mark.parametrize("fault", FIVE)
+@pytest.mark.parametrize("fault", THREE)
 def test_a_broken_cell_is_named(capsys, fault):
     law, message = FAULTS[fault]
     code, said = report(capsys, f"{BROKEN_CELLS}:{fault}")
@@ -104,6 +123,73 @@ def test_a_broken_cell_is_named(capsys, fault):
     if law in STEP_LAWS:
         later = [*CELL_LAWS, *LEARNING_LAWS][[*CELL_LAWS].index(law) + 1 :]
         assert {said[other] for other in later} == {"not tried, since step cannot be unrolled"}
+
+
+# What the message says at the smallest sizes, and these: a fault of params or of one step needs one
+# example of one time step, a cut needs two.
+SMALLEST = {
+    "carry_shape_drifts": ("enters as float32[1] and leaves as float32[2]", (1, 1, 1, 1)),
+    "batch_axis_assumed": ("it fails on one example, x float32[1]", (1, 1, 1, 1)),
+    "parameter_unused": ("params['w_skip'] influences no output", (1, 1, 1, 1)),
+    "output_rounded": ("of the outputs to params.w_ih is zero everywhere", (1, 1, 1, 1)),
+    "calls_numbered": ("cut after 1 of 2 time steps", (1, 1, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("fault", SMALLEST)
+def test_the_smallest_example(capsys, monkeypatch, fault):
+    monkeypatch.setattr(check, "SEARCH", 1e9)  # however slow the machine
+    law = FAULTS[fault][0]
+    cell = f"{BROKEN_CELLS}:{fault}"
+    assert main([cell, "--law", law]) == 1
+    printed = capsys.readouterr().out
+    message, sizes = SMALLEST[fault]
+    flags = " ".join(
+        f"--{name.replace('_', '-')} {n}" for name, n in zip(Sizes._fields, sizes, strict=True)
+    )
+    _, found = printed.split(f"Smallest example of a broken {law!r}: ")
+    assert message in found
+    command = f"python -m jaxrnn.check {cell} {flags} --law '{law}'"
+    assert f"  {command}\n" in found
+    # the command shows it, and there is nothing smaller
+    assert main(shlex.split(command)[3:]) == 1
+    again = capsys.readouterr().out
+    assert message in again
+    assert "Smallest" not in again
+
+
+def breaks_otherwise_when_narrow(input_size, hidden_size):
+    if hidden_size < 3:
+        raise RuntimeError("no room")
+    return carry_shape_drifts(input_size, hidden_size)
+
+
+def test_another_fault_is_no_smaller_example():
+    law = STEP_LAWS["carry type preserved"]
+    fault = what_is_broken(law, subject(breaks_otherwise_when_narrow))
+    assert fault is not None
+    sizes, found = smallest(breaks_otherwise_when_narrow, law, Sizes(), fault, 1e9)
+    assert sizes == (1, 3, 1, 1)
+    assert "enters as float32[3] and leaves as float32[6]" in found
+    assert smallest(breaks_otherwise_when_narrow, law, Sizes(), "x", 1e9) == (Sizes(), "x")
+    assert smallest(breaks_otherwise_when_narrow, law, Sizes(), fault, 0.0) == (Sizes(), fault)
+
+
+def test_an_unknown_law(capsys):
+    assert main(["gru", "--law", "Ohm's"]) == 2
+    assert capsys.readouterr().err.startswith("error: law is \"Ohm's\"; give one of 'takes one")
+
+
+def test_a_cell_of_one_size_has_no_speed(capsys, monkeypatch):
+    def narrow(input_size, hidden_size):
+        if hidden_size > 20:
+            raise RuntimeError("too wide")
+        return elman(input_size, hidden_size)
+
+    monkeypatch.setitem(CELLS, "narrow", narrow)
+    monkeypatch.setattr(check, "LAWS", {})
+    assert main(["narrow"]) == 0
+    assert "hidden_size 128: not known, RuntimeError: too wide\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -167,7 +253,7 @@ def test_the_command_answers_quickly():
 @pytest.mark.slow
 def test_the_command_on_a_file(own):
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", "jaxrnn.check", "own.py:skip"]
+    command = [sys.executable, "-m", "jaxrnn.check", "own.py:skip", "--no-speed"]
     done = subprocess.run(
         command, cwd=own.parent, env=environment, capture_output=True, text=True, check=False
     )

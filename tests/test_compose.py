@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxrnn import (
+    CELLS,
     Cell,
     chain,
     computing_in,
@@ -13,11 +14,16 @@ from jaxrnn import (
     elman,
     embed,
     gru,
+    learnt_carry,
     linear,
     lstm,
     one_hot,
     pointwise,
     reinitialised,
+    resettable,
+    residual,
+    skip_chain,
+    tied,
     unroll,
 )
 
@@ -68,8 +74,7 @@ def test_chain_names_are_seen_in_profiles():
         (lambda: linear(3, 0), "output_size is 0"),
         (lambda: gru(0, 3), "input_size is 0"),
         (lambda: lstm(3, 0), "hidden_size is 0"),
-        (lambda: dropout(1.0), "rate is 1.0"),
-        (lambda: dropout(-0.1), "rate is -0.1"),
+        (lambda: skip_chain(), "skip_chain has no cells"),
     ],
 )
 def test_nonsense_sizes(build, message):
@@ -97,44 +102,6 @@ def test_linear_begins_without_bias():
     assert not params["b"].any()
     _, y = linear(3, 2).step({"w": params["w"], "b": jnp.arange(2.0)}, (), jnp.ones(3))
     np.testing.assert_allclose(y, params["w"].sum(0) + np.arange(2.0, dtype=np.float32), rtol=1e-6)
-
-
-def dropped(rate: float, batch_size: int, num_steps: int, size: int) -> jax.Array:
-    """What dropout makes of ones [T, B, size]."""
-    cell = dropout(rate)
-    keys = jax.random.split(KEY, batch_size)
-    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))((), keys)
-    return unroll(cell, (), carry, jnp.ones((num_steps, batch_size, size)))[1]
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_keeps_the_mean(rate):
-    ys = dropped(rate, batch_size=20, num_steps=20, size=50)
-    kept = ys != 0
-    np.testing.assert_allclose(ys[kept], 1 / (1 - rate), rtol=1e-6)
-    four_deviations = 4 * (rate * (1 - rate) / ys.size) ** 0.5
-    assert abs(float(kept.mean()) - (1 - rate)) < four_deviations
-
-
-def test_dropout_draws_anew_for_every_example_and_time_step():
-    masks = np.asarray(dropped(0.5, batch_size=4, num_steps=5, size=64) != 0).reshape(20, 64)
-    assert len(np.unique(masks, axis=0)) == 20
-
-
-def test_dropout_at_rate_0_is_the_evaluation_model():
-    def model(rate):
-        return chain(gru(3, 4), dropout(rate), linear(4, 2))
-
-    training, evaluation = model(0.5), model(0.0)
-    params = training.init(KEY)
-    jax.tree.map(np.testing.assert_array_equal, params, evaluation.init(KEY))
-    carry = training.init_carry(params, KEY)
-    assert jax.tree.structure(carry) == jax.tree.structure(evaluation.init_carry(params, KEY))
-    without = chain(gru(3, 4), pointwise(lambda x: x), linear(4, 2))
-    plain_carry = carry | {"1": ()}
-    new, y = evaluation.step(params, carry, jnp.ones(3))
-    np.testing.assert_array_equal(y, without.step(params, plain_carry, jnp.ones(3))[1])
-    assert new["1"]["step"] == carry["1"]["step"] + 1
 
 
 def test_reinitialised_draws_matrices_and_leaves_vectors():
@@ -185,3 +152,181 @@ def test_a_chain_of_chains_is_a_cell():
     assert isinstance(outer, Cell)
     params = outer.init(KEY)
     assert set(params["inner"]) == {"a", "b"}
+
+
+def require_equal(found, expected):
+    """Trees of the same numbers, keys included."""
+
+    def numbers(a):
+        return jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a
+
+    jax.tree.map(
+        np.testing.assert_array_equal, *(jax.tree.map(numbers, t) for t in (found, expected))
+    )
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_residual_adds_x(name):
+    cell = CELLS[name](4, 4)
+    params, x = cell.init(KEY), jax.random.normal(KEY, (4,))
+    carry = cell.init_carry(params, KEY)
+    new, y = cell.step(params, carry, x)
+    require_equal(residual(cell).step(params, carry, x), (new, x + y))
+
+
+def test_residual_of_sizes_that_differ():
+    cell = residual(gru(3, 4))
+    params = cell.init(KEY)
+    with pytest.raises(ValueError, match=r"adds x of shape \(3,\) to y of shape \(4,\)"):
+        cell.step(params, cell.init_carry(params, KEY), jnp.ones(3))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_skip_chain_shows_x_to_all_and_all_to_the_output(name):
+    """With positional names, as `chain` has them, and params drawn as there."""
+    parts = [CELLS[name](*sizes) for sizes in ((3, 4), (3 + 4, 8), (3 + 8, 4))]
+    cell = skip_chain(*parts)
+    params = cell.init(KEY)
+    require_equal(params, chain(*parts).init(KEY))
+    carry = cell.init_carry(params, KEY)
+    x = jax.random.normal(KEY, (3,))
+    new, y = cell.step(params, carry, x)
+    outputs, below = [], x
+    for n, part in enumerate(parts):
+        after, below = part.step(params[str(n)], carry[str(n)], below)
+        require_equal(new[str(n)], after)
+        outputs.append(below)
+        below = np.concatenate([x, below])
+    np.testing.assert_array_equal(y, np.concatenate(outputs))
+
+
+TOKENS = chain(embed=embed(5, 4), layer=gru(4, 4), head=linear(4, 5))
+
+
+def test_tied_is_the_cell_with_the_transpose_in_place():
+    """Its step, and its gradient: of both uses together."""
+    cell = tied(TOKENS, {"embed.w": "head.w"})
+    params, usual = cell.init(KEY), TOKENS.init(KEY)
+    assert params["embed"] == {"w": ()}
+    require_equal(params["head"], usual["head"])
+    assert len(jax.tree.leaves(params)) == len(jax.tree.leaves(usual)) - 1
+    carry = TOKENS.init_carry(usual, KEY)
+
+    def output(cell, params):
+        return jnp.sum(cell.step(params, carry, jnp.int32(2))[1] ** 2)
+
+    value, grads = jax.value_and_grad(output, argnums=1)(cell, params)
+    full = usual | {"embed": {"w": params["head"]["w"].T}}
+    expected, apart = jax.value_and_grad(output, argnums=1)(TOKENS, full)
+    assert value == expected
+    both = apart["head"]["w"] + apart["embed"]["w"].T
+    np.testing.assert_allclose(grads["head"]["w"], both, rtol=1e-5)
+    assert apart["embed"]["w"].any()
+
+
+@pytest.mark.parametrize(
+    ("cell", "ties", "message"),
+    [
+        (
+            TOKENS,
+            {"embed.v": "head.w"},
+            "ties name 'embed.v', and the leaves of params are embed.w",
+        ),
+        (TOKENS, {"embed.w": "tail.w"}, "ties name 'tail.w'"),
+        (TOKENS, {"embed.w": "head.w", "head.w": "embed.w"}, "'head.w', which is itself tied"),
+        (TOKENS, {"embed.w": "head.b"}, r"'embed.w' of shape \(5, 4\) .* 'head.b' of shape \(5,\)"),
+        (elman(3, 4), {"w_hh": "w_ih"}, r"'w_hh' of shape \(4, 4\) .* 'w_ih' of shape \(3, 4\)"),
+    ],
+)
+def test_ties_that_do_not_fit(cell, ties, message):
+    with pytest.raises(ValueError, match=message):
+        tied(cell, ties)
+
+
+def test_a_learnt_carry_begins_as_the_cell_has_it():
+    """Floats are params and the same for every key; a key in the carry stays each example's own."""
+    usual = chain(dropout=dropout(0.5), cell=lstm(3, 4))
+    cell = learnt_carry(usual)
+    params = cell.init(KEY)
+    assert params["carry"]["dropout"] == {"key": (), "step": ()}
+    assert [leaf.shape for leaf in jax.tree.leaves(params["carry"])] == [(4,), (4,)]
+    require_equal(cell.init_carry(params, KEY), usual.init_carry(params["cell"], KEY))
+    moved = params | {"carry": jax.tree.map(lambda a: a + 1, params["carry"])}
+    carries = [cell.init_carry(moved, jax.random.key(seed)) for seed in range(2)]
+    for carry in carries:
+        assert jax.tree.leaves(carry["cell"])[0].tolist() == [1.0] * 4
+    assert carries[0]["dropout"]["key"] != carries[1]["dropout"]["key"]
+
+
+def test_a_learnt_carry_is_float32_whatever_the_cell_computes_in():
+    cell = learnt_carry(computing_in(gru(3, 4), jnp.bfloat16))
+    params = cell.init(KEY)
+    assert params["carry"].dtype == jnp.float32
+    assert cell.init_carry(params, KEY).dtype == jnp.bfloat16
+
+
+def started(cell, params, batch_size):
+    return jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, batch_size))
+
+
+def test_resets_cut_a_stream_into_sequences():
+    """Between two resets it is the cell from its initial carry, values and gradients; before the
+    first, from the carry given."""
+    cell = learnt_carry(lstm(3, 4))
+    params = jax.tree.map(lambda a: a + 0.1, cell.init(KEY))
+    starts = resettable(cell)
+    length, begins = 7, [[0, 3, 4], [5]]
+    resets = np.zeros((length, 2), bool)
+    for b, steps in enumerate(begins):
+        resets[steps, b] = True
+    xs, weights = (
+        jax.random.normal(jax.random.key(i), (length, 2, n)) for i, n in ((1, 3), (2, 4))
+    )
+    given = jax.tree.map(lambda a: a + 1, started(cell, params, 2))
+
+    @jax.value_and_grad
+    def streamed(params):
+        carry = started(starts, params, 2) | {"cell": given}
+        return (unroll(starts, params, carry, (xs, jnp.asarray(resets)))[1] * weights).sum()
+
+    @jax.value_and_grad
+    def apart(params):
+        total = jnp.zeros(())
+        for b, steps in enumerate(begins):
+            for first, stop in zip([0, *steps], [*steps, length], strict=True):
+                own = cell.init_carry(params, KEY)
+                if first not in steps:
+                    own = jax.tree.map(lambda a, b=b: a[b], given)
+                ys = jax.lax.scan(lambda c, x: cell.step(params, c, x), own, xs[first:stop, b])[1]
+                total += (ys * weights[first:stop, b]).sum()
+        return total
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), streamed(params), apart(params)
+    )
+
+
+def test_every_reset_has_a_key_of_its_own():
+    """A cell that draws its initial carry begins elsewhere at each reset and in each sequence."""
+    cell = resettable(
+        Cell(
+            init=lambda key: (),
+            init_carry=lambda params, key: jax.random.normal(key),
+            step=lambda params, carry, x: (carry, carry),
+        )
+    )
+    resets = jnp.array([True, False, True, True])[:, None].repeat(2, 1)
+    _, ys = unroll(cell, (), started(cell, (), 2), (jnp.zeros((4, 2)), resets))
+    assert (ys[0] == ys[1]).all()
+    assert len(np.unique(ys)) == 6
+
+
+def test_a_reset_to_a_float32_carry_of_a_cell_that_computes_in_fewer_bits():
+    plain = gru(3, 4)
+    cell = computing_in(
+        resettable(plain._replace(init_carry=lambda params, key: jnp.zeros(4))), jnp.bfloat16
+    )
+    params = cell.init(KEY)
+    carry = cell.init_carry(params, KEY)
+    new, _ = cell.step(params, carry, (jnp.ones(3), jnp.array(True)))
+    assert new["cell"].dtype == carry["cell"].dtype == jnp.bfloat16

@@ -1,6 +1,7 @@
 """Vocabularies: what goes in comes out, and the published counts."""
 
 import json
+import sys
 import time
 from collections import Counter
 
@@ -10,7 +11,7 @@ from data_support import corpus_or_skip
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaxrnn.data import Vocabulary, build_vocabulary, words
+from jaxrnn.data import Vocabulary, build_vocabulary, capital_table, words
 
 LEVELS = ["character", "word", "token"]
 # Every code point, also the halves of surrogate pairs, which strict encodings refuse.
@@ -140,6 +141,23 @@ def test_empty_prompts_and_results():
     vocabulary = build_vocabulary("ab", "character")
     assert vocabulary.encode("").shape == (0,)
     assert vocabulary.decode([]) == ""
+
+
+def test_capitals_are_forms_with_a_flag():
+    table = capital_table(Vocabulary("character", tuple("aAbBQ?"), None))
+    # there is no q in this text, and yet Q is a capital
+    assert table == ((0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (3, 0))
+
+
+def test_no_two_characters_of_unicode_meet_as_capitals():
+    """Not even those whose lower case is two characters, or another capital's."""
+    every = tuple(map(chr, range(sys.maxunicode + 1)))
+    table = capital_table(Vocabulary("character", every, None))
+    assert len(set(table)) == len(every)
+    forms = np.array(table)[:, 0]
+    assert np.array_equal(np.unique(forms), np.arange(forms.max() + 1))
+    flags = {symbol: flag for symbol, (_, flag) in zip(every, table, strict=True)}
+    assert "".join(symbol for symbol in "aÉΣЖİßẞςǅ\u212a7□" if flags[symbol]) == "ÉΣЖ"
 
 
 def test_sherlock_has_the_published_counts():

@@ -16,7 +16,7 @@ from experiments_support import small_char, write_text
 from experiments import __main__ as listing
 from experiments import char, generate
 
-ROOT = Path(char.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 MODULES = listing.experiments()
 LABELS = ("Question", "Command", "Expected", "Run time")
 
@@ -64,7 +64,7 @@ def test_help_answers_at_once(name):
     assert seconds < 3
     assert f"usage: python -m experiments.{name}" in done.stdout
     if name in ("char", "toy"):
-        assert "--preset {smoke,quick,published}" in done.stdout
+        assert "--preset {smoke,quick,published" in done.stdout
     for label in LABELS:
         assert re.search(rf"^{label}:", done.stdout, re.MULTILINE)
 

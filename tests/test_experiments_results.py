@@ -185,6 +185,13 @@ def test_members_of_two_settings(folder):
     run = folder / "tenth"
     sizes = [runs.load(run, member=k)[1]["layer_1"].w_hh.shape[0] for k in range(4)]
     assert sizes == [2, 2, 3, 3]
+    second = [runs.load(run, setting="steps_3_state_3", member=k)[1] for k in range(2)]
+    for k, params in enumerate(second):
+        assert_same(params, runs.load(run, member=2 + k)[1])
+    with pytest.raises(ValueError, match="members 0 to 1 of setting steps_3_state_3"):
+        runs.load(run, setting="steps_3_state_3", member=2)
+    with pytest.raises(ValueError, match="has steps_2_state_2, steps_3_state_3"):
+        runs.load(run, setting="steps_3")
     with pytest.raises(ValueError, match="has members 0 to 3"):
         runs.load(run, member=4)
 

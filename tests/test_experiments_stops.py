@@ -29,12 +29,38 @@ from jaxrnn import runs
 from jaxrnn.runs import loop
 from jaxrnn.runs.checkpoints import committed_steps
 
-ROOT = Path(char.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def text(tmp_path):
-    return write_text(tmp_path)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def text(shared):
+    return write_text(shared)
+
+
+@pytest.fixture(scope="module")
+def cells(shared):
+    return write_cells(shared)
+
+
+@pytest.fixture(scope="module")
+def whole(text, shared):
+    """A run that nothing stopped, to compare with."""
+    run = shared / "whole"
+    assert char.main([*small_char(text), "--run", str(run)]) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole_of_mine(text, cells, shared):
+    """The same with a cell of a user's file."""
+    run = shared / "whole of mine"
+    assert char.main([*small_char(text), "--cell", f"{cells}:mine", "--run", str(run)]) == 0
+    return run
 
 
 @pytest.fixture
@@ -69,9 +95,8 @@ def assert_same_run(a, b):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_run_goes_on(text, tmp_path, capsys, after_chunk, number):
-    whole, broken = tmp_path / "whole", tmp_path / "broken it"
-    assert char.main([*small_char(text), "--run", str(whole)]) == 0
+def test_a_signal_saves_and_the_run_goes_on(text, whole, tmp_path, capsys, after_chunk, number):
+    broken = tmp_path / "broken it"
     after_chunk(7, lambda keeper: signal.raise_signal(number))
     capsys.readouterr()
     assert char.main([*small_char(text), "--run", str(broken)]) == 130
@@ -110,7 +135,7 @@ def test_ctrl_c_while_nothing_trains(text, tmp_path, capsys, monkeypatch):
         assert char.main(flags) == 130
         (line,) = capsys.readouterr().err.splitlines()
         assert line.endswith(f"python -m experiments.char --resume {run}")
-        patch.setattr(char, "read_text", interrupt)
+        patch.setattr(char, "characters", interrupt)
         assert char.main([*flags[:-1], str(tmp_path / "new")]) == 130
         assert "resume" not in capsys.readouterr().err
         assert not (tmp_path / "new").exists()
@@ -152,9 +177,9 @@ def test_a_finished_run_reports_again(text, tmp_path, capsys):
 # A loss that is no number
 
 
-def test_a_loss_that_is_no_number(text, tmp_path, capsys):
+def test_a_loss_that_is_no_number(text, cells, tmp_path, capsys):
     """From time step 130 on, in the middle of the second chunk."""
-    cells, run = write_cells(tmp_path), tmp_path / "run"
+    run = tmp_path / "run"
     flags = [*small_char(text), "--cell", f"{cells}:breaks_late", "--checkpoint-seconds", "0"]
     line = error_of(capsys, char.main, [*flags, "--seed", "4", "--run", run])
     assert "seed 4 is not finite at step 5" in line
@@ -167,9 +192,9 @@ def test_a_loss_that_is_no_number(text, tmp_path, capsys):
     assert "not finite at step 5" in error_of(capsys, char.main, ["--resume", run])
 
 
-def test_weights_that_overflow_at_the_end_of_a_chunk(text, tmp_path, capsys):
+def test_weights_that_overflow_at_the_end_of_a_chunk(text, cells, tmp_path, capsys):
     """Loss and gradient are finite in the only step of the chunk, what it leaves is not."""
-    cells, run = write_cells(tmp_path), tmp_path / "run"
+    run = tmp_path / "run"
     steep = ["--cell", f"{cells}:steep", "--optimizer", "momentum", "--learning-rate", "1e38"]
     rest = ["--max-norm", "None", "--log-every", "1", "--checkpoint-seconds", "0"]
     line = error_of(capsys, char.main, [*small_char(text), *steep, *rest, "--run", run])
@@ -206,10 +231,9 @@ class FullFile(io.FileIO):
         ("plot", "plots/learning_curves.png", [26, 28]),
     ],
 )
-def test_a_full_disk(text, tmp_path, capsys, monkeypatch, after_chunk, what, file, steps):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
+def test_a_full_disk(text, whole, tmp_path, capsys, monkeypatch, after_chunk, what, file, steps):
+    broken = tmp_path / "broken"
     flags = [*small_char(text), "--checkpoint-seconds", "0"]
-    assert char.main([*flags, "--run", str(whole)]) == 0
     with monkeypatch.context() as patch:
         replace = os.replace
 
@@ -265,11 +289,11 @@ def test_a_disk_that_really_fills_up(text, tmp_path):
 
 
 @pytest.mark.parametrize("died", ["in the first chunks", "before environment.json", "before cell"])
-def test_a_run_without_a_checkpoint_begins_again(text, tmp_path, after_chunk, died):
-    cells = write_cells(tmp_path)
+def test_a_run_without_a_checkpoint_begins_again(
+    text, cells, whole_of_mine, tmp_path, after_chunk, died
+):
     flags = [*small_char(text), "--cell", f"{cells}:mine"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert char.main([*flags, "--run", str(whole)]) == 0
+    broken = tmp_path / "broken"
 
     class Killed(BaseException):
         """What no handler catches, like the end of the process."""
@@ -288,6 +312,6 @@ def test_a_run_without_a_checkpoint_begins_again(text, tmp_path, after_chunk, di
     if died == "before cell":
         (broken / "cell.py").unlink()
     assert char.main(["--resume", str(broken)]) == 0
-    assert_same_run(whole, broken)
+    assert_same_run(whole_of_mine, broken)
     assert (broken / "cell.py").read_bytes() == cells.read_bytes()
     assert (broken / "environment.json").exists()

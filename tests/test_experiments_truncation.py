@@ -132,6 +132,27 @@ def test_draws_are_seen_where_the_first_are_alike():
     assert row["variance"] > 0
 
 
+def test_gradients_are_taken_by_the_schedule(monkeypatch):
+    batch = token_batch(6)
+    model = TokenModel(4, 4, "elman", 3, embedding_size=2)
+    task = tasks.Task(model, lambda key: tasks.Streams(*batch), batch, 3)
+    params, seen = build_model(model).init(jax.random.key(0)), set()
+
+    def noting(style):
+        def build(*arguments, schedule):
+            seen.add(schedule)
+            return style.build(*arguments, schedule)
+
+        return build
+
+    builds = {name: noting(style) for name, style in STYLES.items()}
+    monkeypatch.setattr(estimators, "STYLES", builds)
+    for schedule in ("scan", "checkpointed"):
+        gradient = estimators.gradient_over(task, tensorflow_style(3), 6, schedule)
+        jax.eval_shape(gradient, params, jax.random.key(0), batch)
+    assert seen == {"scan", "checkpointed"}
+
+
 def test_a_decay_that_is_known():
     """Each step halves what came before, so each step back halves the gradient."""
     layer = Cell(
@@ -144,6 +165,13 @@ def test_a_decay_that_is_known():
     found = vanishing.norms(cell, cell.init(jax.random.key(0)), batch.inputs, batch.targets)
     np.testing.assert_allclose(found / found[0], 0.5 ** np.arange(7), rtol=1e-5)
     assert vanishing.ratios_per_step(np.asarray(found)[None]) == pytest.approx([2.0], rel=1e-5)
+
+
+def test_a_draw_at_rest_has_no_decay_and_one_that_vanishes_a_finite_one():
+    draws = np.array([[0.0, 0.0, 0.0], [1.0, 1e-30, 0.0], [4.0, 2.0, 1.0]])
+    vanished, halved = vanishing.ratios_per_step(draws)
+    assert halved == pytest.approx(2.0)
+    assert 1e10 < vanished < np.inf
 
 
 def test_equal_budgets_are_read_off_the_curves():
@@ -161,15 +189,24 @@ def test_equal_budgets_are_read_off_the_curves():
 
 
 def test_every_style_is_compared():
-    assert {v.style for v in [*truncating(5, 20), *unbounded(20)]} == set(STYLES)
+    assert {v.style for v in [*truncating(5, 20), *unbounded((5, 10), 20)]} == set(STYLES)
+
+
+def test_who_learns_as_he_goes_does_so_as_often_as_any():
+    """Styles whose errors cross batches take the shortest; bptt needs the longest."""
+    found = {variant.style: variant.num_steps for variant in unbounded((10, 5), 40)}
+    assert found == {"bptt": 40} | dict.fromkeys(("rtrl", "snap", "uoro", "rflo"), 5)
 
 
 def test_the_whole_grid_is_extrapolated():
     config = Config(window=(5,), num_steps=(20,), learning_rate=(0.1, 0.2))
-    done = {"name": "true_5_lr_0.1", "seconds": 30.0, "targets": 10}
+    done = {"name": "true_5_lr_0.1", "seconds": 30.0, "targets": 10, "diverged": False}
     assert published.whole_grid_seconds(config, []) is None
     assert published.whole_grid_seconds(config, [done]) == pytest.approx(4 * 30)
-    quicker = {"name": "tf_5_lr_0.2", "seconds": 10.0, "targets": 10}
+    quicker = done | {"name": "tf_5_lr_0.2", "seconds": 10.0}
+    broken = done | {"name": "tf_5_lr_0.1", "seconds": 0.1, "targets": 1, "diverged": True}
+    assert published.whole_grid_seconds(config, [broken]) is None
+    assert published.whole_grid_seconds(config, [done, broken]) == pytest.approx(4 * 30)
     assert published.whole_grid_seconds(config, [done, quicker]) == pytest.approx(2 * 30 + 2 * 10)
 
 
@@ -217,6 +254,23 @@ def test_what_was_not_trained_is_open():
     assert claims.vanishing_claim([]).holds is None
     assert claims.exact_claim([]).holds is None
     assert all(claim.holds is None for claim in claims.speed_claims([]))
+
+
+def test_what_diverged_leaves_its_claims_open():
+    losses = post_losses()
+    for lost, open_claims in {
+        ("tf", 5, 0.003): [0, 2],
+        ("tf", 5, 0.0003): [1],
+        ("tf", 40, 0.001): [3],
+    }.items():
+        found = claims.grid_claims(losses | {lost: None})
+        mine = [claim.holds for claim in found]
+        assert [i for i, holds in enumerate(mine) if holds is None] == open_claims
+        assert all(holds for holds in mine if holds is not None)
+    config = Config(corpus="ptb", part=("published",))
+    (claim,) = claims.cell_claims(config, {("tf", 5, 0.003): None})
+    assert claim.observed is None
+    assert claim.holds is None
 
 
 def test_cells_are_held_against_the_post_only_where_it_is_the_same_training():
@@ -304,6 +358,27 @@ def test_a_cell_of_the_grid_trained_on(folder, smoke):
     assert summary(once)["results"]["whole_grid_seconds"] > row["seconds"]
 
 
+def test_the_others_go_on_where_one_diverges(folder, smoke, capsys):
+    path = folder / "diverges"
+    flags = ["--part", "published", "--learning-rate", "0.003", "3e38", "--seeds", "2"]
+    assert truncation.main([*smoke, *flags, "--run", str(path)]) == 0
+    shown = capsys.readouterr()
+    assert "not finite" in shown.out + shown.err
+    found = summary(path)
+    rows = {row["name"]: row for row in found["results"]["styles"]}
+    for name, row in rows.items():
+        assert row["diverged"] == name.endswith("e+38")
+        assert (row["valid_loss"] is None) == row["diverged"]
+        assert row["seeds"] == [0, 1]
+    assert any(row["diverged"] for row in rows.values())
+    holds = {claim["name"]: claim["holds"] for claim in found["claims"]}
+    assert holds["the gap shrinks as n grows"] is None
+    lines = logged(path)
+    assert truncation.main(["--resume", str(path)]) == 0
+    assert logged(path) == lines
+    assert summary(path) == found
+
+
 @pytest.mark.slow
 def test_every_part(folder, smoke):
     path = folder / "fair"
@@ -332,6 +407,10 @@ def test_every_part(folder, smoke):
         (["--part", "estimators", "--text-window", "4"], "give a stretch of whole windows"),
         (["--part", "estimators", "--text-num-steps", "900"], "give fewer, or more --text-tokens"),
         (["--part", "estimators", "--text-window"], "--text-window holds nothing"),
+        (["--part", "fair", "--toy-window"], "--toy-window holds nothing"),
+        (["--part", "fair", "--text-num-steps", "0"], "text_num_steps is 0"),
+        (["--learning-rate"], "--learning-rate holds nothing"),
+        (["--window", "--num-steps"], "--window has 0 entries, --num-steps 0"),
         (["--part", "estimators", "--text-window", "0"], "text_window is 0"),
         (["--part", "speed", "--speed-hidden", "5", "6"], "give each the same number"),
         (["--part", "speed", "--speed-hidden", "0"], "speed_hidden is 0"),

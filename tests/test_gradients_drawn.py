@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -171,6 +172,15 @@ def test_forward_and_reverse_derivatives_agree(schedule):
     _, forward = jax.jvp(loss, (params,), (direction,))
     reverse = sum(leaf.sum() for leaf in jax.tree.leaves(jax.grad(loss)(params)))
     np.testing.assert_allclose(forward, reverse, rtol=1e-4)
+
+
+def test_a_number_that_is_a_text(monkeypatch):
+    """As users have it, without the types that the other tests enforce."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match="window is '4'; give a whole number"):
+        artbp(CELL, squares, window="4")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="tail is '4'; give a number above 1"):
+        artbp(CELL, squares, window=5, tail="4")  # pyright: ignore[reportArgumentType]
 
 
 def test_what_is_not_defined_is_named():

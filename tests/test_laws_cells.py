@@ -12,14 +12,18 @@ from jaxrnn.cells import CELLS
 from jaxrnn.laws import (
     CELL_LAWS,
     COMPOSITIONS,
+    EVALUATIONS,
     LEARNING_LAWS,
     PRECISION_LAWS,
     REFERENCE_LAWS,
     Subject,
     subject,
 )
+from jaxrnn.laws.drawing import draws_only_in_training
 
 REFERENCES = Path(__file__).parent / "reference"
+assert compose.__file__ is not None
+ROOMS = list(Path(compose.__file__).parent.glob("[!_]*.py"))
 
 
 def reference(name: str):
@@ -62,15 +66,29 @@ def test_learning(name, law):
     LEARNING_LAWS[law](tried(name))
 
 
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_evaluation(name):
+    draws_only_in_training(COMPOSITIONS[name], EVALUATIONS[name])
+
+
+def signature(function):
+    return inspect.signature(inspect.unwrap(function)).parameters
+
+
 def test_no_cell_escapes():
     assert {path.stem for path in REFERENCES.glob("*.py")} == set(CELLS)
     assert not CELLS.keys() & COMPOSITIONS.keys()
 
 
 def test_no_combinator_escapes():
+    rooms = [importlib.import_module(f"{compose.__name__}.{path.stem}") for path in ROOMS]
     public = {
         name
-        for name, function in inspect.getmembers(compose, inspect.isfunction)
-        if function.__module__ == compose.__name__ and not name.startswith("_")
+        for room in rooms
+        for name, function in inspect.getmembers(room, inspect.isfunction)
+        if function.__module__ == room.__name__ and not name.startswith("_")
     }
+    assert public == set(compose.__all__)
     assert public | {"pausable"} == set(COMPOSITIONS)
+    drawing = {name for name in public if "training" in signature(getattr(compose, name))}
+    assert drawing == set(EVALUATIONS)

@@ -14,7 +14,16 @@ from hypothesis import given, settings
 from jaxrnn import Batch, Cell, chain, elman, gradients, one_hot
 from jaxrnn.gradients import STYLES
 from jaxrnn.laws import STYLE_LAWS
-from jaxrnn.laws.styles import Case, as_declared, equals_by_hand
+from jaxrnn.laws.style_cases import (
+    HIDDEN_SIZE,
+    INPUT_SIZE,
+    OVERLAPPING,
+    TOUCHING,
+    Case,
+    as_declared,
+    tried,
+)
+from jaxrnn.laws.styles import equals_by_hand
 from jaxrnn.models import cross_entropy
 from jaxrnn.unroll import Schedule, unroll
 
@@ -63,10 +72,65 @@ def cases(draw):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STYLES)
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(case=cases())
 def test_any_window_and_stride(name, case):
     equals_by_hand(STYLES[name], case)
+
+
+def spirals() -> Cell:
+    """c' = exp(-exp(nu) + i theta) c + w x, complex numbers that turn; y = Re(u c)."""
+
+    def step(params, c, x):
+        turn = jax.lax.complex(-jnp.exp(params["nu"]), params["theta"])
+        c = jnp.exp(turn) * c + (x.astype(c.dtype) @ params["w"])
+        return c, jnp.tanh((params["u"] * c).real)
+
+    def init(key):
+        return {
+            "nu": jnp.linspace(-2.0, 0.0, HIDDEN_SIZE),
+            "theta": jnp.linspace(0.0, 3.0, HIDDEN_SIZE),
+            "w": jax.random.normal(key, (INPUT_SIZE, HIDDEN_SIZE), jnp.complex64),
+            "u": jnp.linspace(0.5 + 1j, 1 - 1j, HIDDEN_SIZE, dtype=jnp.complex64),
+            "c0": jnp.full(HIDDEN_SIZE, 0.5 - 0.2j, jnp.complex64),
+        }
+
+    return Cell(init, lambda params, key: params["c0"], step)
+
+
+SPIRALS = spirals()
+
+
+@pytest.mark.parametrize("name", [name for name in STYLES if not STYLES[name].remembers])
+def test_a_cell_of_complex_numbers(name):
+    for case in tried(STYLES[name], TOUCHING, OVERLAPPING):
+        equals_by_hand(STYLES[name], case, SPIRALS)
+
+
+@pytest.mark.parametrize("name", [name for name in STYLES if STYLES[name].remembers])
+def test_complex_numbers_are_refused(name):
+    params = SPIRALS.init(jax.random.key(0))
+    estimator = STYLES[name](SPIRALS, lambda outputs, targets: outputs.sum(-1), 4, 4)
+    with pytest.raises(ValueError, match=f"is complex64; {name} is defined for real numbers"):
+        estimator.init(params, jax.random.key(0), 2)
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_params_without_a_gradient_are_named(name):
+    cell = Cell(
+        init=lambda key: {"w": jnp.ones(()), "table": jnp.arange(3)},
+        init_carry=lambda params, key: jnp.zeros(()),
+        step=lambda params, c, x: (c * params["w"] + x, c),
+    )
+    estimator = STYLES[name](cell, lambda outputs, targets: outputs, 4, 4)
+
+    def begin_and_estimate():
+        params, ones = cell.init(jax.random.key(0)), jnp.ones((4, 2))
+        carry = estimator.init(params, jax.random.key(0), 2)
+        estimator.estimate(params, carry, Batch(ones, ones))
+
+    with pytest.raises(ValueError, match=r"params\['table'\] of the cell is int32.*close over it"):
+        begin_and_estimate()
 
 
 @pytest.mark.parametrize("carry", [(), jnp.int32(0)], ids=["nothing", "a counter"])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import CELLS, Cell, unroll
+from jaxrnn import CELLS, Cell, chain, dropout, embed, explain, linear, unroll
 from jaxrnn.models import (
     Precision,
     TokenModel,
@@ -20,6 +20,8 @@ from jaxrnn.models import (
     find_cell,
     parameter_bytes,
 )
+from jaxrnn.runs.config import from_plain
+from jaxrnn.unroll import Schedule
 
 KEY = jax.random.key(0)
 SMALL = TokenModel(vocab_size=7, output_size=5, hidden_size=4)
@@ -81,6 +83,131 @@ def test_the_evaluation_model_has_the_same_params_and_carry(name, rate):
     assert carries[0] == carries[1]
 
 
+EVERYTHING = {
+    "residual": {"connect": "residual", "dropout": 0.3},
+    "skip": {"connect": "skip", "dropout": 0.3, "dropout_kind": "variational", "dropout_hold": 2},
+    "zoneout": {"zoneout": 0.3, "learnt_carry": True},
+    "tied": {"embedding_size": 4, "output_size": 7, "tied": True},
+    "tied skip": {"embedding_size": 8, "output_size": 7, "tied": True, "connect": "skip"},
+}
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+@pytest.mark.parametrize("fields", EVERYTHING.values(), ids=EVERYTHING)
+def test_what_a_layer_may_have_besides(fields, precision):
+    """Tokens to logits with gradients to all params, scheduled, from the same params and carries in
+    evaluation."""
+    config = replace(SMALL, num_layers=2, precision=precision, **fields)
+    training, evaluation = (build_model(config, training=flag) for flag in (True, False))
+    params = training.init(KEY)
+    jax.tree.map(np.testing.assert_array_equal, params, evaluation.init(KEY))
+    tokens = jnp.arange(24).reshape(12, 2) % 7
+    keys = jax.random.split(KEY, 2)
+    carries = [
+        jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
+        for cell in (training, evaluation)
+    ]
+    assert jax.tree.structure(carries[0]) == jax.tree.structure(carries[1])
+    for cell in (training, evaluation):
+        assert explain(cell, params, carries[0], tokens, schedule="distributed").schedule != "scan"
+
+    @jax.jit
+    def gradient(params):
+        def loss(params):
+            start = jax.vmap(training.init_carry, in_axes=(None, 0))(params, keys)
+            logits = unroll(training, params, start, tokens)[1]
+            assert logits.dtype == jnp.float32
+            return cross_entropy(logits, tokens % config.output_size).mean()
+
+        return jax.grad(loss)(params)
+
+    for path, grad in jax.tree.leaves_with_path(gradient(params)):
+        assert grad.dtype == jnp.float32
+        assert jnp.isfinite(grad).all(), path
+        assert grad.any(), path
+
+
+def test_connections_are_between_the_layers():
+    """Residual: y_2 = y_1 + layer(y_1), the first layer plain. Skip: the head reads all."""
+    plain = build_model(replace(SMALL, num_layers=2))
+    params = plain.init(KEY)
+    carry, token = plain.init_carry(params, KEY), jnp.int32(3)
+    layers = [CELLS["lstm"](size, 4) for size in (7, 4)]
+    _, first = layers[0].step(params["layer_1"], carry["layer_1"], jax.nn.one_hot(token, 7))
+    _, second = layers[1].step(params["layer_2"], carry["layer_2"], first)
+    residual = build_model(replace(SMALL, num_layers=2, connect="residual"))
+    jax.tree.map(np.testing.assert_array_equal, residual.init(KEY), params)
+    _, logits = residual.step(params, carry, token)
+    expected = (first + second) @ params["head"]["w"] + params["head"]["b"]
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+    config = replace(SMALL, cell="elman", num_layers=3, connect="skip", embedding_size=3)
+    found = shapes(config)
+    inputs = [found[f"layers.layer_{n}.w_ih"] for n in (1, 2, 3)]
+    assert inputs == [(3, 4), (7, 4), (7, 4)]
+    assert found["head.w"] == (12, 5)
+
+
+def test_what_goes_past_a_layer_is_not_dropped():
+    """A second layer that gives zeros, and a head that gives out what it reads: each number of the
+    first layer's output, doubled or dropped by the head's dropout alone."""
+    config = replace(SMALL, output_size=4, num_layers=2, connect="residual", dropout=0.5)
+    cell = build_model(config, training=True)
+    zeros = jax.tree.map(jnp.zeros_like, cell.init(KEY))
+    ones = jax.tree.map(jnp.ones_like, zeros["layer_1"]["cell"])._replace(w_ih=jnp.zeros((7, 16)))
+    layer_1 = zeros["layer_1"] | {"cell": ones}
+    params = zeros | {"layer_1": layer_1, "head": {"w": jnp.eye(4), "b": jnp.zeros(4)}}
+    lstm = CELLS["lstm"](7, 4)
+    _, first = lstm.step(ones, lstm.init_carry(ones, KEY), jnp.zeros(7))
+    seen = set()
+    for seed in range(8):
+        carry = cell.init_carry(params, jax.random.key(seed))
+        ratios = cell.step(params, carry, jnp.int32(3))[1] / first
+        seen |= set(np.round(np.asarray(ratios), 4).tolist())
+    assert seen == {0.0, 2.0}
+
+
+def test_a_config_recorded_before_these_fields_reads_as_their_defaults():
+    """And its model has the params that it had, leaf for leaf."""
+    old = {"vocab_size": 7, "output_size": 5, "cell": "lstm", "hidden_size": 4, "num_layers": 2}
+    old |= {"embedding_size": 3, "dropout": 0.2, "init": "default", "precision": "float32"}
+    config = from_plain(TokenModel, old)
+    assert config == replace(SMALL, num_layers=2, embedding_size=3, dropout=0.2)
+    by_hand = chain(
+        embed=embed(7, 3),
+        dropout_1=dropout(0.2),
+        layer_1=CELLS["lstm"](3, 4),
+        dropout_2=dropout(0.2),
+        layer_2=CELLS["lstm"](4, 4),
+        dropout_head=dropout(0.2),
+        head=linear(4, 5),
+    )
+    found, expected = build_model(config, training=True), by_hand
+    params = found.init(KEY)
+    jax.tree.map(np.testing.assert_array_equal, params, expected.init(KEY))
+    shapes = [jax.eval_shape(cell.init_carry, params, KEY) for cell in (found, expected)]
+    assert shapes[0] == shapes[1]
+
+
+# "a", "A", "b", "?": ids of forms, and flags
+CAPITALS = ((0, 0), (0, 1), (1, 0), (2, 0))
+
+
+@pytest.mark.parametrize("embedding_size", [0, 3])
+def test_a_capital_is_read_as_its_form_beside_a_flag(embedding_size):
+    config = TokenModel(4, 4, "elman", 5, embedding_size=embedding_size, capitals=CAPITALS)
+    model = build_model(config)
+    params = model.init(KEY)
+    size = embedding_size or 3
+    w = params["embed"]["w"] if embedding_size else jnp.eye(3)
+    assert w.shape == (3, size)
+    for token, (form, flag) in enumerate(CAPITALS):
+        read = jnp.append(w[form], flag)
+        expected = jnp.tanh(read @ params["layer_1"].w_ih + params["layer_1"].b)
+        for x in (jnp.int32(token), jax.nn.one_hot(token, 4)):
+            carry, _ = model.step(params, model.init_carry(params, KEY), x)
+            np.testing.assert_allclose(carry["layer_1"], expected, rtol=1e-6)
+
+
 def test_dropout_draws_only_in_training():
     config = replace(SMALL, dropout=0.5)
     outputs = {}
@@ -106,9 +233,31 @@ def contractions(jaxpr) -> Iterator[set[str]]:
                 yield from contractions(inner)
 
 
-@pytest.mark.parametrize("precision", get_args(Precision))
-@pytest.mark.parametrize("embedding_size", [0, 3])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_capitals_fall_back_on_no_schedule(schedule):
+    """And gradients to one-hot inputs exist through the table."""
+    cell = build_model(TokenModel(4, 4, "gru", 5, embedding_size=3, capitals=CAPITALS))
+    params = cell.init(KEY)
+    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
+    tokens = jax.random.randint(KEY, (6, 2), 0, 4)
+    assert explain(cell, params, carry, tokens, schedule="distributed").schedule == "distributed"
+
+    def loss(xs, schedule=schedule):
+        return cross_entropy(unroll(cell, params, carry, xs, schedule=schedule)[1], tokens).sum()
+
+    vectors = jax.nn.one_hot(tokens, 4)
+    np.testing.assert_allclose(loss(vectors), loss(tokens, "scan"), rtol=1e-5)
+    expected = jax.grad(lambda xs: loss(xs, "scan"))(vectors)
+    assert np.all(np.abs(expected).max((0, 1)) > 0)
+    np.testing.assert_allclose(jax.grad(loss)(vectors), expected, rtol=1e-4, atol=1e-6)
+
+
+# what surrounds the cells is the same for all
+MODELS = [(name, 3, "bfloat16") for name in CELLS]
+MODELS += [("lstm", size, precision) for size in (0, 3) for precision in get_args(Precision)]
+
+
+@pytest.mark.parametrize(("name", "embedding_size", "precision"), dict.fromkeys(MODELS))
 def test_every_matrix_product_has_the_precision(name, embedding_size, precision):
     """Forward and backward, in each part of the model; what surrounds it is float32."""
     config = replace(SMALL, cell=name, num_layers=2, embedding_size=embedding_size, dropout=0.2)
@@ -157,8 +306,20 @@ def test_default_weights():
         ({"vocab_size": 0}, "vocab_size is 0"),
         ({"output_size": 0}, "output_size is 0"),
         ({"embedding_size": -2}, "embedding_size is -2"),
+        ({"capitals": ((0, 0),)}, "capitals has 1 entries, vocab_size is 7"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"dropout": -0.5}, "dropout is -0.5"),
+        ({"zoneout": 1.0}, "zoneout is 1.0"),
+        ({"dropout_hold": -1}, "dropout_hold is -1"),
+        ({"connect": "residual"}, "connect is residual, and a single layer"),
+        ({"connect": "skip"}, "connect is skip, and a single layer"),
+        ({"tied": True, "capitals": ((0, 0),) * 7}, "tied needs an embedding of tokens"),
+        ({"tied": True}, "tied needs an embedding_size of 4, .* it is 0"),
+        ({"tied": True, "embedding_size": 4}, "tied needs an output_size .* 7; it is 5"),
+        (
+            {"tied": True, "embedding_size": 4, "num_layers": 3, "connect": "skip"},
+            "tied needs an embedding_size of 12",
+        ),
         ({"cell": "lstmm"}, f"cell 'lstmm' is not known; give one of {', '.join(CELLS)}"),
     ],
 )

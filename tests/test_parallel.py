@@ -41,7 +41,6 @@ from jaxrnn.parallel import (
 from jaxrnn.training import Training, epoch_chunk
 
 DEVICES = jax.devices()
-MESH = Mesh(np.array(DEVICES), ("batch",))
 # orthogonal first weights take longer to compile than all the rest
 normal = jax.nn.initializers.normal()
 CELL = reinitialised(
@@ -65,18 +64,20 @@ def random_batch(key, case: Case, batch_size: int = BATCH_SIZE) -> Batch:
     return Batch(tokens[:-1], tokens[case.history + 1 :])
 
 
-@pytest.mark.skipif("JAXRNN_TEST_DEVICES" in os.environ, reason="another number is asked for")
+AGAIN = "JAXRNN_TEST_DEVICES" in os.environ
+
+
+@pytest.mark.skipif(AGAIN, reason="another number is asked for")
 def test_two_devices():
     assert len(DEVICES) == 2
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("JAXRNN_TEST_DEVICES" in os.environ, reason="this is such a process")
-@pytest.mark.parametrize("count", [3, 4])
-def test_more_devices(count):
-    """The tests of this file once more, in a process that has as many."""
+@pytest.mark.skipif(AGAIN, reason="this is such a process")
+def test_more_devices():
+    """The tests of this file once more, on three and four devices, in a process that has them."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", __file__]
-    environment = os.environ | {"JAXRNN_TEST_DEVICES": str(count)}
+    environment = os.environ | {"JAXRNN_TEST_DEVICES": "4"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
@@ -85,30 +86,32 @@ def test_more_devices(count):
 
 CASES = (Case(4, 2, 4, 1), Case(3, 3, 6, 0), Case(4, 1, 3, 3))
 # fewer sequences than devices, as many, and more that the devices divide or do not
-BATCH_SIZES = (1, 2, 3, 4, 7)
+BATCH_SIZES = {2: (1, 2, 3, 4, 7), 3: (7,), 4: (3, 4, 7)}
 
 
 def divisions():
-    """Windows and strides matter to styles that truncate; how many devices there are, to none."""
-    for name in STYLES if "JAXRNN_TEST_DEVICES" not in os.environ else ("tbptt",):
+    """Styles do not know how many sequences or devices there are: one is divided in every way, all
+    into two parts with a sequence left over. Windows and strides matter to styles that truncate."""
+    for count in (3, 4) if AGAIN else (2,):
+        yield from (("tbptt", CASES[0], size, count) for size in BATCH_SIZES[count])
+    for name in STYLES if not AGAIN else ():
         for case in CASES if STYLES[name].truncates else CASES[:1]:
-            for size in BATCH_SIZES:
-                quick = case == CASES[0] and size in (1, 4, 7)
-                yield pytest.param(name, size, case, marks=() if quick else pytest.mark.slow)
+            yield name, case, 7, 2
 
 
-@pytest.mark.parametrize(("name", "batch_size", "case"), [*divisions()])
-def test_a_divided_batch(name, batch_size, case):
+@pytest.mark.parametrize(("name", "case", "batch_size", "count"), dict.fromkeys(divisions()))
+def test_a_divided_batch(name, case, batch_size, count):
     """Gradients, carries and losses of three batches in a row, with params that change between
     them as in training, to rounding."""
     case = as_declared(STYLES[name], case)
     estimator = STYLES[name](CELL, cross_entropy, case.window, case.stride)
-    divided = batch_parallel(estimator, DEVICES)
+    divided = batch_parallel(estimator, DEVICES[:count])
     params = CELL.init(KEY)
     carry = estimator.init(params, KEY, batch_size)
     # where divided batches leave it, so that the first call compiles what the others use
-    even = batch_size % len(DEVICES) == 0
-    there = NamedSharding(MESH, PartitionSpec("batch") if even else PartitionSpec())
+    mesh = Mesh(np.array(DEVICES[:count]), ("batch",))
+    even = batch_size % count == 0
+    there = NamedSharding(mesh, PartitionSpec("batch") if even else PartitionSpec())
     carries = [carry, jax.device_put(carry, there)]
     estimates = [jax.jit(each.estimate) for each in (estimator, divided)]
     for n in range(3):
@@ -173,7 +176,7 @@ def trained(count: int, members=slice(None)):
     return jax.device_get((states._replace(key=jax.random.key_data(states.key)), metrics))
 
 
-COUNTS = [1, len(DEVICES)]
+COUNTS = [3, 4] if AGAIN else [1, 2]
 
 
 @pytest.mark.parametrize("count", COUNTS)

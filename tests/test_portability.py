@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import pytest
 from experiments_support import write_text
 from jax import export
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
 
 from experiments.__main__ import experiments
 from jaxrnn import OPTIMIZERS, STYLES, init_state, make_train_step
@@ -25,18 +27,20 @@ MODULES = {name: importlib.import_module(f"experiments.{name}") for name in expe
 TRAINING = [name for name, module in MODULES.items() if hasattr(module, "EXPERIMENT")]
 PLATFORMS = ["cuda", "tpu"]
 PRECISIONS, SCHEDULES = get_args(Precision), get_args(Schedule)
-# Schedules do not know devices or optimizers: one of these with every schedule, all with "auto".
-WAYS = [(schedule, 1) for schedule in SCHEDULES] + [("auto", 2)]
+# Precision and devices decide what a chunk lowers to. What the schedules lower to, the steps below
+# show: here each experiment takes "auto", and one takes all.
+WAYS = [(name, p, "auto", n) for name in TRAINING for p, n in zip(PRECISIONS, (2, 1), strict=True)]
+WAYS += [("char", "float32", schedule, 1) for schedule in SCHEDULES]
 # Nor do optimizers know styles.
 STEPS = [(name, schedule, "float32", "adam") for name in STYLES for schedule in SCHEDULES]
 STEPS += [(name, "auto", "bfloat16", "adam") for name in STYLES]
 STEPS += [("bptt", "auto", precision, rule) for precision in PRECISIONS for rule in OPTIMIZERS]
 
 
-def program(function, platform: str, *arguments) -> export.Exported:
-    """A jitted function as a program for `platform`."""
-    found = export.export(function, platforms=[platform])(*arguments)
-    assert found.platforms == (platform,)
+def program(function, *arguments) -> export.Exported:
+    """A jitted function as a program for every platform at once."""
+    found = export.export(function, platforms=PLATFORMS)(*arguments)
+    assert found.platforms == tuple(PLATFORMS)
     return found
 
 
@@ -72,15 +76,12 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("portability")
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize(("schedule", "devices"), WAYS)
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", TRAINING)
-def test_the_chunk_as_run(name, precision, schedule, devices, platform, folder):
+@pytest.mark.parametrize(("name", "precision", "schedule", "devices"), WAYS)
+def test_the_chunk_as_run(name, precision, schedule, devices, folder):
     """With its donation and its shardings, and all members; it can be called again with what it
     returns."""
     setting = prepared(name, folder, precision, schedule, devices)
-    found = program(setting.chunk, platform, setting.like.state)
+    found = program(setting.chunk, setting.like.state)
     assert computes_in(found) == precision
     assert found.nr_devices == devices
     entered, left = (
@@ -92,9 +93,8 @@ def test_the_chunk_as_run(name, precision, schedule, devices, platform, folder):
 
 @pytest.mark.parametrize("name", TRAINING)
 def test_validation_as_run(name, folder):
-    setting = prepared(name, folder, "float32", "auto", 1)
-    for platform in PLATFORMS:
-        program(setting.validate, platform, setting.like.state.params)
+    setting = prepared(name, folder, "float32", "auto", 2)
+    program(setting.validate, setting.like.state.params)
 
 
 @pytest.mark.parametrize(("name", "schedule", "precision", "optimizer"), dict.fromkeys(STEPS))
@@ -107,9 +107,8 @@ def test_the_training_step_of_every_style(name, schedule, precision, optimizer):
     state = jax.eval_shape(lambda key: init_state(cell, style, rule, key, 2), jax.random.key(0))
     inputs = jnp.zeros((case.history + case.scored, 2), jnp.int32)
     step = jax.jit(make_train_step(style, rule))
-    for platform in PLATFORMS:
-        found = program(step, platform, state, Batch(inputs, inputs[case.history :]))
-        assert computes_in(found) == precision
+    found = program(step, state, Batch(inputs, inputs[case.history :]))
+    assert computes_in(found) == precision
 
 
 def test_every_experiment_that_makes_a_training_is_here():
@@ -118,10 +117,18 @@ def test_every_experiment_that_makes_a_training_is_here():
     )
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_program_that_cannot_go_there_is_noticed(platform):
+@pytest.mark.parametrize(("there", "lacking"), [PLATFORMS, PLATFORMS[::-1]])
+def test_a_program_that_one_platform_lacks_is_noticed(there, lacking):
+    only = Primitive(f"only_{there}")
+    only.def_abstract_eval(lambda x: x)
+    mlir.register_lowering(only, lambda context, x: [x], platform=there)
+    with pytest.raises(NotImplementedError, match=f"only_{there}.*{lacking}"):
+        program(jax.jit(only.bind), jnp.ones(2))
+
+
+def test_a_program_that_calls_python_is_noticed():
     def calls_python(x):
         return jax.pure_callback(lambda x: x, x, x)
 
-    with pytest.raises(ValueError, match="platform"):
-        program(jax.jit(calls_python), platform, jnp.ones(2))
+    with pytest.raises(NotImplementedError, match="callback"):
+        program(jax.jit(calls_python), jnp.ones(2))

@@ -1,4 +1,4 @@
-"""unroll's complaints, and sequences of several lengths."""
+"""unroll's complaints."""
 
 import inspect
 from typing import get_args
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import Cell, gru, pausable, unroll
+from jaxrnn import Cell, gru, unroll
 from jaxrnn.unroll import Schedule, where
 
 CELL = gru(3, 4)
@@ -39,63 +39,6 @@ def test_unknown_schedule():
 def test_axes_that_disagree(carry, xs, message, schedule):
     with pytest.raises(ValueError, match=message):
         unroll(CELL, PARAMS, carry, xs, schedule=schedule)
-
-
-@pytest.mark.parametrize("padding", [0.0, jnp.nan, jnp.inf])
-def test_lengths(padding):
-    """Right-padded sequences of lengths 0 to T come out as they do alone, whatever the padding,
-    and so do their gradients."""
-    lengths = (0, 1, 3, 5)
-    xs = jax.random.normal(jax.random.key(1), (5, len(lengths), 3))
-    start = jax.random.normal(jax.random.key(2), (len(lengths), 4))
-    weights = jax.random.normal(jax.random.key(3), (5, len(lengths), 4))
-    active = jnp.arange(5)[:, None] < jnp.array(lengths)[None]
-
-    def padded(params, start, padding):
-        inputs = jnp.where(active[:, :, None], xs, padding)
-        end, ys = unroll(pausable(CELL), params, start, (inputs, active))
-        scored = jnp.where(active[:, :, None], ys, 0) * weights
-        return scored.sum() + end.sum(), end
-
-    def alone(params, start):
-        total, ends = jnp.zeros(()), []
-        for b, length in enumerate(lengths):
-            end, ys = unroll(CELL, params, start[b : b + 1], xs[:length, b : b + 1])
-            total += (ys * weights[:length, b : b + 1]).sum() + end.sum()
-            ends.append(end)
-        return total, jnp.concatenate(ends)
-
-    def with_gradients(loss):
-        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
-
-    found = with_gradients(padded)(PARAMS, start, jnp.float32(padding))
-    expected = with_gradients(alone)(PARAMS, start)
-    np.testing.assert_array_equal(found[0][1][0], start[0])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected)
-
-
-def test_a_pause_keeps_the_carry_bit_for_bit():
-    """Of every dtype, keys included."""
-    cell = Cell(
-        init=lambda key: (),
-        init_carry=lambda params, key: {"key": key, "n": jnp.int32(0), "h": jnp.float32(0.1)},
-        step=lambda params, carry, x: (
-            {
-                "key": jax.random.fold_in(carry["key"], 1),
-                "n": carry["n"] + 1,
-                "h": carry["h"] + x,
-            },
-            x,
-        ),
-    )
-    keys = jax.random.split(jax.random.key(0), 2)
-    start = jax.vmap(cell.init_carry, in_axes=(None, 0))((), keys)
-    active = jnp.array([[False, True], [False, True]])
-    end, _ = unroll(pausable(cell), (), start, (jnp.ones((2, 2)), active))
-    assert end["n"].tolist() == [0, 2]
-    assert end["h"][0] == start["h"][0]
-    kept = jax.random.key_data(end["key"]) == jax.random.key_data(start["key"])
-    assert kept.all(1).tolist() == [True, False]
 
 
 def test_where_takes_the_condition_along_leading_axes():

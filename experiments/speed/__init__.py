@@ -28,6 +28,7 @@ from experiments.speed.compiling import compile_cases
 from experiments.speed.custom import custom_cases
 from experiments.speed.generating import generate_cases
 from experiments.speed.layers import gru_cases, lstm_cases
+from experiments.speed.linear import linear_cases
 from experiments.speed.machine import matmul_rate
 from experiments.speed.measuring import Case, measure
 from experiments.speed.memory import memory_cases
@@ -51,12 +52,15 @@ from jaxrnn.runs.files import write_json, writing
 from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.summary import write_summary
 
-CaseName = Literal["lstm", "gru", "cells", "char-step", "toy-step", "generate", "compile", "memory"]
+CaseName = Literal[
+    "lstm", "gru", "cells", "linear", "char-step", "toy-step", "generate", "compile", "memory"
+]
 
 CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
     "lstm": lstm_cases,
     "gru": gru_cases,
     "cells": custom_cases,
+    "linear": linear_cases,
     "char-step": char_step_cases,
     "toy-step": toy_step_cases,
     "generate": generate_cases,
@@ -71,8 +75,9 @@ class Config:
 
     case: tuple[CaseName, ...] = ()
     """One or more; all of them if none is given. lstm, gru: gradients of one layer, at five shapes.
-    cells: the same of three cells that no library has. char-step: R2RT's training step, 3 layers.
-    toy-step: 5 steps of 4 units in an epoch. compile: trace and compile. memory: T = 10,000."""
+    cells: the same of three cells that no library has. linear: recurrences as loops and in
+    parallel. char-step: R2RT's training step, 3 layers. toy-step: 5 steps of 4 units in an epoch.
+    compile: trace and compile. memory: T = 10,000."""
     preset: Literal["smoke", "quick", "full"] = "quick"
     """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile."""
     repeats: int = 15

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.speed.cells import CUSTOM, EPSILON
+from experiments.speed.cells import CUSTOM
 from experiments.speed.layers import (
     Problem,
     beside_ours,
@@ -20,6 +20,7 @@ from experiments.speed.layers import (
 from experiments.speed.libraries import Layer, flax_forward
 from experiments.speed.measuring import Case, Side, Unsuitable
 from experiments.speed.presets import Preset, Shape
+from jaxrnn.cells.layer_norm_lstm import EPSILON
 
 
 def custom_cases(preset: Preset) -> Iterator[Case]:
@@ -58,9 +59,9 @@ def flax_layer_norm_lstm(params: Any) -> Layer:
             h, c = carry
             z = nn.Dense(4 * size, use_bias=False, name="x")(x)
             z += nn.Dense(4 * size, use_bias=False, name="h")(h)
-            i, g, f, o = (
+            i, f, o, g = (
                 nn.LayerNorm(epsilon=EPSILON, name=name)(part)
-                for name, part in zip("igfo", jnp.split(z, 4, axis=-1), strict=True)
+                for name, part in zip("ifog", jnp.split(z, 4, axis=-1), strict=True)
             )
             c = nn.sigmoid(f + 1) * c + nn.sigmoid(i) * jnp.tanh(g)
             h = nn.sigmoid(o) * jnp.tanh(nn.LayerNorm(epsilon=EPSILON, name="c")(c))
@@ -73,17 +74,19 @@ def flax_layer_norm_lstm(params: Any) -> Layer:
         def num_feature_axes(self):
             return 1
 
-    norms = {
-        name: {"scale": params.scale[k], "bias": params.shift[k]} for k, name in enumerate("igfoc")
-    }
+    gates = zip("ifog", params.scale.reshape(4, size), params.shift.reshape(4, size), strict=True)
+    norms = {name: {"scale": scale, "bias": shift} for name, scale, shift in gates}
+    norms["c"] = {"scale": params.scale_c, "bias": params.shift_c}
     theirs = {"x": {"kernel": params.w_ih}, "h": {"kernel": params.w_hh}} | norms
 
     def back(grads):
         return type(params)(
             w_ih=grads["x"]["kernel"],
             w_hh=grads["h"]["kernel"],
-            scale=jnp.stack([grads[name]["scale"] for name in "igfoc"]),
-            shift=jnp.stack([grads[name]["bias"] for name in "igfoc"]),
+            scale=jnp.concatenate([grads[name]["scale"] for name in "ifog"]),
+            shift=jnp.concatenate([grads[name]["bias"] for name in "ifog"]),
+            scale_c=grads["c"]["scale"],
+            shift_c=grads["c"]["bias"],
         )
 
     return _flax(LayerNormLSTM(), theirs, back)
@@ -92,7 +95,7 @@ def flax_layer_norm_lstm(params: Any) -> Layer:
 def flax_mixture_gru(params: Any) -> Layer:
     from flax import linen as nn
 
-    matrices, _, size = params.w_mix.shape
+    matrices, size = len(params.b_weigh), len(params.b_candidate)
 
     class MixtureGRU(nn.RNNCellBase):
         @nn.compact
@@ -120,7 +123,7 @@ def flax_mixture_gru(params: Any) -> Layer:
         "h": {"kernel": params.w_hh, "bias": params.b},
         "weigh_x": {"kernel": params.w_weigh},
         "weigh_h": {"kernel": params.u_weigh, "bias": params.b_weigh},
-        "mix": {"kernel": params.w_mix.swapaxes(0, 1)},
+        "mix": {"kernel": params.w_mix.reshape(-1, matrices, size)},
         "candidate": {"kernel": params.w_candidate, "bias": params.b_candidate},
     }
 
@@ -129,7 +132,7 @@ def flax_mixture_gru(params: Any) -> Layer:
             w_ih=grads["x"]["kernel"],
             w_hh=grads["h"]["kernel"],
             b=grads["h"]["bias"],
-            w_mix=grads["mix"]["kernel"].swapaxes(0, 1),
+            w_mix=grads["mix"]["kernel"].reshape(params.w_mix.shape),
             w_weigh=grads["weigh_x"]["kernel"],
             u_weigh=grads["weigh_h"]["kernel"],
             b_weigh=grads["weigh_h"]["bias"],
@@ -209,13 +212,13 @@ def torch_layer_norm_lstm(p, carry, x):
     from torch.nn.functional import layer_norm  # pyright: ignore[reportMissingImports]
 
     h, c = carry
-    parts = (x @ p.w_ih + h @ p.w_hh).chunk(4, dim=-1)
-    i, g, f, o = (
-        layer_norm(part, part.shape[-1:], p.scale[k], p.shift[k], EPSILON)
-        for k, part in enumerate(parts)
+    parts = (x @ p.w_ih + h @ p.w_hh).chunk(4, dim=-1), p.scale.chunk(4), p.shift.chunk(4)
+    i, f, o, g = (
+        layer_norm(part, part.shape[-1:], scale, shift, EPSILON)
+        for part, scale, shift in zip(*parts, strict=True)
     )
     c = sigmoid(f + 1) * c + sigmoid(i) * tanh(g)
-    h = sigmoid(o) * tanh(layer_norm(c, c.shape[-1:], p.scale[4], p.shift[4], EPSILON))
+    h = sigmoid(o) * tanh(layer_norm(c, c.shape[-1:], p.scale_c, p.shift_c, EPSILON))
     return (h, c), h
 
 
@@ -225,7 +228,7 @@ def torch_mixture_gru(p, carry, x):
     (h,) = carry
     r, u = torch.sigmoid(x @ p.w_ih + h @ p.w_hh + p.b).chunk(2, dim=-1)
     k = torch.softmax(x @ p.w_weigh + h @ p.u_weigh + p.b_weigh, dim=-1)
-    mixed = torch.einsum("bk,bi,kih->bh", k, x, p.w_mix)
+    mixed = torch.einsum("bk,bkh->bh", k, (x @ p.w_mix).unflatten(-1, (k.shape[-1], -1)))
     n = torch.tanh(mixed + (r * h) @ p.w_candidate + p.b_candidate)
     h = u * h + (1 - u) * n
     return (h,), h

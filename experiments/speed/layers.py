@@ -17,6 +17,7 @@ from experiments.speed.model import zero_carry
 from experiments.speed.presets import Preset, Shape
 from jaxrnn import CELLS, Cell, unroll
 from jaxrnn.parallel import Workload, choose_devices
+from jaxrnn.unroll import Schedule
 
 
 class Problem(NamedTuple):
@@ -49,12 +50,12 @@ def make_problem(factory: Callable[[int, int], Cell], shape: Shape) -> Problem:
     return Problem(cell, tree.unflatten(moved), xs, dys / xs.size**0.5)
 
 
-def our_layer(problem: Problem) -> Layer:
-    """`unroll` with everything at its default."""
+def our_layer(problem: Problem, schedule: Schedule = "auto") -> Layer:
+    """`unroll`, with everything at its default but where another schedule is asked for."""
 
     def forward(params, xs):
         carry = zero_carry(problem.cell, params, xs.shape[1])
-        return unroll(problem.cell, params, carry, xs)[1]
+        return unroll(problem.cell, params, carry, xs, schedule=schedule)[1]
 
     return Layer(problem.params, forward, lambda grads: grads, 1)
 

@@ -21,6 +21,7 @@ class Preset(NamedTuple):
       libraries: those whose own layers and models stand beside ours.
       layers: shapes of LSTM and GRU layers.
       cell: shape of the custom cells.
+      linear: shapes of the layers with a linear recurrence.
       model: shape of R2RT's character model, 3 layers.
       num_layers: of the model.
       compile_steps: numbers of time steps for which the model is compiled.
@@ -42,6 +43,7 @@ class Preset(NamedTuple):
         Shape(16, 32, 1024),
     )
     cell: Shape = Shape(32, 200, 100)
+    linear: tuple[Shape, ...] = (Shape(32, 200, 100), Shape(4, 10_000, 100))
     model: Shape = Shape(32, 200, 100)
     num_layers: int = 3
     compile_steps: tuple[int, ...] = (50, 200, 2000)
@@ -58,6 +60,7 @@ PRESETS = {
     "smoke": Preset(
         layers=(Shape(4, 6, 5),),
         cell=Shape(4, 6, 5),
+        linear=(Shape(4, 6, 5),),
         model=Shape(4, 6, 5),
         num_layers=2,
         compile_steps=(2, 9),

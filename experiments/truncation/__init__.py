@@ -16,16 +16,20 @@ from typing import Any
 
 from experiments.truncation import claims, estimators, fair, published, timing, vanishing
 from experiments.truncation.config import PRESETS, Config
-from experiments.truncation.tasks import Trained, read_corpus, read_words, usual_corpus
+from experiments.truncation.tasks import Trained, read_words, usual_corpus
 from jaxrnn.models import find_cell
 from jaxrnn.parallel import Devices, Workload
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import read_json, write_json, writing
-from jaxrnn.runs.loop import prepare, train_setting
+from jaxrnn.runs.loop import Diverged, Prepared, prepare, train_setting
+from jaxrnn.runs.progress import warn
 from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
+from jaxrnn.runs.text import read_corpus
 from jaxrnn.training import Training
+
+DIVERGED = "diverged.json"
 
 __all__ = ["EXPERIMENT", "PRESETS", "Config", "main", "make_train", "trainings"]
 
@@ -73,13 +77,32 @@ def run(config: Config, session: Session) -> None:
         variant = trained.variant
         session.explain(trained.setting.name, trained.task.model, variant.num_steps)
     for trained, setting in zip(every, prepared, strict=True):
+        _train(directory, trained, setting, session.flags.checkpoint_seconds)
+    report(built, every, directory)
+
+
+def _train(
+    directory: RunDirectory, trained: Trained, setting: Prepared, checkpoint_seconds: float
+) -> None:
+    """A training whose loss is no number any more ends there, and the others go on without it."""
+    if trained.setting.name in (ended := _diverged(directory)):
+        return
+    try:
         train_setting(
             directory,
             setting,
-            checkpoint_seconds=session.flags.checkpoint_seconds,
+            checkpoint_seconds=checkpoint_seconds,
             at_epoch_end=_keep(directory, trained),
         )
-    report(built, every, directory)
+    except Diverged as error:
+        write_json(directory.path / DIVERGED, ended | {trained.setting.name: str(error)})
+        warn(str(error))
+
+
+def _diverged(directory: RunDirectory) -> dict[str, str]:
+    """The names of the settings that diverged, and how."""
+    path = directory.path / DIVERGED
+    return read_json(path) if path.is_file() else {}
 
 
 def _resolved(config: Config) -> Config:
@@ -94,8 +117,7 @@ def _texts(config: Config):
     sha256 = read_corpus(config.corpus).sha256
     if "published" not in config.part:
         return sha256, None
-    words = read_words(config.corpus, config.valid_fraction, config.limit, config.tokens)
-    return sha256, words.vocabulary
+    return sha256, read_words(config).vocabulary
 
 
 def _keep(directory: RunDirectory, trained: Trained):
@@ -106,7 +128,12 @@ def _keep(directory: RunDirectory, trained: Trained):
 
 def report(config: Config, every: Sequence[Trained], directory: RunDirectory) -> None:
     """Summary, tables and plots, from the run's log and what it measures once."""
-    rows = [_row(trained, directory) for trained in every]
+    diverged = _diverged(directory)
+    rows = [
+        _row(trained, directory, diverged=trained.setting.name in diverged) for trained in every
+    ]
+    for row in rows:
+        row["at_equal"] = dict.fromkeys(fair.BUDGETS)
     plots = []
 
     def plot(name, draw, *arguments):
@@ -116,20 +143,24 @@ def report(config: Config, every: Sequence[Trained], directory: RunDirectory) ->
         plots.append(path)
 
     for part in ("toy", "text"):
-        mine = [i for i, trained in enumerate(every) if trained.part == part]
-        spent = [fair.paths(directory, every[i]) for i in mine]
-        for i, found in zip(mine, fair.at_equal(spent) if spent else [], strict=True):
+        mine = [row for row in rows if row["part"] == part]
+        ended = [i for i, row in enumerate(rows) if row["part"] == part and not row["diverged"]]
+        spent = [fair.paths(directory, every[i]) for i in ended]
+        for i, found in zip(ended, fair.at_equal(spent) if spent else [], strict=True):
             rows[i]["at_equal"] = found
         if mine:
-            fair.report(config, part, [rows[i] for i in mine])
-            pairs = [(every[i], path) for i, path in zip(mine, spent, strict=True)]
+            fair.report(config, part, mine)
+        if ended:
+            pairs = [(every[i], path) for i, path in zip(ended, spent, strict=True)]
             if part == "toy":
                 plot("toy", fair.plot_toy, config, pairs)
             else:
                 plot("text", fair.plot_text, pairs)
     grid = [row for row in rows if row["part"] == "published"]
     if grid:
-        plot("published", lambda path: published.report(config, grid, path))
+        published.report(config, grid)
+    if not all(row["diverged"] for row in grid):
+        plot("published", published.plot, config, grid)
     measured = _measured(config, every, directory)
     if measured["estimators"]:
         estimators.report(measured["estimators"])
@@ -155,11 +186,13 @@ def report(config: Config, every: Sequence[Trained], directory: RunDirectory) ->
     print(f"summary {directory.summary}", *(f"plot {path}" for path in plots), sep="\n")
 
 
-def _row(trained: Trained, directory: RunDirectory) -> dict[str, Any]:
+def _row(trained: Trained, directory: RunDirectory, *, diverged: bool) -> dict[str, Any]:
+    """What is known of a training; of one that diverged, no loss."""
     name, variant = trained.setting.name, trained.variant
-    valid = curves(directory, name, "valid_loss")
-    best = [float(rows[:, 1].min()) for rows in valid.values()]
-    updates = int(max(rows[-1, 0] for rows in valid.values()))
+    trains, valid = (curves(directory, name, field) for field in ("loss", "valid_loss"))
+    best = [None if diverged else float(valid[seed][:, 1].min()) for seed in trains]
+    spread = None if diverged else median_and_spread([loss for loss in best if loss is not None])
+    updates = int(max(rows[-1, 0] for rows in trains.values()))
     return {
         "part": trained.part,
         "name": name,
@@ -170,11 +203,13 @@ def _row(trained: Trained, directory: RunDirectory) -> dict[str, Any]:
         "num_steps": variant.num_steps,
         "history": variant.history,
         "learning_rate": trained.setting.learning_rate,
-        "seeds": list(valid),
-        "valid_loss": median_and_spread(best)["median"],
+        "seeds": list(trains),
+        "diverged": diverged,
+        "valid_loss": spread and spread["median"],
         "valid_loss_per_seed": best,
-        "turned": all(int(rows[:, 1].argmin()) < len(rows) - 1 for rows in valid.values()),
-        "spread": median_and_spread(best),
+        "turned": not diverged
+        and all(int(rows[:, 1].argmin()) < len(rows) - 1 for rows in valid.values()),
+        "spread": spread,
         "updates": updates,
         "targets": updates * trained.targets_per_update,
         "seconds": training_seconds(directory, name),
@@ -191,7 +226,7 @@ def _measured(
         return read_json(path)
     found: dict[str, list[dict[str, Any]]] = {"estimators": [], "vanishing": [], "speed": []}
     for trained in every:
-        if trained.part == "reference":
+        if trained.part == "reference" and trained.setting.name not in _diverged(directory):
             stages = estimators.stages(directory, config, trained)
             variants = estimators.compared(config)
             found["estimators"] = estimators.measure(config, trained.task, variants, stages)

@@ -1,6 +1,6 @@
 """The post's statements, held against a run's own rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ TABLE = f"{SOURCE}, table of results, read in a third party's copy"
 HIGHER = 0.001
 """What the claims call a higher learning rate: the upper two of the post's three."""
 
-Losses = dict[tuple[str, int, float], float]
+Losses = Mapping[tuple[str, int, float], float | None]
+"""None where the training diverged: what it takes part in stays open."""
 
 
 def all_claims(
@@ -27,7 +28,7 @@ def all_claims(
     """All of them; open where this run has not trained or measured what they speak of."""
     mine = [row for row in rows if row["part"] == "published"]
     losses = losses_by_cell(all_cells(config), mine)
-    ended = bool(mine) and all(row["turned"] for row in mine)
+    ended = bool(mine) and all(row["turned"] or row["diverged"] for row in mine)
     return [
         *grid_claims(losses, ended=ended),
         *cell_claims(config, losses),
@@ -46,10 +47,10 @@ def losses_by_cell(cells: Sequence[Cell], rows: Sequence[dict[str, Any]]) -> Los
     }
 
 
-def gaps(losses: Losses) -> dict[tuple[int, float], float]:
+def gaps(losses: Losses) -> dict[tuple[int, float], float | None]:
     """(n, learning rate) to what TensorFlow style loses on true truncation, nats."""
     return {
-        (window, rate): losses["tf", window, rate] - loss
+        (window, rate): _difference(losses["tf", window, rate], loss)
         for (style, window, rate), loss in losses.items()
         if style == "true" and ("tf", window, rate) in losses
     }
@@ -75,7 +76,8 @@ def grid_claims(losses: Losses, *, ended: bool = True) -> list[Claim]:
     full = [x for (style, n, _), x in losses.items() if style == "tf" and n == longest]
     # full: its n is all of the longest batch, so that nothing is cut
     trues = [x for (style, n, _), x in losses.items() if style == "true" and n != longest]
-    distance = min(full) - min(trues) if full and trues else None
+    distance = _difference(_least(full), _least(trues))
+    of_lower = _mean(lower)
     decided = [
         above(
             f"TensorFlow style - true at equal n, learning rates from {HIGHER:g}: worse",
@@ -86,7 +88,7 @@ def grid_claims(losses: Losses, *, ended: bool = True) -> list[Claim]:
         above(
             f"true - TensorFlow style, learning rates below {HIGHER:g}: worse",
             TABLE,
-            None if not lower else -float(np.mean(lower)),
+            None if of_lower is None else -of_lower,
             0.0,
         ),
         ordered("the gap shrinks as n grows", f"{SOURCE}, discussion", by_window),
@@ -115,8 +117,8 @@ def cell_claims(config: Config, losses: Losses) -> list[Claim]:
     found = []
     for (style, window), losses_of_post in POST.items():
         for rate, post in zip(POST_RATES, losses_of_post, strict=True):
-            loss = losses.get((style, window, rate))
-            if loss is not None:
+            if (style, window, rate) in losses:
+                loss = losses[style, window, rate]
                 observed = loss if alike and mine[window] == batches[window] else None
                 name = f"{style} {window}, lr {rate:g}: lowest validation loss"
                 found.append(within(name, TABLE, observed, post, 0.05))
@@ -153,5 +155,15 @@ def speed_claims(rows: Sequence[dict[str, Any]]) -> list[Claim]:
     ]
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if values else None
+def _difference(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def _least(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return min(known) if known and len(known) == len(values) else None

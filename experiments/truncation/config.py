@@ -58,7 +58,8 @@ class Config:
     way, into history."""
     toy_window: tuple[int, ...] = (5, 10, 20)
     toy_num_steps: int = 40
-    """Time steps of a training step of the styles that do not truncate."""
+    """Time steps of a training step of bptt, of windows of drawn lengths and of true truncation
+    cut at its edge; the online styles take the shortest window."""
     toy_hidden: int = 16
     toy_batch: int = 100
     toy_length: int = 2_000

@@ -32,6 +32,7 @@ from jaxrnn.parallel import Devices
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_atomic
 from jaxrnn.runs.report import print_table
+from jaxrnn.unroll import Schedule
 
 TIMED = 5
 """How often a stretch is timed at least; the median counts."""
@@ -95,7 +96,7 @@ def compared(config: Config) -> list[Variant]:
                 "give a stretch of whole windows"
             )
         found += [variant for variant in truncating(window, length) if not variant.history]
-    return list(dict.fromkeys([*found, *unbounded(length)]))
+    return list(dict.fromkeys([*found, *unbounded(config.text_window, length)]))
 
 
 class Cost(NamedTuple):
@@ -118,14 +119,15 @@ def measure(
     """A row for every variant and stage."""
     length, rows = config.text_num_steps, []
     parts = _stretches(task, config.stretches, length)
-    exact = gradient_over(task, Variant("bptt", length, length, length), length)
+    whole = Variant("bptt", length, length, length)
+    exact = gradient_over(task, whole, length, config.schedule)
     exact = jax.jit(exact)
     full = {
         stage: np.stack([np.asarray(exact(params, jax.random.key(0), part)) for part in parts])
         for stage, params in stages.items()
     }
     for variant in variants:
-        program = jax.jit(gradient_over(task, variant, length))
+        program = jax.jit(gradient_over(task, variant, length, config.schedule))
         program = program.lower(stages[0], jax.random.key(0), parts[0]).compile()
         for stage, params in stages.items():
             draws = config.draws if STYLES[variant.style].accuracy == "unbiased" else 1
@@ -146,11 +148,13 @@ def measure(
     return rows
 
 
-def gradient_over(task: Task, variant: Variant, length: int):
+def gradient_over(task: Task, variant: Variant, length: int, schedule: Schedule):
     """`(params, key, stretch [length, B] of inputs and targets) -> [P]`: the mean gradient over the
     stretch, batch after batch with the carry handed on and the params as they are."""
     cell = build_model(task.model)
-    estimator = STYLES[variant.style](cell, cross_entropy, variant.window, variant.stride)
+    estimator = STYLES[variant.style](
+        cell, cross_entropy, variant.window, variant.stride, schedule=schedule
+    )
     count = length // variant.num_steps
 
     def gradient(params: Params, key: Key, stretch):

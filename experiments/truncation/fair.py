@@ -17,6 +17,7 @@ from experiments.truncation.tasks import (
 )
 from experiments.truncation.variants import Variant, truncating, unbounded
 from jaxrnn.analysis.plots import Panel, learning_curves
+from jaxrnn.base import require_positive
 from jaxrnn.data import TOY, loss_floors
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.directory import RunDirectory, read_metrics
@@ -45,6 +46,10 @@ def _of(
     num_steps: int,
     devices: Devices,
 ) -> list[Trained]:
+    if not windows:
+        raise ValueError(f"--{part}-window holds nothing; give at least one window")
+    for window in windows:
+        require_positive(**{f"{part}_window": window, f"{part}_num_steps": num_steps})
     bounded = [variant for window in windows for variant in truncating(window, num_steps)]
     epochs, rate = {
         "toy": (config.toy_epochs, config.toy_rate),
@@ -52,7 +57,7 @@ def _of(
     }[part]
     return [
         train(config, part, task, variant, epochs, rate, devices)
-        for variant in dict.fromkeys([*bounded, *unbounded(num_steps)])
+        for variant in dict.fromkeys([*bounded, *unbounded(windows, num_steps)])
     ]
 
 
@@ -110,7 +115,9 @@ def _read(seeds: list[np.ndarray], spent: float) -> float | None:
 def report(config: Config, part: str, rows: Sequence[dict[str, Any]]) -> None:
     """A table of one task, the best at equal targets first."""
     worst = float("inf")
-    ordered = sorted(rows, key=lambda row: row["at_equal"]["targets"] or worst)
+    ordered = sorted(
+        rows, key=lambda row: worst if (loss := row["at_equal"]["targets"]) is None else loss
+    )
     floors = ", ".join(
         f"{' and '.join(f't-{lag}' for lag in lags) or 'neither'} {floor:.4f}"
         for lags, floor in loss_floors(TOY).items()
@@ -123,7 +130,7 @@ def report(config: Config, part: str, rows: Sequence[dict[str, Any]]) -> None:
                 row["updates"],
                 f"{1e3 * row['seconds_per_update']:.3g}",
                 *(_shown(row["at_equal"][budget]) for budget in BUDGETS),
-                f"{row['valid_loss']:.4f}",
+                "diverged" if row["diverged"] else _shown(row["valid_loss"]),
             ]
             for row in ordered
         ],
@@ -150,7 +157,8 @@ def plot_toy(path: Path, config: Config, found: Sequence[tuple[Trained, dict]]) 
             if (trained.variant.window if trained.bounded else None) == window
         }
         title = f"window {window}" if window else "no window"
-        panels.append(Panel(title, mine, floors, "targets"))
+        if mine:
+            panels.append(Panel(title, mine, floors, "targets"))
     learning_curves(path, panels)
 
 

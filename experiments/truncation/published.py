@@ -58,11 +58,13 @@ def all_cells(config: Config) -> list[Cell]:
     Raises:
       ValueError: numbers of entries that differ, a window above its num_steps, an entry twice.
     """
-    if len(config.window) != len(config.num_steps) or not config.learning_rate:
+    if len(config.window) != len(config.num_steps) or not config.window:
         raise ValueError(
             f"--window has {len(config.window)} entries, --num-steps {len(config.num_steps)}; give "
-            "each the same number, and at least one --learning-rate"
+            "each the same number, at least one"
         )
+    if not config.learning_rate:
+        raise ValueError("--learning-rate holds nothing; give at least one")
     found = []
     for window, num_steps in zip(config.window, config.num_steps, strict=True):
         require_positive(window=window, num_steps=num_steps)
@@ -126,18 +128,19 @@ def with_quirks(
     return style
 
 
-def report(config: Config, rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """The post's table with ours in front of it, and the same as a plot."""
+def report(config: Config, rows: Sequence[dict[str, Any]]) -> None:
+    """The post's table with ours in front of it."""
     by_cell = {row["name"]: row for row in rows}
     table, lines = {}, []
     for cell in all_cells(config):
         table.setdefault((cell.style, cell.window), []).append(by_cell.get(cell.name))
     for (style, window), found in table.items():
-        known = [row for row in found if row]
+        known = [row for row in found if row and not row["diverged"]]
         best = min((row["valid_loss"] for row in known), default=None)
+        posts = [_post(style, window, rate) for rate in config.learning_rate]
         shown = [
-            _beside(row and row["spread"], _post(style, window, rate))
-            for row, rate in zip(found, config.learning_rate, strict=True)
+            "diverged" if row and row["diverged"] else _beside(row and row["spread"], post)
+            for row, post in zip(found, posts, strict=True)
         ]
         post = min(POST.get((style, window), (None,)), key=lambda x: x or 0)
         lines.append([window, NAMES[style], *shown, _beside(best and {"median": best}, post)])
@@ -147,6 +150,11 @@ def report(config: Config, rows: Sequence[dict[str, Any]], path: Path) -> None:
         title=f"lowest validation loss on {config.corpus}, nats per word: median of "
         f"{config.seeds} seed(s) [lowest to highest]; in brackets the post's, on the Penn Treebank",
     )
+
+
+def plot(path: Path, config: Config, rows: Sequence[dict[str, Any]]) -> None:
+    """The same as curves, of what did not diverge."""
+    by_cell = {row["name"]: row for row in rows if not row["diverged"]}
     panels = []
     for rate in config.learning_rate:
         mine = [cell for cell in all_cells(config) if cell.learning_rate == rate]
@@ -179,9 +187,9 @@ def _beside(ours: dict[str, float] | None, post: float | None) -> str:
 def whole_grid_seconds(config: Config, rows: Sequence[dict[str, Any]]) -> float | None:
     """What all cells would take with the seeds of this run, from those that were trained: each of
     the others as long as the cells of its batches took per target, or all cells where none had
-    these."""
+    these. None where none was trained to its end."""
     speeds: dict[Variant | None, list[float]] = {}
-    by_cell = {row["name"]: row for row in rows}
+    by_cell = {row["name"]: row for row in rows if not row["diverged"]}
     for cell in all_cells(config):
         if row := by_cell.get(cell.name):
             speed = row["seconds"] / row["targets"]
@@ -189,6 +197,6 @@ def whole_grid_seconds(config: Config, rows: Sequence[dict[str, Any]]) -> float 
             speeds.setdefault(None, []).append(speed)
     if not speeds:
         return None
-    targets = float(np.mean([row["targets"] for row in rows]))
+    targets = float(np.mean([row["targets"] for row in by_cell.values()]))
     found = [speeds.get(cell.variant, speeds[None]) for cell in all_cells(config)]
     return float(sum(np.mean(speed) * targets for speed in found))

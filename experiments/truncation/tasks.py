@@ -1,7 +1,6 @@
 """What is trained on: the words of a text, its characters, the toy task; and a training of it."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -13,16 +12,11 @@ from experiments.truncation.variants import Variant
 from jaxrnn.base import Batch, GradientEstimator, Key, Metrics, Params, require_positive
 from jaxrnn.data import (
     TOY,
-    Corpus,
     Streams,
-    Vocabulary,
-    build_vocabulary,
     is_here,
     lag_sequence,
-    load_corpus,
     num_segments,
     segment,
-    split,
     streams,
     text_streams,
 )
@@ -30,6 +24,7 @@ from jaxrnn.gradients import STYLES
 from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs.loop import Setting
+from jaxrnn.runs.text import Text, read_text
 from jaxrnn.training import (
     Training,
     clipped_adam,
@@ -57,44 +52,25 @@ class Task(NamedTuple):
     batch_size: int
 
 
-class Words(NamedTuple):
-    """A text as ids of words."""
-
-    corpus: Corpus
-    vocabulary: Vocabulary
-    train: np.ndarray
-    valid: np.ndarray
-
-
 def usual_corpus() -> str:
     """The Penn Treebank, which the post is about, where it was fetched before; it is not openly
     licensed, so nobody gets it unasked."""
     return "ptb" if is_here("ptb") else "sherlock"
 
 
-@lru_cache(maxsize=2)
-def read_corpus(name: str) -> Corpus:
-    try:
-        return load_corpus(name)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"--corpus: {error}") from error
-
-
-@lru_cache(maxsize=2)
-def read_words(name: str, valid_fraction: float, limit: int, tokens: int | None) -> Words:
+def read_words(config: Config) -> Text:
     """The corpus as words, the Penn Treebank as the tokens that it is made of."""
-    corpus = read_corpus(name)
-    train, valid = split(corpus, valid_fraction)
-    level = "token" if name == "ptb" else "word"
-    vocabulary = build_vocabulary(train, level, limit=limit)
-    if tokens is not None:
-        require_positive(tokens=tokens)
-    return Words(corpus, vocabulary, vocabulary.encode(train)[:tokens], vocabulary.encode(valid))
+    level = "token" if config.corpus == "ptb" else "word"
+    fraction, limit = config.valid_fraction, config.limit
+    text = read_text(config.corpus, level, valid_fraction=fraction, limit=limit)
+    if config.tokens is not None:
+        require_positive(tokens=config.tokens)
+    return text._replace(train=text.train[: config.tokens])
 
 
 def word_task(config: Config) -> Task:
     """The post's model on the words of the corpus."""
-    words = read_words(config.corpus, config.valid_fraction, config.limit, config.tokens)
+    words = read_words(config)
     model = TokenModel(
         vocab_size=words.vocabulary.size,
         output_size=words.vocabulary.size,
@@ -111,24 +87,22 @@ def word_task(config: Config) -> Task:
 def character_task(config: Config) -> Task:
     """A small model of the corpus's characters: one on which even the styles that carry an
     influence of every weight can be had."""
-    corpus = read_corpus(config.corpus)
-    train, valid = split(corpus, config.valid_fraction)
     require_positive(text_tokens=config.text_tokens)
-    vocabulary = build_vocabulary(train, "character", limit=config.text_limit)
+    fraction, limit = config.valid_fraction, config.text_limit
+    text = read_text(config.corpus, "character", valid_fraction=fraction, limit=limit)
     model = TokenModel(
-        vocab_size=vocabulary.size,
-        output_size=vocabulary.size,
+        vocab_size=text.vocabulary.size,
+        output_size=text.vocabulary.size,
         cell=config.cell,
         hidden_size=config.text_hidden,
         precision=config.precision,
     )
-    ids = vocabulary.encode(train[: config.text_tokens])
-    held_out = vocabulary.encode(valid[: config.text_tokens // 4])
+    train, valid = text.train[: config.text_tokens], text.valid[: config.text_tokens // 4]
     if config.text_tokens // 4 < 2:
         raise ValueError(
             f"--text-tokens is {config.text_tokens}, a quarter as many are held out; give 8 or more"
         )
-    return _text_task(model, ids, held_out, config.text_batch)
+    return _text_task(model, train, valid, config.text_batch)
 
 
 def _text_task(model: TokenModel, train: np.ndarray, valid: np.ndarray, batch_size: int) -> Task:

@@ -1,5 +1,6 @@
 """The gradient styles as they are compared: each with its two integers and its batch's length."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxrnn.gradients import STYLES
@@ -61,10 +62,13 @@ def truncating(window: int, num_steps: int) -> list[Variant]:
     return [tensorflow_style(window), *true, *others]
 
 
-def unbounded(num_steps: int) -> list[Variant]:
-    """Every style that reads no window, on batches of `num_steps`."""
-    return [
-        Variant(name, num_steps, num_steps, num_steps)
-        for name, style in STYLES.items()
-        if "window" not in style.integers
-    ]
+def unbounded(windows: Sequence[int], num_steps: int) -> list[Variant]:
+    """Every style that reads no window: on batches of `num_steps`, through which errors go back,
+    or, where they go back across batches anyway, on batches of the shortest window. A longer batch
+    would only take updates from a style that can learn as it goes."""
+    found = []
+    for name, style in STYLES.items():
+        if "window" not in style.integers:
+            length = min(windows) if style.remembers else num_steps
+            found.append(Variant(name, length, length, length))
+    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -22,12 +22,14 @@ class Panel(NamedTuple):
       curves: label to the rows (step, value) of each seed, in nats.
       lines: label to a horizontal line's height, e.g. a loss floor in nats.
       x_label: what the rows begin with.
+      labels: on which side the lines are named; left, where curves end at them.
     """
 
     title: str
     curves: dict[str, Sequence[np.ndarray]]
     lines: dict[str, float]
     x_label: str = "training step"
+    labels: Literal["left", "right"] = "right"
 
 
 class Mark(NamedTuple):
@@ -114,28 +116,34 @@ def learning_curves(
     shared = shared and len({tuple(panel.curves) for panel in panels}) == 1
     figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4 + 0.6 * shared), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    low, high = _limits(panels)
     for ax, panel in zip(axes, panels, strict=True):
         for i, (label, seeds) in enumerate(panel.curves.items()):
             _band(
                 ax, label, seeds, COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
             )
         for label, height in panel.lines.items():
+            # below a floor no curve is in the way; but another line may be
+            gaps = [height - other for other in panel.lines.values()]
+            above = any(0 < gap < 0.06 * (high - low) for gap in gaps)
             ax.axhline(height, color="0.45", linewidth=0.8, linestyle="--")
             ax.annotate(
                 label,
-                (1, height),
-                (0, -1),
+                (float(panel.labels == "right"), height),
+                (0, 1 if above else -1),
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",
-                ha="right",
-                va="top",  # below a floor no curve is in the way
+                ha=panel.labels,
+                va="bottom" if above else "top",
                 fontsize=7,
                 color="0.3",
             )
         ax.set_title(panel.title, fontsize=10)
         ax.set_xlabel(panel.x_label)
         ax.ticklabel_format(axis="x", scilimits=(-3, 5))
-        ax.locator_params(axis="x", nbins=6)
+        drawn = [rows[:, 0] for seeds in panel.curves.values() for rows in seeds]
+        counted = all((x == np.round(x)).all() for x in drawn)  # no half epochs
+        ax.locator_params(axis="x", nbins=6, integer=counted)
         ax.spines[["top", "right"]].set_visible(False)
         if len(panel.curves) > 1 and not shared:
             ax.legend(fontsize=8, frameon=False)
@@ -145,7 +153,7 @@ def learning_curves(
             handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False
         )
     axes[0].set_ylabel(y_label)
-    axes[0].set_ylim(*_limits(panels))
+    axes[0].set_ylim(low, high)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 

@@ -3,14 +3,38 @@
 from collections.abc import Callable
 
 from jaxrnn.base import Cell
-from jaxrnn.cells.elman import elman
-from jaxrnn.cells.gru import gru
+from jaxrnn.cells.elman import elman, elman_relu
+from jaxrnn.cells.gru import gru, gru_reset_before
+from jaxrnn.cells.indrnn import indrnn
+from jaxrnn.cells.layer_norm_lstm import layer_norm_lstm
+from jaxrnn.cells.lru import lru
 from jaxrnn.cells.lstm import lstm
+from jaxrnn.cells.mgu import mgu
+from jaxrnn.cells.min_gru import min_gru
+from jaxrnn.cells.min_lstm import min_lstm
+from jaxrnn.cells.mixture_gru import mixture_gru
+from jaxrnn.cells.mogrifier_lstm import mogrifier_lstm
+from jaxrnn.cells.multiplicative_lstm import multiplicative_lstm
+from jaxrnn.cells.nested_lstm import nested_lstm
+from jaxrnn.cells.peephole_lstm import peephole_lstm
 
 CellFactory = Callable[[int, int], Cell]
 
 CELLS: dict[str, CellFactory] = {
     "elman": elman,
+    "elman_relu": elman_relu,
     "gru": gru,
+    "gru_reset_before": gru_reset_before,
     "lstm": lstm,
+    "peephole_lstm": peephole_lstm,
+    "layer_norm_lstm": layer_norm_lstm,
+    "multiplicative_lstm": multiplicative_lstm,
+    "mogrifier_lstm": mogrifier_lstm,
+    "nested_lstm": nested_lstm,
+    "mixture_gru": mixture_gru,
+    "mgu": mgu,
+    "indrnn": indrnn,
+    "min_gru": min_gru,
+    "min_lstm": min_lstm,
+    "lru": lru,
 }

@@ -1,19 +1,22 @@
 """Synthetic tasks, corpora, vocabularies, and streams cut into segments."""
 
+from jaxrnn.data.capitals import capital_table
 from jaxrnn.data.corpora import CORPORA, Corpus, load_corpus, split
 from jaxrnn.data.published import is_here
 from jaxrnn.data.streams import Streams, num_segments, segment, streams, text_streams
 from jaxrnn.data.synthetic import TOY, LagTask, lag_sequence, loss_floors
-from jaxrnn.data.vocabulary import Vocabulary, build_vocabulary, words
+from jaxrnn.data.vocabulary import Level, Vocabulary, build_vocabulary, words
 
 __all__ = [
     "CORPORA",
     "TOY",
     "Corpus",
     "LagTask",
+    "Level",
     "Streams",
     "Vocabulary",
     "build_vocabulary",
+    "capital_table",
     "is_here",
     "lag_sequence",
     "load_corpus",

@@ -16,9 +16,12 @@ from jaxrnn.gradients.snap import snap
 from jaxrnn.gradients.stateless import stateless
 from jaxrnn.gradients.tbptt import tbptt
 from jaxrnn.gradients.uoro import uoro
+from jaxrnn.gradients.weight_drop import weight_drop as weight_drop
 from jaxrnn.unroll import Schedule
 
 StyleFactory = Callable[[Cell, Objective, int, int, Schedule], GradientEstimator]
+Accuracy = Literal["exact", "unbiased", "approximate"]
+Survival = Callable[[int, int], np.ndarray]
 
 
 class Style(NamedTuple):
@@ -43,9 +46,9 @@ class Style(NamedTuple):
     carries: bool
     truncates: bool
     remembers: bool = False
-    accuracy: Literal["exact", "unbiased", "approximate"] = "exact"
+    accuracy: Accuracy = "exact"
     integers: tuple[str, ...] = ("window", "stride")
-    survival: Callable[[int, int], np.ndarray] | None = None
+    survival: Survival | None = None
 
     def __call__(
         self,
@@ -59,76 +62,47 @@ class Style(NamedTuple):
         return self.build(cell, objective, window, stride, schedule)
 
 
+def _style(
+    factory: Callable[..., GradientEstimator],
+    *integers: str,
+    carries: bool = True,
+    truncates: bool = False,
+    remembers: bool = False,
+    accuracy: Accuracy = "exact",
+    survival: Survival | None = None,
+) -> Style:
+    """The style of a factory that takes these of the two integers, by name."""
+
+    def build(cell, objective, window, stride, schedule):
+        given = {"window": window, "stride": stride}
+        read = {name: given[name] for name in integers}
+        return factory(cell, objective, **read, schedule=schedule)
+
+    return Style(build, carries, truncates, remembers, accuracy, integers, survival)
+
+
+def _stateless_tbptt(cell, objective, *, window, stride, schedule):
+    return stateless(tbptt(cell, objective, window=window, stride=stride, schedule=schedule))
+
+
+def _whole(window: int, length: int) -> np.ndarray:
+    """Every error arrives everywhere, in the mean."""
+    return np.tri(length)
+
+
 STYLES: dict[str, Style] = {
-    "bptt": Style(
-        lambda cell, objective, window, stride, schedule: bptt(cell, objective, schedule=schedule),
-        carries=True,
-        truncates=False,
-        integers=(),
-    ),
-    "tbptt": Style(
-        lambda cell, objective, window, stride, schedule: tbptt(
-            cell, objective, window=window, stride=stride, schedule=schedule
-        ),
-        carries=True,
-        truncates=True,
-    ),
-    "stateless": Style(
-        lambda cell, objective, window, stride, schedule: stateless(
-            tbptt(cell, objective, window=window, stride=stride, schedule=schedule)
-        ),
-        carries=False,
-        truncates=True,
-    ),
-    "random_length": Style(
-        lambda cell, objective, window, stride, schedule: random_length(
-            cell, objective, window=window, schedule=schedule
-        ),
-        carries=True,
-        truncates=False,
-        integers=("window",),
+    "bptt": _style(bptt),
+    "tbptt": _style(tbptt, "window", "stride", truncates=True),
+    "stateless": _style(_stateless_tbptt, "window", "stride", carries=False, truncates=True),
+    "random_length": _style(
+        random_length,
+        "window",
         accuracy="unbiased",
         survival=lambda window, length: survival(length_chances(window, length)),
     ),
-    "artbp": Style(
-        lambda cell, objective, window, stride, schedule: artbp(
-            cell, objective, window=window, schedule=schedule
-        ),
-        carries=True,
-        truncates=False,
-        integers=("window",),
-        accuracy="unbiased",
-        survival=lambda window, length: np.tri(length),  # of the whole gradient
-    ),
-    "rtrl": Style(
-        lambda cell, objective, window, stride, schedule: rtrl(cell, objective, schedule=schedule),
-        carries=True,
-        truncates=False,
-        integers=(),
-        remembers=True,
-    ),
-    "snap": Style(
-        lambda cell, objective, window, stride, schedule: snap(cell, objective, schedule=schedule),
-        carries=True,
-        truncates=False,
-        integers=(),
-        remembers=True,
-        accuracy="approximate",
-    ),
-    "uoro": Style(
-        lambda cell, objective, window, stride, schedule: uoro(cell, objective, schedule=schedule),
-        carries=True,
-        truncates=False,
-        integers=(),
-        remembers=True,
-        accuracy="unbiased",
-    ),
-    "rflo": Style(
-        lambda cell, objective, window, stride, schedule: rflo(cell, objective, schedule=schedule),
-        carries=True,
-        truncates=False,
-        integers=(),
-        remembers=True,
-        accuracy="approximate",
-    ),
+    "artbp": _style(artbp, "window", accuracy="unbiased", survival=_whole),
+    "rtrl": _style(rtrl, remembers=True),
+    "snap": _style(snap, remembers=True, accuracy="approximate"),
+    "uoro": _style(uoro, remembers=True, accuracy="unbiased"),
+    "rflo": _style(rflo, remembers=True, accuracy="approximate"),
 }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxrnn.base import Cell, GradientEstimator, Objective
+from jaxrnn.base import Cell, GradientEstimator, Objective, require_positive
 from jaxrnn.gradients.cutting import Chances, cut_at_random
 from jaxrnn.unroll import Schedule
 
@@ -34,13 +34,14 @@ def artbp(
 
     Reference: Tallec and Ollivier (2017), https://arxiv.org/abs/1705.08209
     """
-    if not window >= 2:
+    require_positive(window=window)
+    if window < 2:
         raise ValueError(
             f"window is {window}; artbp needs a mean length of at least 2, "
             "since errors that are always cut cannot be made up for"
         )
-    if not tail > 1:
-        raise ValueError(f"tail is {tail}; give a number above 1")
+    if not isinstance(tail, int | float) or not tail > 1:
+        raise ValueError(f"tail is {tail!r}; give a number above 1")
 
     return cut_at_random(
         cell,

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from jaxrnn.base import Cell, GradientEstimator, Objective
-from jaxrnn.gradients import STYLES
+from jaxrnn.gradients import STYLES, weight_drop
 from jaxrnn.unroll import Schedule
 
 # A name in STYLES, so that a new style is a choice of `--estimator` in every experiment.
@@ -66,3 +66,15 @@ def configured_estimator(
                 "give a stride that divides the time steps of a training step"
             )
     return style(cell, objective, window, stride, schedule=config.schedule)
+
+
+def configured_weight_drop(estimator: GradientEstimator, rate: float) -> GradientEstimator:
+    """`estimator` with the recurrent matrices dropped at the config's rate; at 0 the estimator
+    itself, so that what trains without has the carry that it had. Inside `batch_parallel`.
+
+    Raises:
+      ValueError: a rate outside [0, 1).
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"--weight-drop is {rate}; give a rate from 0 up to but not 1")
+    return weight_drop(estimator, rate) if rate else estimator

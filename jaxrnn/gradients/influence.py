@@ -9,7 +9,7 @@ Numbers of the carry that no number of a param has in common share a slot. So th
 slot and param number determine, and one backward pass per slot gives I in the same form.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from scipy import sparse
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X
 from jaxrnn.gradients.online import Build, Influence
+from jaxrnn.gradients.products import thinned
 from jaxrnn.gradients.reach import Pattern, reach
 from jaxrnn.gradients.sequence import flat_floats, floats, with_floats
 from jaxrnn.schedule.devices import vary_like
@@ -48,13 +49,15 @@ class Layout(NamedTuple):
 
     Attributes:
       slots: of the leaves that reach the carry; the others take no memory.
+      local: the cell whose D takes the influence on.
       size: C, floats in the carry.
       picks: [groups, C], rows of D that share a backward pass.
       group: [C + 1], the group of each row.
-      feeds: [C + 1, C + 1], where D can be other than zero.
+      feeds: [C + 1, C + 1], where D can be other than zero and is read.
     """
 
     slots: tuple[Slots, ...]
+    local: Cell
     size: int
     picks: np.ndarray
     group: np.ndarray
@@ -62,8 +65,8 @@ class Layout(NamedTuple):
 
 
 def lay_out(cell: Cell, local: Cell, params: Params, x: X, keeps: Keeps) -> Layout:
-    """Finds the layout from the equations of `cell`; arguments may be shapes. `local` is the
-    cell whose D takes the influence on."""
+    """Finds the layout from the equations of `cell`; arguments may be shapes. `local` has the D
+    that takes the influence on."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     sizes = [a.size for a in floats(params)]
     columns = sum(sizes)
@@ -80,11 +83,22 @@ def lay_out(cell: Cell, local: Cell, params: Params, x: X, keeps: Keeps) -> Layo
             start += a.size
             if part.nnz:
                 slots.append(_slots(leaf, part.tocsr(), a.shape))
-    group = _share(_overlap(feeds.tocsr()))
+    read = feeds.multiply(_read(slots, size)).tocsr()
+    local, feeds = thinned(local, params, carry, x, read)
+    group = _share(_overlap(feeds))
     full = np.zeros((size + 1, size + 1), bool)
-    full[:size, :size] = feeds.toarray()
+    full[:size, :size] = read.toarray()
     picks = _picks(group, size)
-    return Layout(tuple(slots), size, picks, np.append(group, 0), full)
+    return Layout(tuple(slots), local, size, picks, np.append(group, 0), full)
+
+
+def _read(slots: Sequence[Slots], size: int) -> Pattern:
+    """The numbers of D that J' = I + D J reads: those between numbers of the carry that the
+    influence of one and the same number of a param is kept on."""
+    found = np.zeros((size + 1, size + 1), bool)
+    for each in slots:
+        found[each.rows[:, None], each.rows[None]] = True
+    return sparse.csr_matrix(found[:size, :size])
 
 
 def _slots(leaf: int, pattern: Pattern, shape: tuple[int, ...]) -> Slots:
@@ -143,7 +157,7 @@ def sparse_influence(local: Callable[[Cell], Cell], keeps: Keeps) -> Build:
         layout = lay_out(cell, local(cell), params, x, keeps)
         return Influence(
             start=lambda params, key: at_the_start(layout, cell, params, key),
-            advance=lambda *now: advance(layout, cell, local(cell), *now),
+            advance=lambda *now: advance(layout, cell, *now),
             meet=lambda errors, influence: meet(layout, errors, influence),
         )
 
@@ -168,7 +182,6 @@ def at_the_start(layout: Layout, cell: Cell, params: Params, key: jax.Array) -> 
 def advance(
     layout: Layout,
     cell: Cell,
-    local: Cell,
     params: Params,
     carry: Carry,
     x: X,
@@ -184,7 +197,7 @@ def advance(
         return flat_floats(cell.step(_with(params, layout, leaves), carry, x)[0], dtype)
 
     def of_carry(moving):
-        return flat_floats(local.step(params, with_floats(carry, moving), x)[0], dtype)
+        return flat_floats(layout.local.step(params, with_floats(carry, moving), x)[0], dtype)
 
     value, pull_params = jax.vjp(of_params, leaves)
     immediate = _immediate(layout, lambda error: pull_params(error)[0], value)

@@ -63,14 +63,19 @@ Build = Callable[[Cell, Params, X], Influence]
 
 
 def online(
-    name: str, build: Build, cell: Cell, objective: Objective, schedule: Schedule
+    name: str, build: Build, cell: Cell, objective: Objective, x: X | None, schedule: Schedule
 ) -> GradientEstimator:
-    """The estimator of a style called `name`."""
+    """The estimator of a style called `name`; x of one example, or its shape, if not to be found.
+
+    The carry is made before a batch is seen, and what the influence needs is read from the step,
+    which needs an x.
+    """
 
     def init(params, key, batch_size):
         _refuse_complex(name, cell, params)
-        kept = build(cell, params, find_input(name, cell, params))
         begun = begin(cell, params, key, batch_size)
+        one = find_input(name, cell, params) if x is None else jax.eval_shape(lambda: x)
+        kept = build(cell, params, one)
         influence = jax.eval_shape(jax.vmap(kept.start, in_axes=(None, 0)), params, begun.key)
         return Online(begun, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), influence))
 
@@ -137,23 +142,25 @@ def _apart(cell, params, carries, batch, objective, schedule):
 
 def find_input(name: str, cell: Cell, params: Params) -> X:
     """The shape of x that the cell takes: a token [], a number [] or a vector of numbers as long as
-    an axis of params. An estimator's carry is made before it sees a batch, and what the influence
-    needs is read from the step."""
+    an axis of params."""
     sizes = {size for leaf in jax.tree.leaves(params) for size in leaf.shape}
     candidates = [jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.float32)]
     candidates += [jax.ShapeDtypeStruct((size,), jnp.float32) for size in sorted(sizes)]
     key = jax.eval_shape(lambda: jax.random.key(0))
     carry = jax.eval_shape(cell.init_carry, params, key)
+    said = "the carry changes its type"
     for x in candidates:
         try:
             after, _ = jax.eval_shape(cell.step, params, carry, x)
-        except Exception:  # whatever a step says of an x that is not its own
+        except Exception as error:  # whatever a step says of an x that is not its own
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             continue
         if _kinds(after) == _kinds(carry):
             return x
     raise ValueError(
-        f"{name} cannot tell what x the cell takes: its step refuses a token [] and vectors of the "
-        "lengths of its params' axes; wrap it so that x is one of these, or use tbptt"
+        f"{name} cannot tell what x the cell takes: its step refuses a token [], a number [] and "
+        f"vectors of the lengths of its params' axes, the last with: {said}; give "
+        f"{name}(..., x=one time step of one example)"
     )
 
 
@@ -173,7 +180,7 @@ def _require_same_shapes(name: str, carried: PyTree, made: PyTree) -> None:
     if _kinds(carried) != _kinds(made):
         raise ValueError(
             f"the influence in the carry of {name} was laid out for another x than that of "
-            "batch.inputs, a token [] or a vector as long as an axis of params; feed the cell such"
+            f"batch.inputs; give {name}(..., x=one time step of one example)"
         )
 
 

@@ -37,7 +37,7 @@ def random_length(
     where a window begins: time and memory are those of `bptt`, O(T) per training step. History is
     not defined here (K = 0). `schedule` is that of `unroll`.
 
-    Reference: Merity, Keskar and Socher (2018), section 5, https://arxiv.org/abs/1708.02182
+    Reference: Merity, Keskar and Socher (2018), https://arxiv.org/abs/1708.02182
     """
     require_positive(window=window)
     return cut_at_random(

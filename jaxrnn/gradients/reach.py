@@ -23,10 +23,10 @@ Pattern = Any
 # Each number of the result reads the number at the same place in every operand.
 ELEMENTWISE = names(
     """
-    abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp conj
+    abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp complex conj
     convert_element_type copy copy_p cos cosh digamma div erf erf_inv erfc exp exp2 expm1 floor
-    integer_pow lgamma log log1p logistic max min mul neg nextafter pow reduce_precision rem round
-    rsqrt select_n sign sin sinh sqrt square sub tan tanh
+    imag integer_pow lgamma log log1p logistic max min mul neg nextafter pow real reduce_precision
+    rem round rsqrt select_n sign sin sinh sqrt square sub tan tanh
     """
 )
 # So do these, but no derivative passes them.
@@ -163,9 +163,38 @@ def _reads(equation: Any, place: int, index: int) -> Pattern | None:
         axes = tuple(settings["axes"])
         last = np.moveaxis(numbers, axes, range(-len(axes), 0)) if axes else numbers[..., None]
         return _matrix(last.reshape(result.size, -1), operand, result)
+    if name in ("gather", "dynamic_slice") and place == 0:
+        return _looked_up(equation, numbers)
     if name == "dot_general":
         return _matrix(_contracted(equation, place, numbers), operand, result)
     return None
+
+
+def _looked_up(equation: Any, numbers: np.ndarray) -> Pattern | None:
+    """Of a table, at a place that is known later: along the axes that are looked up in, every
+    number may be the one; along the others a number of the result reads the one at its place."""
+    operand, result = equation.invars[0].aval, equation.outvars[0].aval
+    sizes = equation.params["slice_sizes"]
+    axes = range(operand.ndim)
+    if equation.primitive.name == "gather":
+        where = equation.params["dimension_numbers"]
+        if where.operand_batching_dims:
+            return None
+        kept = [a for a in axes if a not in where.collapsed_slice_dims]
+        places, sought = where.offset_dims, where.start_index_map
+    else:
+        kept, places, sought = list(axes), list(axes), list(axes)
+    sought = [a for a in sought if sizes[a] < operand.shape[a]]
+    fixed = [a for a in axes if a not in sought]
+    read = numbers[tuple(slice(None) if a in sought else slice(sizes[a]) for a in axes)]
+    read = read.transpose(*fixed, *sought)
+    shape = [1] * result.ndim
+    for axis, place in zip(kept, places, strict=True):
+        if axis in fixed:
+            shape[place] = sizes[axis]
+    count = math.prod(operand.shape[a] for a in sought)
+    read = np.broadcast_to(read.reshape(*shape, count), (*result.shape, count))
+    return _matrix(read.reshape(result.size, count), operand, result)
 
 
 def _contracted(equation: Any, place: int, numbers: np.ndarray) -> np.ndarray:

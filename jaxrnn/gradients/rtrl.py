@@ -1,12 +1,14 @@
 """Real-time recurrent learning."""
 
-from jaxrnn.base import Cell, GradientEstimator, Objective
+from jaxrnn.base import Cell, GradientEstimator, Objective, X
 from jaxrnn.gradients.influence import closure, sparse_influence
 from jaxrnn.gradients.online import online
 from jaxrnn.unroll import Schedule
 
 
-def rtrl(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> GradientEstimator:
+def rtrl(
+    cell: Cell, objective: Objective, *, x: X | None = None, schedule: Schedule = "auto"
+) -> GradientEstimator:
     """Every error goes back to the start of its sequence, across all batches, and nothing is stored
     for it but the influence J of params on the carry, exactly:
 
@@ -20,10 +22,12 @@ def rtrl(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
     Per time step and example, with C floats in the carry and P in the params that reach it:
     memory O(C P); time O(C^2 P) for the one product D J, and a backward pass through the step for
     each of up to C rows of D. That is O(H^3) and O(H^4) for a layer of H. Where D is diagonal it is
-    O(P) both. Beside it a batch keeps its T carries. `schedule` is that of `unroll`.
+    O(P) both. Beside it a batch keeps its T carries.
 
-    Reference: Williams and Zipser (1989), equation 2.10 (the recursion) and 2.8 (the error that
-    meets it), https://doi.org/10.1162/neco.1989.1.2.270
+    `schedule` is that of `unroll`. Give `x`, one time step of one example or its shape, where the
+    cell takes other than a token, a number or a vector.
+
+    Reference: Williams and Zipser (1989), https://doi.org/10.1162/neco.1989.1.2.270
     """
     build = sparse_influence(local=lambda cell: cell, keeps=closure)
-    return online("rtrl", build, cell, objective, schedule)
+    return online("rtrl", build, cell, objective, x, schedule)

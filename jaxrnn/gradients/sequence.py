@@ -27,10 +27,25 @@ class Sequences(NamedTuple):
 
 
 def begin(cell: Cell, params: Params, key: Key, batch_size: int) -> Sequences:
-    """`batch_size` fresh sequences."""
+    """`batch_size` fresh sequences.
+
+    Raises:
+      ValueError: params with a leaf that has no derivatives.
+    """
+    _require_floats(params)
     keys = jax.random.split(key, batch_size)
     carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
     return Sequences(carry, keys, jnp.ones(batch_size, bool))
+
+
+def _require_floats(params: Params) -> None:
+    """Said here, and not where the gradient is taken: every style makes its carry first."""
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if not is_float(leaf):
+            raise ValueError(
+                f"params{jax.tree_util.keystr(path)} of the cell is {leaf.dtype}, and has no "
+                "gradient; keep it in the carry, or let the factory close over it"
+            )
 
 
 def starting_carry(cell: Cell, params: Params, sequences: Sequences) -> Carry:

@@ -1,5 +1,6 @@
 """Unbiased online recurrent optimisation."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,11 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from jaxtyping import Key as KeyArray
 
-from jaxrnn.base import Cell, GradientEstimator, Objective, Params
+from jaxrnn.base import Cell, GradientEstimator, Objective, Params, X
 from jaxrnn.gradients.online import Influence, online
 from jaxrnn.gradients.reach import leaves_that_reach
 from jaxrnn.gradients.sequence import flat_floats, floats, with_floats
-from jaxrnn.schedule.devices import vary_like
+from jaxrnn.schedule.devices import vary_alike, vary_like
 from jaxrnn.unroll import Schedule
 
 # No cell counts its time steps this far, so the noise is drawn from a key that no cell draws from.
@@ -35,7 +36,9 @@ class RankOne(NamedTuple):
     step: Int[Array, "*B"]
 
 
-def uoro(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> GradientEstimator:
+def uoro(
+    cell: Cell, objective: Objective, *, x: X | None = None, schedule: Schedule = "auto"
+) -> GradientEstimator:
     """`rtrl` with the influence J = I + D J of the last time step replaced by a random product of
     two vectors, whose mean over the random signs v [C] it is:
 
@@ -47,10 +50,12 @@ def uoro(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
 
     Per time step and example, with C floats in the carry and P in the params that reach it:
     memory O(C + P), time that of one step forwards (for D s) and one backwards (for v^T I). Beside
-    it a batch keeps its T carries. `schedule` is that of `unroll`.
+    it a batch keeps its T carries.
 
-    Reference: Tallec and Ollivier (2017), algorithm 1 and equations 8 to 12,
-    https://arxiv.org/abs/1702.05043. The signs are its v, a and b its rho_0 and rho_1.
+    `schedule` is that of `unroll`. Give `x`, one time step of one example or its shape, where the
+    cell takes other than a token, a number or a vector.
+
+    Reference: Tallec and Ollivier (2017), https://arxiv.org/abs/1702.05043
     """
 
     def build(cell: Cell, params, x) -> Influence:
@@ -86,7 +91,7 @@ def uoro(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
             def of_carry(moving):
                 return flat_floats(cell.step(params, with_floats(carry, moving), x)[0], dtype)
 
-            _, onward = jax.jvp(of_carry, (moving,), (_like(s, moving),))
+            onward = _onward(of_carry, moving, _like(s, moving))
             immediate = pulled(lambda params: cell.step(params, carry, x)[0], params, v)
             a = jnp.sqrt((_norm(w) + TINY) / (_norm(onward) + TINY))
             b = jnp.sqrt((_norm(immediate) + TINY) / (_norm(v) + TINY))
@@ -110,7 +115,7 @@ def uoro(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
 
         return Influence(start, advance, meet)
 
-    return online("uoro", build, cell, objective, schedule)
+    return online("uoro", build, cell, objective, x, schedule)
 
 
 def _reaching(cell: Cell, params: Params, x) -> list[int]:
@@ -123,6 +128,15 @@ def _reaching(cell: Cell, params: Params, x) -> list[int]:
 
 def _with(leaves, some):
     return [some.get(index, leaf) for index, leaf in enumerate(leaves)]
+
+
+def _onward(function: Callable, moving: list[Array], s: list[Array]) -> Array:
+    """D s. The transpose of the backward pass, and not `jax.jvp`: a step that declares its backward
+    pass alone (`jax.custom_vjp`) has no other."""
+    value, pull = jax.vjp(function, moving)
+    # D^T is linear, so that it does not matter where its derivative is taken
+    _, push = jax.vjp(lambda error: pull(error)[0], vary_like(jnp.zeros_like(value), value))
+    return push(vary_alike((s, moving))[0])[0]
 
 
 def _like(vector, floats):

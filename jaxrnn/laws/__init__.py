@@ -13,7 +13,7 @@ from jax.errors import UnexpectedTracerError
 from jaxrnn.gradients import Style
 from jaxrnn.laws import cells, derivatives, learning, precision, references, styles
 from jaxrnn.laws.comparing import LawBroken
-from jaxrnn.laws.compositions import COMPOSITIONS
+from jaxrnn.laws.compositions import COMPOSITIONS, EVALUATIONS
 from jaxrnn.laws.subject import Subject, subject
 
 # Of a single call of step; a cell that breaks one of them cannot be unrolled.
@@ -86,6 +86,7 @@ def what_is_broken(law: Callable[[T], None], subject: T) -> str | None:
 __all__ = [
     "CELL_LAWS",
     "COMPOSITIONS",
+    "EVALUATIONS",
     "LEARNING_LAWS",
     "PRECISION_LAWS",
     "REFERENCE_LAWS",

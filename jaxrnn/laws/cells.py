@@ -16,7 +16,7 @@ from jaxrnn.laws.comparing import (
     require_same_type,
 )
 from jaxrnn.laws.derivatives import Point
-from jaxrnn.laws.subject import NUM_STEPS, Subject
+from jaxrnn.laws.subject import Subject
 from jaxrnn.unroll import Schedule, unroll
 
 # Two orders of the same float32 arithmetic, relative to a leaf's largest number.
@@ -75,12 +75,10 @@ def resumable(subject: Subject) -> None:
     """
     cell, params, carry, xs = subject.cell, subject.params, subject.carry, subject.xs
     whole = unroll(cell, params, carry, xs)
-    for k in range(1, NUM_STEPS):
+    for k in range(1, len(xs)):
         middle, head = unroll(cell, params, carry, xs[:k])
         end, tail = unroll(cell, params, middle, xs[k:])
-        at = (
-            f"(cut after {k} of {NUM_STEPS} time steps; does step keep anything outside the carry?)"
-        )
+        at = f"(cut after {k} of {len(xs)} time steps; does step keep anything outside the carry?)"
         early, late = jax.tree.map(lambda a, k=k: a[:k], whole[1]), whole[1]
         late = jax.tree.map(lambda a, k=k: a[k:], late)
         require_close(f"y before the cut {at}", ("whole", early), ("in two", head), ROUNDING)
@@ -108,7 +106,7 @@ def step_is_pure(subject: Subject) -> None:
     cell, params = subject.cell, subject.params
     carry, x = _first_example(subject)
     first = cell.step(params, carry, x)
-    cell.step(params, first[0], subject.xs[1, 0])
+    cell.step(params, first[0], subject.xs[-1, 0])
     again = cell.step(params, carry, x)
     require_close("(carry, y)", ("a call", first), ("the same call again", again), 0.0)
     compiled = jax.jit(cell.step)

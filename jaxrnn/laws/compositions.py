@@ -1,5 +1,7 @@
 """One example of every combinator, so that the laws of cells hold for what is made of them."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -10,42 +12,103 @@ from jaxrnn.compose import (
     computing_in,
     dropout,
     embed,
+    learnt_carry,
     linear,
     one_hot,
     pointwise,
     reinitialised,
+    resettable,
+    residual,
+    skip_chain,
+    tied,
+    variational_dropout,
+    zoneout,
 )
-from jaxrnn.unroll import pausable
+from jaxrnn.padding import pausable
 
 
-def _paused_below_zero(cell: Cell) -> Cell:
-    """`pausable(cell)` on plain vectors: a time step with a negative first number is left out."""
-    paused = pausable(cell)
-    return paused._replace(step=lambda params, carry, x: paused.step(params, carry, (x, x[0] > 0)))
+def _by_sign(cell: Cell, *, positive: bool) -> Cell:
+    """A cell of (x, flag) on plain vectors: the flag is whether the first number is positive, or
+    whether it is not."""
+
+    def step(params, carry, x):
+        return cell.step(params, carry, (x, (x[0] > 0) == positive))
+
+    return cell._replace(step=step)
+
+
+def _dropped(input_size: int, hidden_size: int, training: bool = True) -> Cell:
+    return chain(
+        first=gru(input_size, hidden_size),
+        dropout=dropout(0.3, training=training),
+        second=elman(hidden_size, hidden_size),
+    )
+
+
+def _dropped_alike(input_size: int, hidden_size: int, training: bool = True) -> Cell:
+    return chain(
+        first=gru(input_size, hidden_size),
+        dropout=variational_dropout(0.3, 2, training=training),
+        second=elman(hidden_size, hidden_size),
+        alike=variational_dropout(0.3, training=training),
+    )
+
+
+def _zoned(input_size: int, hidden_size: int, training: bool = True) -> Cell:
+    return chain(
+        first=zoneout(gru(input_size, hidden_size), 0.3, training=training),
+        second=zoneout(lstm(hidden_size, hidden_size), {"h": 0.2, "c": 0.5}, training=training),
+    )
 
 
 COMPOSITIONS: dict[str, CellFactory] = {
     "chain": lambda input_size, hidden_size: chain(
         lstm(input_size, hidden_size), second=gru(hidden_size, hidden_size)
     ),
+    "skip_chain": lambda input_size, hidden_size: skip_chain(
+        gru(input_size, hidden_size), second=elman(input_size + hidden_size, hidden_size)
+    ),
+    "residual": lambda input_size, hidden_size: residual(
+        chain(layer=lstm(input_size, hidden_size), back=linear(hidden_size, input_size))
+    ),
     "pointwise": lambda input_size, hidden_size: pointwise(jnp.tanh),
     "one_hot": lambda input_size, hidden_size: one_hot(input_size),
     "embed": embed,
     "linear": linear,
-    "dropout": lambda input_size, hidden_size: chain(
-        first=gru(input_size, hidden_size),
-        dropout=dropout(0.3),
-        second=elman(hidden_size, hidden_size),
-    ),
+    "dropout": _dropped,
+    "variational_dropout": _dropped_alike,
+    "zoneout": _zoned,
     "reinitialised": lambda input_size, hidden_size: reinitialised(
         lstm(input_size, hidden_size), jax.nn.initializers.glorot_uniform()
+    ),
+    "tied": lambda input_size, hidden_size: tied(
+        chain(
+            encode=linear(input_size, hidden_size),
+            layer=gru(hidden_size, hidden_size),
+            decode=linear(hidden_size, input_size),
+        ),
+        {"encode.w": "decode.w"},
+    ),
+    "learnt_carry": lambda input_size, hidden_size: learnt_carry(
+        chain(dropout=dropout(0.3), cell=lstm(input_size, hidden_size))
     ),
     # in JAX's own float: what fewer bits do is the law of precision's
     "computing_in": lambda input_size, hidden_size: computing_in(
         chain(first=lstm(input_size, hidden_size), dropout=dropout(0.3)), float
     ),
-    "pausable": lambda input_size, hidden_size: _paused_below_zero(
-        chain(dropout=dropout(0.3), cell=lstm(input_size, hidden_size))
+    "pausable": lambda input_size, hidden_size: _by_sign(
+        pausable(chain(dropout=dropout(0.3), cell=lstm(input_size, hidden_size))), positive=True
+    ),
+    "resettable": lambda input_size, hidden_size: _by_sign(
+        resettable(chain(dropout=dropout(0.3), cell=learnt_carry(gru(input_size, hidden_size)))),
+        positive=False,
     ),
 }
 """`(input_size, hidden_size) -> Cell` on float vectors [I], as in `CELLS`."""
+
+EVALUATIONS: dict[str, CellFactory] = {
+    "dropout": partial(_dropped, training=False),
+    "variational_dropout": partial(_dropped_alike, training=False),
+    "zoneout": partial(_zoned, training=False),
+}
+"""The evaluation models of those that draw, all that take `training`."""

@@ -1,13 +1,23 @@
-"""What holds of a gradient style that draws: not of each draw, but of the mean over many."""
-
-from collections.abc import Callable
+"""What holds of a gradient style that draws: not of each draw, but of the mean over many; and of a
+cell that draws: only in training."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
-from jaxrnn.base import Carry, Params, PyTree
-from jaxrnn.laws.comparing import LawBroken, as_numpy, leaf_name, require_same_type
+from jaxrnn.base import Carry, PyTree
+from jaxrnn.cells import CellFactory
+from jaxrnn.laws.comparing import (
+    LawBroken,
+    as_numpy,
+    leaf_name,
+    named_floats,
+    require_close,
+    require_same_type,
+)
+from jaxrnn.laws.derivatives import Point
+from jaxrnn.laws.subject import BATCH_SIZE, Subject, initial_carries, subject
+from jaxrnn.unroll import unroll
 
 # A right mean lies outside so many standard errors once in a million numbers. What is expected
 # less often among all draws than `SEEN` may not come up: no standard error would know of it.
@@ -19,7 +29,7 @@ def require_mean(root: str, draws: PyTree, expected: PyTree) -> None:
     require_same_type(root, expected, jax.tree.map(lambda a: a[0], draws))
     pairs = zip(jax.tree.leaves_with_path(expected), jax.tree.leaves(draws), strict=True)
     for (path, right), drawn in pairs:
-        drawn, right = as_numpy(drawn).astype(np.float64), as_numpy(right)
+        drawn, right = _as_real(as_numpy(drawn)), _as_real(as_numpy(right))
         mean, error = drawn.mean(0), drawn.std(0) / np.sqrt(len(drawn))
         unseen = SEEN / len(drawn) * max(1.0, float(np.abs(right).max(initial=0)))
         margin = STANDARD_ERRORS * error + unseen
@@ -34,19 +44,30 @@ def require_mean(root: str, draws: PyTree, expected: PyTree) -> None:
             )
 
 
-def gradient_by_survival(
-    losses: Callable[[list[Params]], tuple[jax.Array, Carry]], params: Params, weights: np.ndarray
-) -> tuple[Params, Carry]:
-    """The gradient of the mean loss with the error of time step t weighted by `weights[t, s]` where
-    it arrives at step s, and what comes beside the losses.
+def draws_only_in_training(training: CellFactory, evaluation: CellFactory) -> None:
+    """The two models have the same params, bit for bit, and the same carry, before and after a
+    sequence; only that of training depends on the keys in its carry."""
+    drawing, plain = subject(training), subject(evaluation)
+    require_close("params", ("training", drawing.params), ("evaluation", plain.params), 0.0)
+    require_same_type("carry", drawing.carry, plain.carry)
+    require_same_type("carry", _result(drawing, 0)[1], _result(plain, 0)[1])
+    one, other = (_result(plain, seed)[0] for seed in range(2))
+    require_close("(carry, ys)", ("evaluation", one), ("with another key", other), 0.0)
+    one, other = (_result(drawing, seed)[0] for seed in range(2))
+    if all((one[name] == other[name]).all() for name in one):
+        raise LawBroken("training gives the same with another key: it draws nothing")
 
-    `losses` takes params for each time step apart, and gives the loss [T] of each.
-    """
-    length = len(weights)
-    per_loss, beside = jax.jacrev(losses, has_aux=True)([params] * length)
-    shares = jnp.asarray(weights / length, jnp.float32)
 
-    def total(*of_steps):
-        return sum(jnp.tensordot(shares[:, s], d, 1) for s, d in enumerate(of_steps))
+def _result(tried: Subject, seed: int) -> tuple[dict[str, Array], Carry]:
+    """The floats of what an unroll gives with new keys, and the carry."""
+    keys = jax.random.split(jax.random.key(seed), BATCH_SIZE)
+    carry = initial_carries(tried.cell, tried.params, keys)
+    end, ys = unroll(tried.cell, tried.params, carry, tried.xs)
+    return named_floats(Point((), end, ys))[0], end
 
-    return jax.tree.map(total, *per_loss), beside
+
+def _as_real(array: np.ndarray) -> np.ndarray:
+    """In double precision; a complex number as two, along a last axis."""
+    if np.iscomplexobj(array):
+        array = np.stack([np.real(array), np.imag(array)], axis=-1)
+    return array.astype(np.float64)

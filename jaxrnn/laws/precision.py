@@ -26,14 +26,20 @@ GRADIENT_ROUNDING = 0.05
 
 def computes_in_bfloat16(subject: Subject) -> None:
     """In bfloat16 the cell gives the outputs, carries and gradients of float32, as far as 8 bits
-    reach; y is float32 and gradients are of the type of params."""
+    reach; y is float32 and gradients are of the type of params. A complex carry stays as
+    it is.
+
+    Of params that bfloat16 can hold: how far a cell moves with its params (a phase that every time
+    step adds up, for one) is no matter of how it computes."""
+    subject = subject._replace(params=_rounded(subject.params))
     narrow = computing_in(subject.cell, jnp.bfloat16)
     _, (full, full_grads) = _run(subject, subject.cell)
     carry, (result, grads) = _run(subject, narrow)
     require_same_type("carry", carry, result[0])
     for path, leaf in jax.tree.leaves_with_path(result):
         wanted = jnp.bfloat16 if path[0].idx == 0 else jnp.float32
-        if is_float(leaf) and leaf.dtype != wanted:
+        # there is no complex number of two bfloat16
+        if is_float(leaf) and not jnp.iscomplexobj(leaf) and leaf.dtype != wanted:
             raise LawBroken(f"{leaf_name('(carry, ys)', path)} is {leaf.dtype}, not {wanted.dtype}")
     require_same_type("params", full_grads, grads)
     require_close("(carry, ys)", ("bfloat16", result), ("float32", full), ROUNDING)
@@ -53,3 +59,11 @@ def _run(subject, cell):
 
     (_, result), grads = jax.jit(jax.value_and_grad(projected, has_aux=True))(floats)
     return carry, (result, grads)
+
+
+def _rounded(params):
+    def through_bfloat16(leaf):
+        real = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return leaf.astype(jnp.bfloat16).astype(leaf.dtype) if real else leaf
+
+    return jax.tree.map(through_bfloat16, params)

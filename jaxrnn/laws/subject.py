@@ -48,6 +48,8 @@ def subject(
     input_size: int = 3,
     hidden_size: int = 4,
     *,
+    batch_size: int = BATCH_SIZE,
+    num_steps: int = NUM_STEPS,
     reference: Any = None,
     seed: int = 0,
 ) -> Subject:
@@ -63,14 +65,14 @@ def subject(
         raise TypeError(f"it returns {type(cell).__name__}, not a jaxrnn.Cell")
     key_params, key_carry, key_xs = jax.random.split(jax.random.key(seed), 3)
     params = jax.tree.map(jnp.asarray, cell.init(key_params))
-    keys = jax.random.split(key_carry, BATCH_SIZE)
+    keys = jax.random.split(key_carry, batch_size)
     return Subject(
         factory=factory,
         cell=cell,
         params=params,
         keys=keys,
         carry=initial_carries(cell, params, keys),
-        xs=jax.random.normal(key_xs, (NUM_STEPS, BATCH_SIZE, input_size)),
+        xs=jax.random.normal(key_xs, (num_steps, batch_size, input_size)),
         input_size=input_size,
         hidden_size=hidden_size,
         reference=reference,

@@ -18,7 +18,11 @@ from jaxrnn.runs.progress import warn
 
 
 def load(
-    directory: Path | str, member: int = 0, *, which: Literal["best", "last"] = "best"
+    directory: Path | str,
+    member: int = 0,
+    *,
+    which: Literal["best", "last"] = "best",
+    setting: str | None = None,
 ) -> tuple[Cell, Params, Vocabulary | None, dict[str, Any]]:
     """The evaluation model of one member of a run, from its newest sound checkpoint.
 
@@ -26,32 +30,41 @@ def load(
       directory: of the run. It suffices: vocabulary and the source of a user's cell are in it.
       member: of the run, settings first: setting s with seed k of S is member s S + k.
       which: the params with the lowest validation loss, or the last ones.
+      setting: the name of one; member then counts its seeds alone.
 
     Returns:
       (cell, params, vocabulary, config); the vocabulary is None where the setting reads no
       text or not with that vocabulary, the config is what config.json holds.
 
     Raises:
-      FileNotFoundError, ValueError: no run, no checkpoint yet, no such member, nothing sound.
+      FileNotFoundError, ValueError: no run, no checkpoint yet, no such setting or member,
+        nothing sound.
     """
     run = open_run(Path(directory))
     record = read_json(run.config)
     seeds, settings = record["seeds"], record["settings"]
+    if setting is not None:
+        names = [each["name"] for each in settings]
+        if setting not in names:
+            raise ValueError(f"setting is {setting!r}; {directory} has {', '.join(names)}")
+        settings = [settings[names.index(setting)]]
     if not 0 <= member < len(settings) * len(seeds):
+        whose = "" if setting is None else f" of setting {setting}"
         raise ValueError(
-            f"member is {member}; {directory} has members 0 to {len(settings) * len(seeds) - 1}"
+            f"member is {member}; {directory} has members 0 to "
+            f"{len(settings) * len(seeds) - 1}{whose}"
         )
-    setting = settings[member // len(seeds)]
-    model = _model(run, setting["model"])
+    chosen = settings[member // len(seeds)]
+    model = _model(run, chosen["model"])
     cell = build_model(model)
     one = jax.eval_shape(cell.init, jax.random.key(0))
     like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((len(seeds), *a.shape), a.dtype), one)
     part = ".best.params" if which == "best" else ".state.params"
-    checkpoints = run.checkpoints / setting["name"]
+    checkpoints = run.checkpoints / chosen["name"]
     restored = restore_latest(checkpoints, like, warn, part=part)
     if restored is None:
         raise FileNotFoundError(
-            f"{directory} has no checkpoint of setting {setting['name']} yet; train it further"
+            f"{directory} has no checkpoint of setting {chosen['name']} yet; train it further"
         )
     params = jax.tree.map(lambda a: jnp.asarray(a[member % len(seeds)]), restored[1])
     vocabulary = None

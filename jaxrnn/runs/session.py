@@ -218,10 +218,12 @@ def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
             raise  # nothing has begun
         raise Interrupted(f"stopped; resume from the last checkpoint with: {command}") from None
     except Exception as error:
-        if isinstance(error, ValueError | OSError) or cell_file(config.cell) is None:
+        cells = getattr(config, "cells", ()) or (config.cell,)
+        theirs = [cell for cell in cells if cell_file(cell) is not None]
+        if isinstance(error, ValueError | OSError) or not theirs:
             raise
         # it may well come from the researcher's file
-        raise ValueError(f"with --cell {config.cell}: {one_line(error)}") from error
+        raise ValueError(f"with --cell {', '.join(theirs)}: {one_line(error)}") from error
 
 
 def _read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFlags]:

@@ -1,0 +1,134 @@
+"""What is trained: one model, or one of each of several cells."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from jaxrnn.gradients.configured import EstimatorName
+from jaxrnn.models import Precision, cell_file
+from jaxrnn.unroll import Schedule
+
+
+@dataclass(frozen=True)
+class Config:
+    """R2RT's model and training; the last tenth of the text is held out, which the post did not."""
+
+    corpus: str = "tiny-shakespeare"
+    """tiny-shakespeare, sherlock, nvidia, ptb, stdlib, or the path of a UTF-8 text file."""
+    valid_fraction: float = 0.1
+    """Part of the text, at its end, to validate on; 0 trains on everything, as published."""
+    limit: int | None = None
+    """Largest vocabulary; rarer characters become one unknown character."""
+    cell: str = "lstm"
+    """A name in CELLS, or path/to/file.py:factory."""
+    cells: tuple[str, ...] = ()
+    """Train a model of each of these cells in turn, instead of --cell, and compare them."""
+    num_layers: int = 3
+    hidden_size: int = 100
+    embedding_size: int = 100
+    """0 feeds one-hot vectors."""
+    dropout: float = 0.0
+    """Rate on the non-recurrent connections."""
+    capitals: Literal["symbols", "flag"] = "symbols"
+    """flag: the model reads lower-cased characters beside a flag; it predicts characters still."""
+    init: Literal["default", "published"] = "default"
+    """First weights; published: Glorot everywhere."""
+    precision: Precision = "float32"
+    """What the model computes in; params, optimizer and loss are float32."""
+    batch_size: int = 32
+    """Streams that the text is cut into."""
+    num_steps: int = 200
+    """Characters of a stream in a training step."""
+    estimator: EstimatorName = "tbptt"
+    """How errors go back over time: the styles of `jaxrnn.gradients.STYLES`."""
+    window: int = 0
+    """Steps an error goes back at most (of drawn lengths: the base or the mean); 0: num_steps."""
+    stride: int = 0
+    """Steps between two windows; 0: num_steps."""
+    history: int = 0
+    """Steps in front of the scored ones; at most window - stride."""
+    schedule: Schedule = "auto"
+    """How a training step goes over time: scan is the plain loop, auto chooses by size."""
+    optimizer: Literal["adam", "adagrad", "momentum"] = "adam"
+    learning_rate: float = 1e-4
+    max_norm: float | None = 1.0
+    """Clip the gradient to this global norm; None does not clip."""
+    epochs: int = 20
+    seed: int = 0
+    seeds: int = 1
+    """How many seeds, from seed on, each a member of one compiled run."""
+    log_every: int = 25
+    """Training steps to a line of the log; Ctrl-C is noticed as often."""
+    sample_length: int = 300
+    """Characters that the first seed writes at the end of each epoch."""
+
+
+PUBLISHED = Config()
+
+COMPARISON = replace(
+    PUBLISHED,
+    # trains on all of the text, as the post does: its losses are those of training
+    valid_fraction=0.0,
+    # the post's GRU resets h before the product
+    cells=("gru_reset_before", "lstm", "layer_norm_lstm"),
+    num_steps=80,
+)
+"""R2RT's comparison of cells."""
+
+PRESETS = {
+    "smoke": Config(
+        corpus="nvidia",
+        num_layers=1,
+        hidden_size=16,
+        embedding_size=8,
+        batch_size=4,
+        num_steps=16,
+        epochs=3,
+        log_every=5,
+        learning_rate=1e-2,
+        sample_length=40,
+    ),
+    "quick": Config(
+        cell="gru",
+        num_layers=1,
+        hidden_size=256,
+        embedding_size=64,
+        num_steps=64,
+        learning_rate=2e-3,
+        epochs=3,
+    ),
+    "published": PUBLISHED,
+    "cells": COMPARISON,
+    # the post's own cell beside its GRU; what they came to there is not handed down
+    "custom": replace(
+        COMPARISON, cells=("gru_reset_before", "mixture_gru"), num_steps=30, epochs=5
+    ),
+    # the post names no rate; `--dropout 0` is what to hold it against
+    "dropout": replace(PUBLISHED, num_steps=80, dropout=0.1),
+}
+
+
+def each_setting(config: Config) -> list[Config]:
+    """The config's trainings in order, each a config with one cell.
+
+    Raises:
+      ValueError: a cell twice, or cells from two files, of which a run keeps one.
+    """
+    if not config.cells:
+        return [config]
+    every = [replace(config, cell=cell, cells=()) for cell in config.cells]
+    name, times = Counter(map(name_of, every)).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"--cells holds {name} {times} times; give it once")
+    files = {str(path) for part in every if (path := cell_file(part.cell)) is not None}
+    if len(files) > 1:
+        raise ValueError(
+            f"--cells names {len(files)} files, {' and '.join(sorted(files))}; "
+            "put the factories into one"
+        )
+    return every
+
+
+def name_of(config: Config) -> str:
+    """What the cell is called: its name, or that of its factory in a file."""
+    return config.cell.rpartition(":")[2]

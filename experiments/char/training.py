@@ -1,0 +1,93 @@
+"""The pure functions of a training, and of its validation, from a config with one cell."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from experiments.char.config import Config, each_setting
+from jaxrnn.base import Batch, Metrics, Params, require_positive
+from jaxrnn.data import Streams, Vocabulary, capital_table, num_segments, segment, text_streams
+from jaxrnn.gradients.configured import configured_estimator
+from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.parallel import Devices, batch_parallel
+from jaxrnn.runs.text import Text, read_text
+from jaxrnn.training import (
+    OPTIMIZERS,
+    Training,
+    epoch_chunk,
+    evaluate,
+    init_state,
+    make_train_step,
+)
+
+
+def characters(config: Config) -> Text:
+    """The config's corpus as characters."""
+    fraction, limit = config.valid_fraction, config.limit
+    return read_text(config.corpus, "character", valid_fraction=fraction, limit=limit)
+
+
+def make_model(config: Config, vocabulary: Vocabulary) -> TokenModel:
+    return TokenModel(
+        vocab_size=vocabulary.size,
+        output_size=vocabulary.size,
+        cell=config.cell,
+        hidden_size=config.hidden_size,
+        num_layers=config.num_layers,
+        embedding_size=config.embedding_size,
+        dropout=config.dropout,
+        init=config.init,
+        precision=config.precision,
+        capitals=capital_table(vocabulary) if config.capitals == "flag" else (),
+    )
+
+
+def make_train(config: Config, devices: Devices = ()) -> Training:
+    """Training on the config's text, of several cells with the first; over several `devices` the
+    batch is divided."""
+    config = each_setting(config)[0]
+    require_positive(log_every=config.log_every, epochs=config.epochs, num_steps=config.num_steps)
+    num_steps, history = config.num_steps, config.history
+    text = characters(config)
+    cell = build_model(make_model(config, text.vocabulary), training=True)
+    rows = text_streams(text.train, config.batch_size)
+    steps_per_epoch = num_segments(rows, num_steps, history)
+    style = configured_estimator(
+        config, cell, cross_entropy, num_steps=num_steps, length=len(rows.inputs)
+    )
+    estimator = batch_parallel(style, devices)
+    optimizer = OPTIMIZERS[config.optimizer](max_norm=config.max_norm)
+    chunks_per_epoch = -(-steps_per_epoch // config.log_every)
+    on_device = Streams(*map(jnp.asarray, rows))
+    chunk = epoch_chunk(
+        make_train_step(estimator, optimizer),
+        estimator,
+        lambda key: lambda position: segment(on_device, position, num_steps, history),
+        steps_per_epoch=steps_per_epoch,
+        batch_size=config.batch_size,
+        chunks_per_epoch=chunks_per_epoch,
+    )
+
+    def init(key, learning_rate):
+        return init_state(cell, estimator, optimizer, key, config.batch_size, learning_rate)
+
+    return Training(init, chunk, config.epochs * chunks_per_epoch, steps_per_epoch)
+
+
+def make_validate(config: Config) -> Callable[[Params], Metrics]:
+    """`params -> {"valid_loss"}` in nats per character; `{}` where too little text is held out."""
+    text = characters(config)
+    batch_size = min(config.batch_size, len(text.valid) // 2)
+    if batch_size < 1:
+        return lambda params: {}
+    cell = build_model(make_model(config, text.vocabulary))
+    inputs, targets = text_streams(text.valid, batch_size)
+    batch = Batch(jnp.asarray(inputs), jnp.asarray(targets))
+
+    def validate(params):
+        key = jax.random.key(0)  # the evaluation model draws nothing
+        loss = evaluate(cell, cross_entropy, params, key, batch, num_steps=config.num_steps)
+        return {"valid_loss": loss}
+
+    return validate

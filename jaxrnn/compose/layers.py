@@ -1,0 +1,59 @@
+"""Cells without a recurrence, which go between those with one."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxrnn.base import Cell, require_positive
+
+_glorot = jax.nn.initializers.glorot_uniform()
+
+
+def pointwise(function: Callable[[jax.Array], jax.Array]) -> Cell:
+    """A function of x alone, such as `jax.nn.relu`: no params, no carry."""
+    return Cell(
+        init=lambda key: (),
+        init_carry=lambda params, key: (),
+        step=lambda params, carry, x: ((), function(x)),
+    )
+
+
+def one_hot(vocab_size: int) -> Cell:
+    """A token [] to its one-hot vector [V]. A float vector [V] passes through, so that gradients to
+    one-hot inputs exist."""
+    require_positive(vocab_size=vocab_size)
+    return pointwise(lambda x: jax.nn.one_hot(x, vocab_size) if _is_token(x) else x)
+
+
+def embed(vocab_size: int, size: int) -> Cell:
+    """A token [] to its row of E [V, size]; a float vector x [V] to x @ E, so that gradients to
+    one-hot inputs exist. E begins as N(0, 1)."""
+    require_positive(vocab_size=vocab_size, size=size)
+
+    def step(params, carry, x):
+        return (), params["w"][x] if _is_token(x) else x @ params["w"]
+
+    return Cell(
+        init=lambda key: {"w": jax.random.normal(key, (vocab_size, size))},
+        init_carry=lambda params, key: (),
+        step=step,
+    )
+
+
+def linear(input_size: int, output_size: int) -> Cell:
+    """y = x W + b, with W [I, O] Glorot-uniform and b [O] zero at first; no carry."""
+    require_positive(input_size=input_size, output_size=output_size)
+    return Cell(
+        init=lambda key: {
+            "w": _glorot(key, (input_size, output_size)),
+            "b": jnp.zeros(output_size),
+        },
+        init_carry=lambda params, key: (),
+        step=lambda params, carry, x: ((), x @ params["w"] + params["b"]),
+    )
+
+
+def _is_token(x: ArrayLike) -> bool:
+    return jnp.issubdtype(jnp.result_type(x), jnp.integer)

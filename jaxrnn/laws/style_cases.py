@@ -1,0 +1,117 @@
+"""What the laws of gradient styles try a style on: windows and strides, batches, cells."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.base import Batch, Cell, GradientEstimator, Objective, Params
+from jaxrnn.cells import gru
+from jaxrnn.gradients import Style
+from jaxrnn.unroll import Schedule
+
+INPUT_SIZE, HIDDEN_SIZE = 3, 4
+BATCH_SIZE = 2
+NUM_BATCHES = 3
+
+
+class Case(NamedTuple):
+    """A window and a stride, and batches of K = history and T = scored time steps."""
+
+    window: int
+    stride: int
+    scored: int
+    history: int
+
+
+# The same few in all laws: what was compiled for one of them serves the next.
+ONE_WINDOW = Case(6, 6, 6, 0)
+TOUCHING = Case(3, 3, 6, 0)
+OVERLAPPING = Case(5, 2, 4, 3)
+PARTLY_CUT = Case(5, 2, 4, 1)
+AT_THE_EDGE = Case(4, 1, 3, 0)
+
+
+def as_declared(style: Style, case: Case) -> Case:
+    """The case as the style takes it: without truncation every batch is one window, no history.
+    Of windows of drawn lengths a batch holds as many as come out; a length that is 1 in the mean
+    would be no draw."""
+    scored = case.scored
+    if style.survival is not None:
+        return Case(max(2, case.window), scored, scored, 0)
+    return case if style.truncates else Case(scored, scored, scored, 0)
+
+
+def tried(style: Style, *cases: Case) -> list[Case]:
+    """The cases as the style takes them; the first alone where it does not truncate, to which all
+    are one window."""
+    declared = list(dict.fromkeys(as_declared(style, case) for case in cases))
+    return declared if style.truncates else declared[:1]
+
+
+def _gated() -> Cell:
+    """A gru with a learnt initial carry."""
+    cell = gru(INPUT_SIZE, HIDDEN_SIZE)
+    return Cell(
+        init=lambda key: {"gru": cell.init(key), "h0": jnp.linspace(-0.5, 0.5, HIDDEN_SIZE)},
+        init_carry=lambda params, key: params["h0"],
+        step=lambda params, h, x: cell.step(params["gru"], h, x),
+    )
+
+
+def _self_fed() -> Cell:
+    """Each number of the carry is fed by itself alone; with a learnt initial carry."""
+
+    def step(params, h, x):
+        h = jnp.tanh(x @ params["w_ih"] + params["a"] * h + params["b"])
+        return h, h
+
+    return Cell(
+        init=lambda key: {
+            "w_ih": jax.random.normal(key, (INPUT_SIZE, HIDDEN_SIZE)),
+            "a": jnp.linspace(0.5, 1.0, HIDDEN_SIZE),
+            "b": jnp.zeros(HIDDEN_SIZE),
+            "h0": jnp.linspace(-0.5, 0.5, HIDDEN_SIZE),
+        },
+        init_carry=lambda params, key: params["h0"],
+        step=step,
+    )
+
+
+GATED, SELF_FED = _gated(), _self_fed()
+
+
+def cell_for(style: Style) -> Cell:
+    """One on which the style gives, or gives in the mean, what it declares."""
+    return SELF_FED if style.accuracy == "approximate" else GATED
+
+
+def squares(outputs, targets):
+    return jnp.square(outputs - targets).sum(-1)
+
+
+@functools.lru_cache(maxsize=64)
+def setting(cell: Cell, case: Case) -> tuple[Params, list[Batch]]:
+    """Params, and batches that overlap by their history, cut from one long sequence."""
+    key_params, key_inputs, key_targets = jax.random.split(jax.random.key(4), 3)
+    length = NUM_BATCHES * case.scored + case.history
+    inputs = jax.random.normal(key_inputs, (length, BATCH_SIZE, INPUT_SIZE))
+    targets = jax.random.normal(key_targets, (length, BATCH_SIZE, HIDDEN_SIZE))
+    batches = [
+        Batch(
+            inputs[start : start + case.history + case.scored],
+            targets[start + case.history : start + case.history + case.scored],
+        )
+        for start in range(0, NUM_BATCHES * case.scored, case.scored)
+    ]
+    return cell.init(key_params), batches
+
+
+@functools.lru_cache(maxsize=64)
+def compiled(
+    style: Style, cell: Cell, objective: Objective, case: Case, schedule: Schedule = "auto"
+) -> GradientEstimator:
+    """The style's estimator, its `estimate` jitted; the same one for every law that asks for it."""
+    estimator = style(cell, objective, case.window, case.stride, schedule=schedule)
+    return estimator._replace(estimate=jax.jit(estimator.estimate))

@@ -1,0 +1,248 @@
+"""The character model's comparison of cells, and its capitals; claims by made-up rows."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import jax
+import numpy as np
+import pytest
+from experiments_support import (
+    error_of,
+    files_of,
+    logged,
+    small_char,
+    summary,
+    write_cells,
+    write_text,
+)
+
+from experiments import char, generate
+from experiments.char import claims
+from experiments.char.config import COMPARISON
+from jaxrnn import runs
+
+ROW_FIELDS = {
+    *("cell", "layers", "hidden_size", "num_steps", "epochs", "train_loss", "valid_loss"),
+    *("seconds", "parameters"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("char")
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    """Every line begins with a capital."""
+    path = write_text(folder)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(f"A{line}" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def comparison(folder, text):
+    """A built-in cell and one from a file."""
+    run, cells = folder / "comparison", write_cells(folder)
+    flags = [*small_char(text), "--cells", "gru", f"{cells}:mine"]
+    assert char.main([*flags, "--run", str(run)]) == 0
+    return run
+
+
+def test_each_cell_of_a_comparison_is_a_row(comparison):
+    found = summary(comparison)
+    for row, name in zip(found["results"], ("gru", "mine"), strict=True):
+        assert row.keys() >= ROW_FIELDS
+        assert row["setting"] == name
+        assert row["cell"].endswith(name)
+        assert (row["layers"], row["hidden_size"], row["num_steps"], row["epochs"]) == (1, 6, 30, 2)
+        params = runs.load(comparison, setting=name)[1]
+        assert row["parameters"] == sum(a.size for a in jax.tree.leaves(params))
+    assert found["seconds"] == sum(row["seconds"] for row in found["results"])
+    assert all(claim["holds"] is None for claim in found["claims"])  # not the published sizes
+    assert files_of(comparison)["plots/learning_curves.png"].startswith(b"\x89PNG")
+
+
+def test_each_cell_of_a_comparison_is_that_cell_alone(comparison, folder, text):
+    run = folder / "alone"
+    assert char.main([*small_char(text), "--cell", "gru", "--run", str(run)]) == 0
+    mine = [line for line in logged(comparison) if line.pop("setting") == "gru"]
+    assert mine == [{k: v for k, v in line.items() if k != "setting"} for line in logged(run)]
+    row, alone = summary(comparison)["results"][0], summary(run)["results"][0]
+    assert row["train_loss"] == alone["train_loss"]
+    assert row["valid_loss"] == alone["valid_loss"]
+
+
+def test_each_cell_writes_as_the_post_does(comparison):
+    """From "A", 750 characters, always one of the five likeliest."""
+    samples = {n: t.decode() for n, t in files_of(comparison / "samples").items()}
+    ends = {f"{name}_end_seed_0.txt" for name in ("gru", "mine")}
+    epochs = {f"{name}_epoch_{i:03d}_seed_0.txt" for name in ("gru", "mine") for i in (1, 2)}
+    assert samples.keys() == ends | epochs
+    for name in ("gru", "mine"):
+        written = samples[f"{name}_end_seed_0.txt"]
+        assert written.startswith("A")
+        assert len(written) == 1 + 750 + 1
+        cell, params, vocabulary, _ = runs.load(comparison, setting=name, which="last")
+        assert vocabulary is not None
+        ids = vocabulary.encode(written[:-1])
+        carry, step = cell.init_carry(params, jax.random.key(0)), jax.jit(cell.step)
+        ranks = []
+        for token, following in pairwise(ids[:101]):
+            carry, logits = step(params, carry, token)
+            ranks.append(int(np.sum(np.asarray(logits) > float(logits[following]))))
+        assert 0 < max(ranks) < 5
+
+
+def test_text_of_a_setting_by_its_name(comparison, capsys):
+    def write(*arguments):
+        flags = ["--run", str(comparison), "--prompt", "A", "--top-k", "5", "--length", "40"]
+        capsys.readouterr()
+        assert generate.main([*flags, *arguments]) == 0
+        return capsys.readouterr().out
+
+    assert write("--setting", "gru") == write() == write("--member", "0")
+    assert write("--setting", "mine") == write("--member", "1") != write()
+    line = error_of(capsys, generate.main, ["--run", comparison, "--setting", "lstm"])
+    assert line.endswith("has gru, mine")
+    flags = ["--run", comparison, "--setting", "mine", "--member", "1"]
+    assert "members 0 to 0 of setting mine" in error_of(capsys, generate.main, flags)
+
+
+def test_a_comparison_is_resumed_cell_by_cell(comparison, folder, text):
+    run = folder / "resumed"
+    flags = [*small_char(text), "--cells", "gru", f"{folder / 'cells.py'}:mine", "--epochs", "1"]
+    assert char.main([*flags, "--run", str(run)]) == 0
+    assert char.main(["--resume", str(run), "--epochs", "2"]) == 0
+    for name in ("gru", "mine"):
+        lines = [
+            [line for line in logged(path) if line["setting"] == name] for path in (run, comparison)
+        ]
+        assert lines[0] == lines[1]
+    assert files_of(run / "samples") == files_of(comparison / "samples")
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["gru", "gru"], "--cells holds gru 2 times"),
+        (["lstm", "cells.py:lstm"], "--cells holds lstm 2 times"),
+        (["cells.py:mine", "other.py:yours"], "--cells names 2 files, cells.py and other.py"),
+        (["gru", "nonsense"], "cell 'nonsense' is not known"),
+    ],
+)
+def test_cells_that_cannot_be_compared(cells, message, text, tmp_path, capsys):
+    run = tmp_path / "run"
+    flags = [*small_char(text), "--cells", *cells, "--run", run]
+    assert message in error_of(capsys, char.main, flags)
+    assert not run.exists()
+
+
+def test_a_cell_that_raises_is_named(text, tmp_path, capsys):
+    cell = f"{write_cells(tmp_path)}:raises"
+    flags = [*small_char(text), "--cells", "gru", cell, "--run", tmp_path / "run"]
+    assert f"with --cell {cell}: RuntimeError: no such luck" in error_of(capsys, char.main, flags)
+
+
+# Capitals
+
+
+def test_capitals_as_a_flag(text, tmp_path, capsys):
+    """An input more, forms fewer; the same characters are predicted and written."""
+    run = tmp_path / "run"
+    flags = [*small_char(text), "--capitals", "flag", "--epochs", "1"]
+    assert char.main([*flags, "--run", str(run)]) == 0
+    _, params, vocabulary, _ = runs.load(run)
+    assert vocabulary is not None
+    assert {"a", "A"} <= set(vocabulary.symbols)
+    assert params["embed"]["w"].shape == (vocabulary.size - 1, 4)
+    assert params["layer_1"].w_ih.shape == (4 + 1, 6)
+    assert params["head"]["w"].shape == (6, vocabulary.size)
+    capsys.readouterr()
+    assert generate.main(["--run", str(run), "--prompt", "A", "--length", "20"]) == 0
+    assert len(capsys.readouterr().out) == 1 + 20 + 1
+
+
+# Claims
+
+
+def rows(losses, seconds=(6.0, 2.0, 1.0), epochs=20):
+    return [
+        {
+            "cell": cell,
+            "per_epoch": [{"train_loss": 3.0}] * (epochs - 1) + [{"train_loss": loss}],
+            "seconds_per_epoch": time,
+        }
+        for cell, loss, time in zip(claims.CELLS, losses, seconds, strict=True)
+    ]
+
+
+PUBLISHED = [post.train_loss for post in claims.CELLS.values()]
+
+
+@pytest.mark.parametrize(
+    ("found", "holds"),
+    [
+        (rows(PUBLISHED), [True] * 5),
+        (rows(np.subtract(PUBLISHED, 0.3)), [True] * 5),  # better is as good
+        (rows(np.add(PUBLISHED, 0.0599)), [True] * 5),
+        (rows(np.add(PUBLISHED, 0.0601)), [True, False, False, False, True]),
+        (rows([1.74, 1.73, 1.9]), [False, True, True, True, True]),
+        (rows([1.7, 1.74, 1.72]), [False, True, True, True, True]),
+        (rows(PUBLISHED, seconds=(6.4, 2.0, 1.0)), [True, True, True, True, False]),
+        (rows([*PUBLISHED[:2], float("nan")]), [False, True, True, False, True]),
+        (rows(PUBLISHED, epochs=19), [None] * 4 + [True]),
+        (rows(PUBLISHED)[:2], [None, True, True, None, None]),
+        (rows([1.8, 1.7, 2.0])[:2], [False, False, True, None, None]),
+    ],
+)
+def test_claims_of_the_comparison(found, holds):
+    decided = claims.comparison_claims(COMPARISON, found)
+    assert [claim.holds for claim in decided] == holds
+
+
+def test_epoch_20_counts_in_a_longer_run():
+    longer = rows(PUBLISHED)
+    for row in longer:
+        row["per_epoch"] = [*row["per_epoch"], {"train_loss": 0.1}]
+    decided = claims.comparison_claims(replace(COMPARISON, epochs=21), longer)
+    assert [claim.observed for claim in decided[1:4]] == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        ({"seeds": 3, "log_every": 5, "init": "published", "schedule": "scan"}, [True] * 5),
+        ({"cells": ("lstm", "gru_reset_before", "layer_norm_lstm")}, [True] * 5),
+        ({"valid_fraction": 0.1}, [True, None, None, None, True]),
+        ({"num_steps": 30}, [None] * 5),
+        ({"learning_rate": 1e-3}, [None] * 5),
+        ({"capitals": "flag"}, [None] * 5),
+        ({"corpus": "sherlock"}, [None] * 5),
+    ],
+)
+def test_claims_are_about_the_posts_comparison(change, holds):
+    decided = claims.comparison_claims(replace(COMPARISON, **change), rows(PUBLISHED))
+    assert [claim.holds for claim in decided] == holds
+
+
+def test_claims_of_one_model():
+    row = {"per_epoch": [{"train_loss": loss} for loss in (3.4, 3.3, 3.19)]}
+
+    def holds(**changes):
+        config = replace(char.Config(), **changes)
+        return [claim.holds for claim in claims.all_claims(config, [row])]
+
+    assert holds() == [None, True]
+    assert holds(init="published") == [False, None]
+    assert holds(num_steps=80) == holds(capitals="flag") == [None, None]
+
+
+def test_the_presets_are_the_posts():
+    cells, custom = char.PRESETS["cells"], char.PRESETS["custom"]
+    assert set(cells.cells) == claims.CELLS.keys()
+    assert (cells.num_layers, cells.hidden_size, cells.num_steps, cells.epochs) == (3, 100, 80, 20)
+    assert (cells.batch_size, cells.learning_rate, cells.valid_fraction) == (32, 1e-4, 0)
+    assert (custom.num_steps, custom.epochs, custom.hidden_size) == (30, 5, 100)
+    assert char.PRESETS["dropout"].dropout > 0

@@ -1,0 +1,105 @@
+"""Weights from and to Flax's cells, against Flax itself."""
+
+from typing import Any, cast
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxrnn import CELLS, unroll
+from jaxrnn.interop import from_flax, to_flax
+
+T, B, INPUT, HIDDEN = 7, 3, 5, 4
+TOLERANCE = 1e-5
+
+LINEN = {
+    "elman": nn.SimpleCell(HIDDEN),
+    "elman_relu": nn.SimpleCell(HIDDEN, activation_fn=nn.relu),
+    "gru": nn.GRUCell(HIDDEN),
+    "lstm": nn.OptimizedLSTMCell(HIDDEN),
+}
+NNX = {
+    "elman": ("nnx", nnx.SimpleCell),
+    "gru": ("nnx", nnx.GRUCell),
+    "lstm": ("nnx", nnx.OptimizedLSTMCell),
+    "lstm, a matrix a gate": ("nnx.LSTMCell", nnx.LSTMCell),
+}
+
+
+@pytest.fixture(autouse=True)
+def as_flax_needs_it():
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def drawn(cell):
+    generator = np.random.default_rng(2)
+    params = CELLS[cell](INPUT, HIDDEN).init(jax.random.key(0))
+    return jax.tree.map(
+        lambda a: jnp.array(generator.standard_normal(a.shape) / 2, a.dtype), params
+    )
+
+
+XS = np.random.default_rng(1).standard_normal((T, B, INPUT)).astype(np.float32)
+
+
+def ours(cell, params):
+    made = CELLS[cell](INPUT, HIDDEN)
+    carry = jax.vmap(made.init_carry, (None, 0))(params, jax.random.split(jax.random.key(0), B))
+    return np.asarray(unroll(made, params, carry, jnp.array(XS))[1])
+
+
+@pytest.mark.parametrize("cell", [name for name in LINEN if name in CELLS])
+def test_linen(cell):
+    params = drawn(cell)
+    layer = cast(Any, nn.RNN(LINEN[cell], time_major=True))
+    theirs = layer.apply({"params": {"cell": to_flax(cell, params)}}, XS)
+    np.testing.assert_allclose(theirs, ours(cell, params), rtol=0, atol=TOLERANCE)
+
+    variables = layer.init(jax.random.key(3), XS)
+    params = from_flax(cell, variables["params"]["cell"])
+    theirs = layer.apply(variables, XS)
+    np.testing.assert_allclose(ours(cell, params), theirs, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", NNX)
+def test_nnx(name):
+    cell = name.partition(",")[0]
+    style, kind = NNX[name]
+    params = drawn(cell)
+    if cell == "gru":
+        params = params._replace(b_hn=jnp.zeros(HIDDEN))
+    module = kind(INPUT, HIDDEN, rngs=nnx.Rngs(0))
+    layer = cast(Any, nnx.RNN(module, time_major=True, rngs=nnx.Rngs(1)))
+    first = from_flax(cell, nnx.to_pure_dict(nnx.state(module)), style=style)
+    np.testing.assert_allclose(layer(XS), ours(cell, first), rtol=0, atol=TOLERANCE)
+    nnx.update(module, to_flax(cell, params, style=style))
+    np.testing.assert_allclose(layer(XS), ours(cell, params), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("cell", [name for name in LINEN if name in CELLS])
+@pytest.mark.parametrize("style", ["linen", "nnx"])
+def test_there_and_back_is_exact(cell, style):
+    params = drawn(cell)
+    if (cell, style) == ("gru", "nnx"):
+        params = params._replace(b_hn=jnp.zeros(HIDDEN))
+    back = from_flax(cell, to_flax(cell, params, style=style), style=style)
+    jax.tree.map(np.testing.assert_array_equal, back, params)
+
+
+def test_what_does_not_fit():
+    weights = to_flax("lstm", drawn("lstm"))
+    with pytest.raises(ValueError, match=r"weights lacks dense_i\.kernel, dense_h\.kernel"):
+        from_flax("lstm", weights, style="nnx")
+    with pytest.raises(ValueError, match=r"weights holds norm\.scale"):
+        from_flax("lstm", weights | {"norm": {"scale": np.ones(3)}})
+    wrong = weights | {"hf": {"kernel": np.ones((3, 4)), "bias": np.ones(4)}}
+    with pytest.raises(ValueError, match=r"hf\.kernel has shape \(3, 4\); lstm of hidden_size 4"):
+        from_flax("lstm", wrong)
+    with pytest.raises(ValueError, match="b_hn is not zero"):
+        to_flax("gru", drawn("gru"), style="nnx")
+    with pytest.raises(ValueError, match=r"Flax \(nnx\.LSTMCell\) has lstm"):
+        to_flax("gru", drawn("gru"), style="nnx.LSTMCell")

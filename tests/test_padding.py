@@ -1,0 +1,215 @@
+"""Sequences of several lengths in one batch, and read from both ends."""
+
+import inspect
+
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from jaxrnn import (
+    Cell,
+    bidirectional,
+    chain,
+    dropout,
+    embed,
+    gru,
+    learnt_carry,
+    lstm,
+    pausable,
+    unroll,
+    unroll_padded,
+)
+
+T = 5
+CELL = chain(layer=gru(3, 4), dropout=dropout(0.3), second=lstm(4, 4))
+PARAMS = CELL.init(jax.random.key(0))
+LENGTHS = (0, 1, 3, 5)
+
+
+def started(cell, params, batch_size, seed=0):
+    keys = jax.random.split(jax.random.key(seed), batch_size)
+    return jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
+
+
+def normal(*shape, seed):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def alone(tree, b):
+    """The row of sequence b of a carry [B, ...]."""
+    return jax.tree.map(lambda a: a[b : b + 1], tree)
+
+
+def as_numbers(tree):
+    """Keys as the numbers they are."""
+
+    def numbers(a):
+        return jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a
+
+    return jax.tree.map(numbers, tree)
+
+
+def require_equal(found, expected):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        as_numbers(found),
+        as_numbers(expected),
+    )
+
+
+def with_gradients(loss):
+    return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+
+
+@pytest.mark.parametrize("schedule", ["auto", "scan"])
+@pytest.mark.parametrize("padding", [0.0, jnp.nan, jnp.inf])
+def test_padded_sequences_are_each_alone(padding, schedule):
+    """Values, zeros behind the end and gradients, to params and to what was given."""
+    lengths, count = jnp.array(LENGTHS), len(LENGTHS)
+    xs, start = normal(T, count, 3, seed=1), started(CELL, PARAMS, count)
+    weights = normal(T, count, 4, seed=3)
+    active = jnp.arange(T)[:, None, None] < lengths[None, :, None]
+
+    def of_floats(end):
+        return sum(leaf.sum() for leaf in jax.tree.leaves(end) if leaf.dtype == jnp.float32)
+
+    def padded(params, xs):
+        inputs = jnp.where(active, xs, padding)
+        end, ys = unroll_padded(CELL, params, start, inputs, lengths, schedule=schedule)
+        return (ys * weights).sum() + of_floats(end), (end, ys)
+
+    def one_by_one(params, xs):
+        total, ends, outputs = jnp.zeros(()), [], []
+        for b, length in enumerate(LENGTHS):
+            own = alone(start, b)
+            end, ys = unroll(CELL, params, own, xs[:length, b : b + 1], schedule="scan")
+            ys = jnp.concatenate([ys, jnp.zeros((T - length, 1, 4))])
+            total += (ys * weights[:, b : b + 1]).sum() + of_floats(end)
+            ends.append(end)
+            outputs.append(ys)
+        ends = jax.tree.map(lambda *rows: jnp.concatenate(rows), *ends)
+        return total, (ends, jnp.concatenate(outputs, 1))
+
+    found = with_gradients(padded)(PARAMS, xs)
+    require_equal(found, with_gradients(one_by_one)(PARAMS, xs))
+    require_equal(alone(found[0][1][0], 0), alone(start, 0))
+
+
+@jax.jit
+def both_ways(xs, lengths):
+    start = started(CELL, PARAMS, xs.shape[1])
+    given = (start, started(CELL, PARAMS, xs.shape[1], seed=1))
+    return unroll_padded(CELL, PARAMS, start, xs, lengths), bidirectional(
+        CELL, CELL, (PARAMS, PARAMS), given, xs, lengths
+    )
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(lengths=st.lists(st.integers(0, T), min_size=2, max_size=2), seed=st.integers(0, 99))
+def test_any_lengths(lengths, seed):
+    """Sequences do not depend on what they are beside, nor on their padding; the second cell's are
+    those of a numpy-reversed sequence, reversed again."""
+    xs = normal(T, 2, 3, seed=seed)
+    behind = jnp.arange(T)[:, None, None] >= jnp.array(lengths)[None, :, None]
+    (end, ys), ((ahead, back), both) = both_ways(xs, jnp.array(lengths))
+    other_padding = both_ways(jnp.where(behind, xs + 1, xs), jnp.array(lengths))
+    require_equal(other_padding, ((end, ys), ((ahead, back), both)))
+    require_equal((ahead, both[..., :4]), (end, ys))
+    for b, length in enumerate(lengths):
+        turned = np.array(xs)
+        turned[:length, b] = turned[:length, b][::-1]
+        carry = started(CELL, PARAMS, 2, seed=1)
+        # compiled once: the plain loop over all, and the carry where the sequence ends
+        carries, outputs = plain(jnp.asarray(turned), carry)
+        at_end = jax.tree.map(lambda a, b=b, length=length: a[length][b], carries)
+        require_equal(jax.tree.map(lambda a, b=b: a[b], back), at_end)
+        expected = np.zeros((T, 4), np.float32)
+        expected[:length] = np.asarray(outputs)[:length, b][::-1]
+        np.testing.assert_allclose(both[:, b, 4:], expected, atol=1e-5)
+
+
+@jax.jit
+def plain(xs, carry):
+    """The carries [T + 1, B, ...] in front of each time step and behind the last, and ys."""
+
+    def step(params, carry, x):
+        new, y = CELL.step(params, carry, x)
+        return new, (carry, y)
+
+    end, (carries, ys) = unroll(CELL._replace(step=step), PARAMS, carry, xs, schedule="scan")
+    return jax.tree.map(lambda a, last: jnp.concatenate([a, last[None]]), carries, end), ys
+
+
+def test_without_lengths_all_have_all_time_steps():
+    cells = gru(3, 4), lstm(3, 2)
+    params = tuple(cell.init(jax.random.key(i)) for i, cell in enumerate(cells))
+    carry = tuple(started(*each, 2) for each in zip(cells, params, strict=True))
+    xs = normal(T, 2, 3, seed=1)
+    whole = bidirectional(*cells, params, carry, xs)
+    assert whole[1].shape == (T, 2, 6)
+    require_equal(whole, bidirectional(*cells, params, carry, xs, jnp.array([T, T])))
+    end, ys = unroll(cells[1], params[1], carry[1], xs[::-1])
+    require_equal((whole[0][1], whole[1][..., 4:]), (end, ys[::-1]))
+
+
+def test_padding_tokens_need_not_be_in_the_vocabulary():
+    """jnp reads NaN from a row that is not there."""
+    cell = chain(embed=embed(5, 3), layer=learnt_carry(gru(3, 4)))
+    params = cell.init(jax.random.key(0))
+
+    def total(params, padding):
+        tokens = jnp.array([[1, 2], [3, padding], [padding, padding]])
+        carry, lengths = started(cell, params, 2), jnp.array([2, 1])
+        return unroll_padded(cell, params, carry, tokens, lengths)[1].sum()
+
+    usual, strange = (jax.grad(total)(params, padding) for padding in (0, 999))
+    jax.tree.map(np.testing.assert_array_equal, strange, usual)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(strange))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        (jnp.array([1, 2, 3]), r"lengths are int32\[3\]; give one integer for each of the 2"),
+        (jnp.array([1.0, 2.0]), r"lengths are float32\[2\]"),
+        (jnp.array(2), r"lengths are int32\[\]"),
+    ],
+)
+def test_lengths_that_do_not_fit(lengths, message):
+    xs, start = jnp.ones((T, 2, 3)), started(CELL, PARAMS, 2)
+    with pytest.raises(ValueError, match=message):
+        # around the annotation, which tests enforce
+        inspect.unwrap(unroll_padded)(CELL, PARAMS, start, xs, lengths)
+
+
+def test_axes_are_checked_as_unroll_does():
+    start = started(CELL, PARAMS, 2)
+    with pytest.raises(ValueError, match=r"xs has shape \(5,\); give it time and batch axes"):
+        unroll_padded(CELL, PARAMS, start, jnp.ones(5), jnp.array([1, 2]))
+
+
+def test_a_pause_keeps_the_carry_bit_for_bit():
+    """Of every dtype, keys included."""
+    cell = Cell(
+        init=lambda key: (),
+        init_carry=lambda params, key: {"key": key, "n": jnp.int32(0), "h": jnp.float32(0.1)},
+        step=lambda params, carry, x: (
+            {
+                "key": jax.random.fold_in(carry["key"], 1),
+                "n": carry["n"] + 1,
+                "h": carry["h"] + x,
+            },
+            x,
+        ),
+    )
+    keys = jax.random.split(jax.random.key(0), 2)
+    start = jax.vmap(cell.init_carry, in_axes=(None, 0))((), keys)
+    active = jnp.array([[False, True], [False, True]])
+    end, _ = unroll(pausable(cell), (), start, (jnp.ones((2, 2)), active))
+    assert end["n"].tolist() == [0, 2]
+    assert end["h"][0] == start["h"][0]
+    kept = jax.random.key_data(end["key"]) == jax.random.key_data(start["key"])
+    assert kept.all(1).tolist() == [True, False]
