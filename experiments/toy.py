@@ -23,6 +23,7 @@ from jaxrnn.base import require_positive
 from jaxrnn.data import TOY, Streams, lag_sequence, loss_floors, num_segments, segment, streams
 from jaxrnn.gradients.configured import EstimatorName, configured_estimator
 from jaxrnn.models import Precision, TokenModel, build_model, cross_entropy
+from jaxrnn.optimizers import OPTIMIZERS
 from jaxrnn.parallel import Devices, Workload, batch_parallel
 from jaxrnn.runs.claims import Claim, below, between, within
 from jaxrnn.runs.directory import RunDirectory
@@ -31,7 +32,7 @@ from jaxrnn.runs.loop import Setting, prepare, require_memory, train_setting
 from jaxrnn.runs.report import print_claims, print_table
 from jaxrnn.runs.session import Experiment, Session, members, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
-from jaxrnn.training import OPTIMIZERS, Training, epoch_chunk, init_state, make_train_step
+from jaxrnn.training import Training, epoch_chunk, init_state, make_train_step
 from jaxrnn.unroll import Schedule
 
 SOURCE = "R2RT, Recurrent Neural Networks in Tensorflow I (11 July 2016)"

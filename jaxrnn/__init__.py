@@ -33,17 +33,17 @@ from jaxrnn.gradients import (
     uoro,
     weight_drop,
 )
-from jaxrnn.padding import bidirectional, pausable, unroll_padded
-from jaxrnn.schedule import Explanation
-from jaxrnn.training import (
+from jaxrnn.optimizers import (
     OPTIMIZERS,
     clipped_adagrad,
     clipped_adam,
+    clipped_adamw,
     clipped_momentum,
-    evaluate,
-    init_state,
-    make_train_step,
+    decaying,
 )
+from jaxrnn.padding import bidirectional, pausable, unroll_padded
+from jaxrnn.schedule import Explanation
+from jaxrnn.training import evaluate, init_state, make_train_step
 from jaxrnn.unroll import explain, unroll
 
 __version__ = "0.1.0"
@@ -63,8 +63,10 @@ __all__ = [
     "chain",
     "clipped_adagrad",
     "clipped_adam",
+    "clipped_adamw",
     "clipped_momentum",
     "computing_in",
+    "decaying",
     "dropout",
     "elman",
     "embed",

@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, Integer
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X, Y
 from jaxrnn.unroll import Schedule, check_axes, unroll, where
@@ -32,7 +34,7 @@ def unroll_padded(
     params: Params,
     carry: Carry,
     xs: X,
-    lengths: Int[Array, " B"],
+    lengths: Integer[Array, " B"],
     *,
     schedule: Schedule = "auto",
 ) -> tuple[Carry, Y]:
@@ -41,7 +43,8 @@ def unroll_padded(
     Args:
       carry: leaves [B, ...], the carry before the first time step.
       xs: leaves [T, B, ...]; what stands behind a sequence's end is of no account, NaN included.
-      lengths: 0 to T each.
+      lengths: 0 to T each; inside `jit`, where they are not known, one outside counts as the
+        nearer end.
       schedule: of `unroll`.
 
     Returns:
@@ -50,10 +53,11 @@ def unroll_padded(
       padding. A loss of ys still has to leave out what is behind the end, in its mean too.
 
     Raises:
-      ValueError: as `unroll` does, or lengths that are not one integer for each sequence.
+      ValueError: as `unroll` does, or lengths that are not one integer from 0 to T for each
+        sequence.
     """
     check_axes(carry, xs)
-    active = _active(xs, lengths)
+    active = _active(xs, _checked(xs, lengths))
     end, ys = unroll(pausable(cell), params, carry, (xs, active), schedule=schedule)
     return end, where(active, ys, jax.tree.map(jnp.zeros_like, ys))
 
@@ -64,7 +68,7 @@ def bidirectional(
     params: tuple[Params, Params],
     carry: tuple[Carry, Carry],
     xs: X,
-    lengths: Int[Array, " B"] | None = None,
+    lengths: Integer[Array, " B"] | None = None,
     *,
     schedule: Schedule = "auto",
 ) -> tuple[tuple[Carry, Carry], Y]:
@@ -91,14 +95,17 @@ def bidirectional(
     Reference: Schuster and Paliwal (1997), https://doi.org/10.1109/78.650093
     """
 
+    check_axes(carry, xs)
+    ends = None if lengths is None else _checked(xs, lengths)
+
     def run(cell, params, carry, xs):
-        if lengths is None:
+        if ends is None:
             return unroll(cell, params, carry, xs, schedule=schedule)
-        return unroll_padded(cell, params, carry, xs, lengths, schedule=schedule)
+        return unroll_padded(cell, params, carry, xs, ends, schedule=schedule)
 
     ahead, ys = run(forward, params[0], carry[0], xs)
-    back, reversed_ys = run(backward, params[1], carry[1], _reversed(xs, lengths))
-    others = _reversed(reversed_ys, lengths)
+    back, reversed_ys = run(backward, params[1], carry[1], _reversed(xs, ends))
+    others = _reversed(reversed_ys, ends)
     return (ahead, back), jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=-1), ys, others)
 
 
@@ -106,15 +113,26 @@ def _is_key(a: Array) -> bool:
     return jnp.issubdtype(a.dtype, jax.dtypes.prng_key)
 
 
-def _active(xs: X, lengths: ArrayLike) -> Bool[Array, "T B"]:
-    lengths = jnp.asarray(lengths)
+def _checked(xs: X, lengths: ArrayLike) -> Int[Array, " B"]:
+    """Raises: ValueError, not one integer from 0 to T for each sequence."""
     length, batch_size = jax.tree.leaves(xs)[0].shape[:2]
-    if lengths.shape != (batch_size,) or not jnp.issubdtype(lengths.dtype, jnp.integer):
+    given = jnp.asarray(lengths)
+    if given.shape != (batch_size,) or not jnp.issubdtype(given.dtype, jnp.integer):
         raise ValueError(
-            f"lengths are {lengths.dtype}{list(lengths.shape)}; "
+            f"lengths are {given.dtype}{list(given.shape)}; "
             f"give one integer for each of the {batch_size} sequences in xs"
         )
-    return jnp.arange(length)[:, None] < lengths[None]
+    if not isinstance(lengths, Tracer):
+        for b, number in enumerate(np.asarray(lengths).tolist()):
+            if not 0 <= number <= length:
+                raise ValueError(
+                    f"lengths[{b}] is {number}; give 0 to {length}, the time steps of xs"
+                )
+    return jnp.clip(given.astype(jnp.int32), 0, length)
+
+
+def _active(xs: X, lengths: Int[Array, " B"]) -> Bool[Array, "T B"]:
+    return jnp.arange(jax.tree.leaves(xs)[0].shape[0])[:, None] < lengths[None]
 
 
 def _reversed(xs: PyTree, lengths: Int[Array, " B"] | None) -> PyTree:
@@ -123,5 +141,5 @@ def _reversed(xs: PyTree, lengths: Int[Array, " B"] | None) -> PyTree:
         return jax.tree.map(lambda a: jnp.flip(a, axis=0), xs)
     active = _active(xs, lengths)
     steps, sequences = jnp.arange(active.shape[0])[:, None], jnp.arange(active.shape[1])[None]
-    source = jnp.where(active, jnp.asarray(lengths)[None] - 1 - steps, steps)
+    source = jnp.where(active, lengths[None] - 1 - steps, steps)
     return jax.tree.map(lambda a: jnp.asarray(a)[source, sequences], xs)

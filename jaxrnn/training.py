@@ -22,55 +22,8 @@ from jaxrnn.base import (
     TrainState,
     require_positive,
 )
+from jaxrnn.optimizers import Optimizer
 from jaxrnn.unroll import unroll
-
-Optimizer = optax.GradientTransformation
-
-
-def clipped_adam(learning_rate: float = 1e-3, max_norm: float | None = 1.0) -> Optimizer:
-    """Adam on gradients clipped to a global norm of `max_norm`; None does not clip.
-
-    Reference: Kingma and Ba (2015), https://arxiv.org/abs/1412.6980; clipping of Pascanu et al.
-    (2013), https://arxiv.org/abs/1211.5063
-    """
-    return _clipped(optax.adam, learning_rate, max_norm)
-
-
-def clipped_adagrad(learning_rate: float = 0.1, max_norm: float | None = 1.0) -> Optimizer:
-    """Adagrad, its accumulator beginning at 0.1 as in TensorFlow, on clipped gradients.
-
-    Reference: Duchi et al. (2011), https://jmlr.org/papers/v12/duchi11a.html
-    """
-    return _clipped(optax.adagrad, learning_rate, max_norm)
-
-
-def clipped_momentum(
-    learning_rate: float = 0.05, max_norm: float | None = 1.0, momentum: float = 0.8
-) -> Optimizer:
-    """Gradient descent with momentum, on clipped gradients.
-
-    Reference: Polyak (1964), https://doi.org/10.1016/0041-5553(64)90137-5
-    """
-    return _clipped(
-        lambda learning_rate: optax.sgd(learning_rate, momentum), learning_rate, max_norm
-    )
-
-
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "adam": clipped_adam,
-    "adagrad": clipped_adagrad,
-    "momentum": clipped_momentum,
-}
-
-
-def _clipped(rule, learning_rate, max_norm):
-    """The learning rate goes into the optimizer's state, so that a sweep can `vmap` over it."""
-
-    def build(learning_rate):
-        clip = optax.identity() if max_norm is None else optax.clip_by_global_norm(max_norm)
-        return optax.chain(clip, rule(learning_rate))
-
-    return optax.inject_hyperparams(build)(learning_rate=learning_rate)
 
 
 def init_state(

@@ -112,6 +112,7 @@ def test_independent_units_begin_with_memories_of_every_length():
         (nested_lstm, {"depth": 0}, "depth is 0"),
         (mixture_gru, {"matrices": 0}, "matrices is 0"),
         (lru, {"r_min": 0.9, "r_max": 0.5}, "r_min is 0.9 and r_max 0.5; give 0 <= r_min"),
+        (lru, {"max_phase": 0.0}, "max_phase is 0.0; give an angle above 0, in radians"),
     ],
 )
 def test_refusals(factory, given, message):

@@ -222,6 +222,46 @@ def test_no_cell_to_try(capsys, monkeypatch, own, argument, message):
     assert message in printed.err
 
 
+STRANGE_STEPS = """
+from jaxrnn import elman
+
+def leaving(input_size, hidden_size):
+    def step(params, carry, x):
+        raise SystemExit(3)
+    return elman(input_size, hidden_size)._replace(step=step)
+
+def pair(input_size, hidden_size):
+    cell = elman(input_size, hidden_size)
+    def step(params, carry, x):
+        carry, y = cell.step(params, carry, x)
+        return carry, (y, y)
+    return cell._replace(step=step)
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "law", "message"),
+    [
+        ("leaving", "takes one example, no batch axis", "SystemExit: 3"),
+        ("pair", "learns a lag", "y is tuple of shapes [(4,), (4,)], no vector of hidden_size 4"),
+    ],
+)
+def test_a_strange_step(capsys, tmp_path, factory, law, message):
+    (tmp_path / "strange.py").write_text(STRANGE_STEPS)
+    assert main([f"{tmp_path}/strange.py:{factory}", "--law", law, "--hidden-size", "4"]) == 1
+    assert f"{law}  " in (printed := capsys.readouterr().out)
+    assert f"BROKEN: {message}" in printed
+
+
+def test_an_interrupt_is_one_line(capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "_report", interrupted)
+    assert main(["gru"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_nonsense_sizes(capsys):
     assert main(["gru", "--hidden-size", "0"]) == 2
     assert capsys.readouterr().err == (

@@ -25,6 +25,7 @@ from jaxrnn import (
     skip_chain,
     tied,
     unroll,
+    zoneout,
 )
 
 KEY = jax.random.key(0)
@@ -256,6 +257,46 @@ def test_a_learnt_carry_begins_as_the_cell_has_it():
     for carry in carries:
         assert jax.tree.leaves(carry["cell"])[0].tolist() == [1.0] * 4
     assert carries[0]["dropout"]["key"] != carries[1]["dropout"]["key"]
+
+
+def test_a_learnt_carry_of_complex_numbers():
+    """Its parts are real params, and each is learnt."""
+    usual = CELLS["lru"](3, 4)
+    cell = learnt_carry(usual)
+    params = cell.init(KEY)
+    assert (params["carry"].shape, params["carry"].dtype) == ((4, 2), jnp.float32)
+    require_equal(cell.init_carry(params, KEY), usual.init_carry(params["cell"], KEY))
+    parts = jax.random.normal(jax.random.key(1), (4, 2))
+    moved = cell.init_carry(params | {"carry": parts}, KEY)
+    assert moved.dtype == jnp.complex64
+    np.testing.assert_array_equal(moved, jax.lax.complex(parts[:, 0], parts[:, 1]))
+
+    def output(params):
+        return jnp.sum(cell.step(params, cell.init_carry(params, KEY), jnp.ones(3))[1] ** 2)
+
+    assert jax.grad(output)(params)["carry"].all()
+
+
+@pytest.mark.parametrize("around", [learnt_carry, resettable, lambda cell: zoneout(cell, 0.5)])
+def test_a_carry_of_python_numbers(around):
+    """They become arrays where `unroll` makes a batch of them."""
+    usual = elman(3, 4)
+    counting = Cell(
+        init=usual.init,
+        init_carry=lambda params, key: {"h": usual.init_carry(params, key), "n": 0},
+        step=lambda params, carry, x: (
+            {"h": usual.step(params, carry["h"], x)[0], "n": carry["n"] + 1},
+            carry["h"],
+        ),
+    )
+    cell = around(counting)
+    params = cell.init(KEY)
+    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
+    xs = jnp.ones((5, 2, 3))
+    inputs = (xs, jnp.zeros((5, 2), bool)) if around is resettable else xs
+    end, _ = unroll(cell, params, carry, inputs)
+    counts = end["n"] if "n" in end else end["cell"]["n"]
+    assert counts.tolist() == [5, 5]
 
 
 def test_a_learnt_carry_is_float32_whatever_the_cell_computes_in():

@@ -13,6 +13,7 @@ import pytest
 
 from experiments import char, generate, toy
 from jaxrnn import runs
+from jaxrnn.cells import CELLS
 from jaxrnn.data import TOY, loss_floors
 from jaxrnn.runs.directory import read_metrics
 
@@ -148,7 +149,7 @@ def test_generate_needs_a_run_with_a_text(toy_run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (["--cell", "nonsense"], "elman, gru, lstm"),
+        (["--cell", "nonsense"], ", ".join(CELLS)),
         (["--cell", "missing.py:cell"], "missing.py does not exist"),
         (["--corpus", "nonsense"], "tiny-shakespeare"),
         (["--corpus", "missing.txt"], "missing.txt"),

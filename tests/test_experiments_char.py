@@ -1,5 +1,6 @@
 """The character model's comparison of cells, and its capitals; claims by made-up rows."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -148,6 +149,63 @@ def test_a_cell_that_raises_is_named(text, tmp_path, capsys):
 # Capitals
 
 
+REGULARISED = [
+    *("--num-layers", "2", "--connect", "residual", "--dropout", "0.2"),
+    *("--dropout-kind", "variational", "--zoneout", "0.1", "--weight-drop", "0.3"),
+    *("--embedding-size", "6", "--tied", "--learnt-carry"),
+]
+
+
+def test_all_that_regularises_a_model(text, tmp_path):
+    """Goes into its training and its record; what is loaded is the evaluation model of it."""
+    run = tmp_path / "run"
+    assert char.main([*small_char(text), *REGULARISED, "--run", str(run)]) == 0
+    cell, params, _, _ = runs.load(run)
+    (setting,) = json.loads((run / "config.json").read_text())["settings"]
+    assert setting["model"]["dropout_hold"] == 30  # time steps of a training step
+    for name, value in (("connect", "residual"), ("zoneout", 0.1), ("learnt_carry", True)):
+        assert setting["model"][name] == value
+    carry = cell.init_carry(params, jax.random.key(0))
+    found = [cell.step(params, carry, np.int32(token))[1] for token in (1, 1, 2)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
+    # which weights are dropped is no part of the model: only the losses tell
+    without = [*REGULARISED, "--weight-drop", "0.0"]
+    assert char.main([*small_char(text), *without, "--run", str(tmp_path / "without")]) == 0
+    losses = [
+        [line["loss"] for line in logged(path) if "loss" in line]
+        for path in (run, tmp_path / "without")
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
+    """At its last training step next to nothing is left of it, so more epochs are refused."""
+    run = tmp_path / "run"
+    flags = [*small_char(text), "--optimizer", "adamw", "--decay", "cosine", "--warmup", "3"]
+    assert char.main([*flags, "--run", str(run)]) == 0
+    message = error_of(capsys, char.main, ["--resume", run, "--epochs", "3"])
+    assert "--epochs is 3, the run began with 2 and --decay cosine, which ends there" in message
+    assert char.main(["--resume", str(run)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--warmup", "9999"], "warmup is 9999; give 0 to"),
+        (["--weight-drop", "1.0"], "--weight-drop is 1.0"),
+        (["--weight-drop", "0.3", "--cell", "indrnn"], "and no layer has a matrix w_hh, which it"),
+        (["--zoneout", "-0.1"], "zoneout is -0.1"),
+        (["--connect", "skip"], "a single layer has nothing to connect"),
+        (["--tied"], "tied needs an embedding_size of 6"),
+    ],
+)
+def test_what_cannot_regularise_is_refused(text, tmp_path, capsys, flags, message):
+    run = tmp_path / "run"
+    assert message in error_of(capsys, char.main, [*small_char(text), *flags, "--run", run])
+    assert not run.exists()
+
+
 def test_capitals_as_a_flag(text, tmp_path, capsys):
     """An input more, forms fewer; the same characters are predicted and written."""
     run = tmp_path / "run"
@@ -213,7 +271,7 @@ def test_epoch_20_counts_in_a_longer_run():
 @pytest.mark.parametrize(
     ("change", "holds"),
     [
-        ({"seeds": 3, "log_every": 5, "init": "published", "schedule": "scan"}, [True] * 5),
+        ({"seeds": 3, "log_every": 5, "init": "default", "schedule": "scan"}, [True] * 5),
         ({"cells": ("lstm", "gru_reset_before", "layer_norm_lstm")}, [True] * 5),
         ({"valid_fraction": 0.1}, [True, None, None, None, True]),
         ({"num_steps": 30}, [None] * 5),
@@ -244,5 +302,6 @@ def test_the_presets_are_the_posts():
     assert set(cells.cells) == claims.CELLS.keys()
     assert (cells.num_layers, cells.hidden_size, cells.num_steps, cells.epochs) == (3, 100, 80, 20)
     assert (cells.batch_size, cells.learning_rate, cells.valid_fraction) == (32, 1e-4, 0)
+    assert (cells.init, cells.max_norm) == ("published", None)
     assert (custom.num_steps, custom.epochs, custom.hidden_size) == (30, 5, 100)
     assert char.PRESETS["dropout"].dropout > 0

@@ -15,6 +15,7 @@ from experiments_support import (
 )
 
 from experiments import char, speed, toy
+from jaxrnn.cells import CELLS
 from jaxrnn.data import CORPORA
 from jaxrnn.gradients import STYLES, Style, bptt
 from jaxrnn.runs.config import to_plain
@@ -103,9 +104,9 @@ def test_no_network_and_no_folder_of_texts(tmp_path, text, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("nosuch", "give one of elman, gru, lstm, or path/to/file.py:factory"),
+        ("nosuch", f"give one of {', '.join(CELLS)}, or path/to/file.py:factory"),
         ("nowhere.py:mine", "nowhere.py does not exist"),
-        ("{cells}", "give one of elman, gru, lstm, or path/to/file.py:factory"),
+        ("{cells}", f"give one of {', '.join(CELLS)}, or path/to/file.py:factory"),
         ("{cells}:nosuch", "has no factory 'nosuch'"),
         ("{cells}:jax", "has no factory 'jax'"),
         ("{cells}:raises", "RuntimeError: no such luck and a second line"),

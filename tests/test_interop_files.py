@@ -4,8 +4,10 @@ import json
 import os
 import struct
 import sys
+import zipfile
 
 import jax
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -194,6 +196,23 @@ def test_a_long_list_of_layers_in_pieces(tmp_path):
     assert list(load_keras(tmp_path / "long.h5")) == [f"dense_{k}" for k in range(11)]
 
 
+def test_damaged_keras_files(tmp_path):
+    pytest.importorskip("h5py")
+    whole = tmp_path / "whole.h5"
+    save_keras(whole, {"head": {"kernel": np.ones((3, 4))}})
+    without_trees = whole.read_bytes().replace(b"TREE", b"FALL")
+    assert without_trees != whole.read_bytes()
+    (tmp_path / "trees.h5").write_bytes(without_trees)
+    with zipfile.ZipFile(tmp_path / "whole.keras", "w") as archive:
+        archive.write(whole, "model.weights.h5")
+    packed = (tmp_path / "whole.keras").read_bytes()
+    (tmp_path / "crc.keras").write_bytes(packed.replace(b"TREE", b"FALL"))
+    assert load_keras(whole).keys() == load_keras(tmp_path / "whole.keras").keys() == {"head"}
+    for name in ("trees.h5", "crc.keras"):
+        with pytest.raises(ValueError, match=f"{name} is not an HDF5 file of Keras, or damaged"):
+            load_keras(tmp_path / name)
+
+
 def test_keras_refusals(tmp_path, monkeypatch):
     h5py = pytest.importorskip("h5py")
     with pytest.raises(FileNotFoundError, match=r"absent\.h5 does not exist"):
@@ -205,6 +224,8 @@ def test_keras_refusals(tmp_path, monkeypatch):
         file["measurements"] = np.ones(3)
     with pytest.raises(ValueError, match="holds no weights of Keras layers"):
         load_keras(tmp_path / "other.h5")
+    with pytest.raises(ValueError, match="head/kernel:0 has dtype bfloat16; save it as float32"):
+        save_keras(tmp_path / "a.h5", {"head": {"kernel": np.ones(3, ml_dtypes.bfloat16)}})
     for name in ("a.weights.h5", "a.npz"):
         with pytest.raises(ValueError, match=r"end it in \.h5, and not in \.weights\.h5"):
             save_keras(tmp_path / name, {})

@@ -1,7 +1,12 @@
 """Weights from and to PyTorch, against PyTorch itself."""
 
+import inspect
+import re
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 from data_support import corpus_or_skip
@@ -128,6 +133,17 @@ def test_what_comes_back_is_a_copy():
     assert before.any()
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+def test_params_are_float32_whatever_the_weights_are(dtype):
+    """And biases of 16 bits are not rounded where they are added."""
+    weights = {n: a.astype(dtype) for n, a in to_pytorch("gru", drawn("gru", 1)).items()}
+    weights["bias_hh_l0"] += dtype(1 / 3)
+    (params,) = from_pytorch("gru", weights)
+    assert {leaf.dtype for leaf in params} == {np.dtype(np.float32)}
+    exact = weights["bias_ih_l0"].astype(np.float64) + weights["bias_hh_l0"].astype(np.float64)
+    np.testing.assert_array_equal(params.b[: 2 * HIDDEN], exact[: 2 * HIDDEN].astype(np.float32))
+
+
 WEIGHTS = to_pytorch("lstm", drawn("lstm", 2))
 
 
@@ -164,6 +180,18 @@ def test_other_refusals():
         to_pytorch("lstm", drawn("lstm", 1)[0])
     with pytest.raises(ValueError, match=r"bias_ih_l0 is not zero \(up to .*give bias=True"):
         to_pytorch("lstm", drawn("lstm", 1), bias=False)
+    with pytest.raises(ValueError, match="direction is 'both'; give one of single, forward"):
+        # around the annotation, which tests enforce
+        inspect.unwrap(from_pytorch)("lstm", WEIGHTS, direction="both")
+    with pytest.raises(ValueError, match="params are LSTMParams, those of gru are GRUParams; give"):
+        to_pytorch("gru", drawn("lstm", 1))
+    with pytest.raises(ValueError, match="params are dict, those of lstm are LSTMParams"):
+        to_pytorch("lstm", [drawn("lstm", 1)[0]._asdict()])
+    members = jax.tree.map(lambda a: a[None], drawn("lstm", 1))
+    with pytest.raises(ValueError, match=r"params\.w_ih has shape \(1, .*; give a matrix"):
+        to_pytorch("lstm", members)
+    with pytest.raises(ValueError, match=r"params\.b has shape \(3,\); lstm of hidden_size"):
+        to_pytorch("lstm", [drawn("lstm", 1)[0]._replace(b=jnp.zeros(3))])
     inside = [drawn("gru", 1)[0]._replace(b=jnp.zeros(3 * HIDDEN))]
     with pytest.raises(ValueError, match="bias_hh_l0 is not zero"):
         to_pytorch("gru", inside, bias=False)
@@ -247,6 +275,45 @@ def test_a_model_of_one_hot_vectors():
     weights = model_to_pytorch(config, params)
     assert "embedding.weight" not in weights
     jax.tree.map(np.testing.assert_array_equal, model_from_pytorch(config, weights), params)
+
+
+TIED = TokenModel(6, 6, hidden_size=4, embedding_size=4, tied=True)
+
+
+def test_a_tied_model_has_one_matrix_under_two_names():
+    params = build_model(TIED).init(jax.random.key(0))
+    weights = model_to_pytorch(TIED, params)
+    np.testing.assert_array_equal(weights["embedding.weight"], weights["linear.weight"])
+    jax.tree.map(np.testing.assert_array_equal, model_from_pytorch(TIED, weights), params)
+    weights["embedding.weight"] = weights["embedding.weight"] + 1
+    with pytest.raises(
+        ValueError, match=r"tied, and embedding\.weight differs from linear\.weight"
+    ):
+        model_from_pytorch(TIED, weights)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"connect": "residual"},
+        {"connect": "skip"},
+        {"zoneout": 0.1},
+        {"learnt_carry": True},
+        {"capitals": tuple((n, 0) for n in range(6))},
+    ],
+)
+def test_a_model_that_a_module_would_not_compute(field):
+    """It has weights that would fit, most of the time."""
+    config = replace(CONFIG, embedding_size=4, **field)
+    weights = model_to_pytorch(
+        replace(CONFIG, embedding_size=4), build_model(CONFIG).init(jax.random.key(0))
+    )
+    ((name, value),) = field.items()
+    message = re.escape(f"{name} of the model is {value!r:.60}, which a module of embedding")
+    with pytest.raises(ValueError, match=message):
+        model_to_pytorch(config, build_model(config).init(jax.random.key(0)))
+    with pytest.raises(ValueError, match=message):
+        model_from_pytorch(config, weights)
 
 
 @pytest.mark.parametrize(

@@ -354,6 +354,22 @@ def test_a_cell_of_ones_own(tmp_path):
     assert cell_file("lstm") is None
 
 
+def test_a_file_with_a_dataclass_and_late_annotations(tmp_path):
+    """As a Flax module of a researcher's own is; dataclasses ask `sys.modules` for such a file."""
+    (tmp_path / "cell.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from jaxrnn import gru\n"
+        "@dataclass\n"
+        "class Sizes:\n"
+        "    hidden: int\n"
+        "def wide(input_size, hidden_size):\n"
+        "    return gru(input_size, Sizes(2 * hidden_size).hidden)\n"
+    )
+    cell = find_cell(f"{tmp_path / 'cell.py'}:wide")(3, 4)
+    assert cell.init(KEY).b_hn.shape == (8,)
+
+
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [

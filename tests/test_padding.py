@@ -176,13 +176,28 @@ def test_padding_tokens_need_not_be_in_the_vocabulary():
         (jnp.array([1, 2, 3]), r"lengths are int32\[3\]; give one integer for each of the 2"),
         (jnp.array([1.0, 2.0]), r"lengths are float32\[2\]"),
         (jnp.array(2), r"lengths are int32\[\]"),
+        (jnp.array([5, 6]), r"lengths\[1\] is 6; give 0 to 5, the time steps of xs"),
+        (jnp.array([-1, 5]), r"lengths\[0\] is -1; give 0 to 5"),
     ],
 )
 def test_lengths_that_do_not_fit(lengths, message):
     xs, start = jnp.ones((T, 2, 3)), started(CELL, PARAMS, 2)
+    # around the annotations, which tests enforce
     with pytest.raises(ValueError, match=message):
-        # around the annotation, which tests enforce
         inspect.unwrap(unroll_padded)(CELL, PARAMS, start, xs, lengths)
+    both = (CELL, CELL, (PARAMS, PARAMS), (start, start))
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(bidirectional)(*both, xs, lengths)
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8])
+def test_lengths_inside_jit_end_where_the_sequence_does(dtype):
+    cells = (gru(3, 4), lstm(3, 2))
+    params = tuple(cell.init(jax.random.key(0)) for cell in cells)
+    carry = tuple(started(cell, p, 2) for cell, p in zip(cells, params, strict=True))
+    xs = normal(T, 2, 3, seed=1)
+    run = jax.jit(lambda lengths: bidirectional(*cells, params, carry, xs, lengths))
+    require_equal(run(jnp.array([200, 2], dtype)), run(jnp.array([T, 2], dtype)))
 
 
 def test_axes_are_checked_as_unroll_does():

@@ -22,6 +22,7 @@ from jaxrnn import (
     clipped_adam,
     dropout,
     elman,
+    embed,
     init_state,
     linear,
     make_train_step,
@@ -123,6 +124,21 @@ def test_a_divided_batch(name, case, batch_size, count):
         assert_close(one, two, 1e-5)
         carries = [one[1], two[1]]
         params = jax.tree.map(lambda p, g: p - 0.5 * g, params, one[0])
+
+
+@pytest.mark.skipif(AGAIN, reason="it is done on two")
+@pytest.mark.parametrize("name", [name for name in STYLES if STYLES[name].remembers])
+def test_a_divided_batch_of_embedded_tokens(name):
+    """An embedding compares its tokens with constants, and those styles take the step apart."""
+    cell = reinitialised(chain(embed=embed(3, 2), layer=elman(2, 3), head=linear(3, 3)), normal)
+    estimator = STYLES[name](cell, cross_entropy, 2, 2)
+    params = cell.init(KEY)
+    carry, batch = estimator.init(params, KEY, 2), random_batch(KEY, Case(2, 2, 2, 0), 2)
+    one, two = (
+        jax.jit(each.estimate)(params, carry, batch)
+        for each in (estimator, batch_parallel(estimator, DEVICES[:2]))
+    )
+    assert_close(one, two, 1e-5)
 
 
 def test_one_device_changes_nothing():

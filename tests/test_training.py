@@ -1,6 +1,7 @@
 """Optimizers, training steps, epochs and evaluation."""
 
 import functools
+from typing import get_args
 
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -19,7 +20,9 @@ from jaxrnn import (
     chain,
     clipped_adagrad,
     clipped_adam,
+    clipped_adamw,
     clipped_momentum,
+    decaying,
     elman,
     evaluate,
     gru,
@@ -31,6 +34,7 @@ from jaxrnn import (
     unroll,
 )
 from jaxrnn.models import cross_entropy
+from jaxrnn.optimizers import Decay
 from jaxrnn.training import epoch_chunk
 
 BATCH_SIZE, NUM_STEPS = 4, 6
@@ -68,6 +72,16 @@ def adam_by_hand(gradients, learning_rate):
     return w
 
 
+def adamw_by_hand(gradients, learning_rate):
+    """Of a matrix."""
+    w, m, v = 0.0, 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        step = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        w = w - learning_rate * (step + 0.01 * w)
+    return w
+
+
 def adagrad_by_hand(gradients, learning_rate):
     w, total = 0.0, 0.1
     for g in gradients:
@@ -84,7 +98,12 @@ def momentum_by_hand(gradients, learning_rate):
     return w
 
 
-BY_HAND = {"adam": adam_by_hand, "adagrad": adagrad_by_hand, "momentum": momentum_by_hand}
+BY_HAND = {
+    "adam": adam_by_hand,
+    "adamw": adamw_by_hand,
+    "adagrad": adagrad_by_hand,
+    "momentum": momentum_by_hand,
+}
 
 
 def test_every_optimizer_has_its_formula():
@@ -93,14 +112,52 @@ def test_every_optimizer_has_its_formula():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_three_updates_by_hand(name):
-    gradients = np.random.default_rng(0).standard_normal((3, 5))
+    gradients = np.random.default_rng(0).standard_normal((3, 5, 1))
     optimizer = OPTIMIZERS[name](0.3, max_norm=None)
-    w = jnp.zeros(5)
+    w = jnp.zeros((5, 1))
     opt_state = optimizer.init(w)
     for g in gradients:
         updates, opt_state = optimizer.update(jnp.asarray(g, jnp.float32), opt_state, w)
         w = optax.apply_updates(w, updates)
     np.testing.assert_allclose(np.asarray(w), BY_HAND[name](gradients, 0.3), rtol=1e-5)
+
+
+def test_vectors_do_not_decay():
+    optimizer = clipped_adamw(0.5, weight_decay=0.1)
+    params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+    vectors, matrices = jax.tree.leaves(updates)  # in the order of their names
+    np.testing.assert_allclose(matrices, -0.05)
+    np.testing.assert_array_equal(vectors, 0)
+
+
+FALLS = {
+    "none": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: (1 + np.cos(np.pi * done)) / 2,
+}
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("decay", get_args(Decay))
+def test_updates_rise_and_fall(decay, warmup):
+    """By gradient descent with a gradient of 1, which shows the scale of each update."""
+    optimizer = decaying(clipped_momentum(0.5, None, 0.0), decay, 10, warmup=warmup)
+    state, found = optimizer.init(jnp.zeros(())), []
+    for _ in range(10):
+        update, state = optimizer.update(jnp.ones(()), state)
+        found.append(-2 * np.asarray(update).item())
+    rest = 10 - warmup
+    expected = [(step + 1) / (warmup + 1) for step in range(warmup)]
+    expected += [FALLS[decay](step / rest) for step in range(rest)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert float(optax.tree.get(state, "learning_rate")) == 0.5
+
+
+def test_a_decay_that_cannot_be():
+    with pytest.raises(ValueError, match=r"warmup is 10; give 0 to 9"):
+        decaying(clipped_adam(), "linear", 10, warmup=10)
 
 
 gradient_trees = st.fixed_dictionaries(
@@ -128,7 +185,8 @@ def test_clipping(name, gradient, max_norm):
 
     def update(max_norm, gradient):
         optimizer = OPTIMIZERS[name](1.0, max_norm=max_norm)
-        return optimizer.update(gradient, optimizer.init(gradient), gradient)[0]
+        at = jax.tree.map(jnp.zeros_like, gradient)
+        return optimizer.update(gradient, optimizer.init(at), at)[0]
 
     for a, b in zip(
         jax.tree.leaves(update(max_norm, gradient)),

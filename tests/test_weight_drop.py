@@ -155,7 +155,7 @@ def test_rates_out_of_range(rate):
     with pytest.raises(ValueError, match=f"rate is {rate}"):
         weight_drop(ECHO, rate)
     with pytest.raises(ValueError, match=f"--weight-drop is {rate}"):
-        configured_weight_drop(ECHO, rate)
+        configured_weight_drop(ECHO, rate, CELL)
 
 
 def test_unknown_names():
@@ -164,5 +164,5 @@ def test_unknown_names():
 
 
 def test_at_rate_0_a_config_leaves_the_estimator_alone():
-    assert configured_weight_drop(ECHO, 0.0) is ECHO
-    assert configured_weight_drop(ECHO, 0.1) is not ECHO
+    assert configured_weight_drop(ECHO, 0.0, CELL) is ECHO
+    assert configured_weight_drop(ECHO, 0.1, CELL) is not ECHO

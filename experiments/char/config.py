@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from jaxrnn.gradients.configured import EstimatorName
-from jaxrnn.models import Precision, cell_file
+from jaxrnn.models import Connect, DropoutKind, Precision, cell_file
+from jaxrnn.optimizers import Decay
 from jaxrnn.unroll import Schedule
 
 
@@ -27,8 +28,21 @@ class Config:
     hidden_size: int = 100
     embedding_size: int = 100
     """0 feeds one-hot vectors."""
+    connect: Connect = "plain"
+    """residual: layers add their input to their output; skip: each reads the first one's input too,
+    and the head reads all."""
     dropout: float = 0.0
     """Rate on the non-recurrent connections."""
+    dropout_kind: DropoutKind = "plain"
+    """variational: one mask for all time steps of a training step."""
+    zoneout: float = 0.0
+    """Rate at which a number of the carry keeps its value for a time step."""
+    weight_drop: float = 0.0
+    """Rate of recurrent weights that are zero for a training step."""
+    tied: bool = False
+    """The embedding is the head's matrix, transposed."""
+    learnt_carry: bool = False
+    """The layers' initial carries are learnt."""
     capitals: Literal["symbols", "flag"] = "symbols"
     """flag: the model reads lower-cased characters beside a flag; it predicts characters still."""
     init: Literal["default", "published"] = "default"
@@ -49,8 +63,12 @@ class Config:
     """Steps in front of the scored ones; at most window - stride."""
     schedule: Schedule = "auto"
     """How a training step goes over time: scan is the plain loop, auto chooses by size."""
-    optimizer: Literal["adam", "adagrad", "momentum"] = "adam"
+    optimizer: Literal["adam", "adamw", "adagrad", "momentum"] = "adam"
     learning_rate: float = 1e-4
+    decay: Decay = "none"
+    """How the learning rate falls to 0 at the last epoch."""
+    warmup: int = 0
+    """Training steps over which it rises at first."""
     max_norm: float | None = 1.0
     """Clip the gradient to this global norm; None does not clip."""
     epochs: int = 20
@@ -71,6 +89,10 @@ COMPARISON = replace(
     valid_fraction=0.0,
     # the post's GRU resets h before the product
     cells=("gru_reset_before", "lstm", "layer_norm_lstm"),
+    # with orthogonal recurrent matrices all learn sooner, the GRU most: then it comes first
+    init="published",
+    # no clipping is handed down of the post; an LSTM's gradient comes to a norm of 1.8
+    max_norm=None,
     num_steps=80,
 )
 """R2RT's comparison of cells."""

@@ -8,18 +8,12 @@ import jax.numpy as jnp
 from experiments.char.config import Config, each_setting
 from jaxrnn.base import Batch, Metrics, Params, require_positive
 from jaxrnn.data import Streams, Vocabulary, capital_table, num_segments, segment, text_streams
-from jaxrnn.gradients.configured import configured_estimator
+from jaxrnn.gradients.configured import configured_estimator, configured_weight_drop
 from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.optimizers import OPTIMIZERS, decaying
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs.text import Text, read_text
-from jaxrnn.training import (
-    OPTIMIZERS,
-    Training,
-    epoch_chunk,
-    evaluate,
-    init_state,
-    make_train_step,
-)
+from jaxrnn.training import Training, epoch_chunk, evaluate, init_state, make_train_step
 
 
 def characters(config: Config) -> Text:
@@ -37,6 +31,13 @@ def make_model(config: Config, vocabulary: Vocabulary) -> TokenModel:
         num_layers=config.num_layers,
         embedding_size=config.embedding_size,
         dropout=config.dropout,
+        connect=config.connect,
+        dropout_kind=config.dropout_kind,
+        # the carry goes on from one training step to the next, and each draws its masks anew
+        dropout_hold=config.num_steps if config.dropout_kind == "variational" else 0,
+        zoneout=config.zoneout,
+        tied=config.tied,
+        learnt_carry=config.learnt_carry,
         init=config.init,
         precision=config.precision,
         capitals=capital_table(vocabulary) if config.capitals == "flag" else (),
@@ -56,8 +57,13 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     style = configured_estimator(
         config, cell, cross_entropy, num_steps=num_steps, length=len(rows.inputs)
     )
-    estimator = batch_parallel(style, devices)
-    optimizer = OPTIMIZERS[config.optimizer](max_norm=config.max_norm)
+    estimator = batch_parallel(configured_weight_drop(style, config.weight_drop, cell), devices)
+    optimizer = decaying(
+        OPTIMIZERS[config.optimizer](max_norm=config.max_norm),
+        config.decay,
+        config.epochs * steps_per_epoch,
+        warmup=config.warmup,
+    )
     chunks_per_epoch = -(-steps_per_epoch // config.log_every)
     on_device = Streams(*map(jnp.asarray, rows))
     chunk = epoch_chunk(

@@ -14,8 +14,9 @@ from experiments.speed.training import LEARNING_RATE, MAX_NORM, on_devices
 from jaxrnn import unroll
 from jaxrnn.base import GradientEstimator
 from jaxrnn.models import cross_entropy
+from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices, batch_parallel
-from jaxrnn.training import clipped_adam, init_state, make_train_step
+from jaxrnn.training import init_state, make_train_step
 
 SCAN, LOOP = "plain scan", "Python loop"
 

@@ -13,7 +13,8 @@ from jaxrnn.base import Batch
 from jaxrnn.data import TOY, lag_sequence, streams
 from jaxrnn.gradients import bptt
 from jaxrnn.models import TokenModel, build_model, cross_entropy
-from jaxrnn.training import clipped_adagrad, init_state, make_train_step
+from jaxrnn.optimizers import clipped_adagrad
+from jaxrnn.training import init_state, make_train_step
 
 BATCH_SIZE, NUM_STEPS, SIZE = 200, 5, 4
 

@@ -22,8 +22,9 @@ from experiments.speed.presets import Preset, Shape
 from jaxrnn.base import Batch, GradientEstimator, TrainState
 from jaxrnn.gradients import bptt
 from jaxrnn.models import cross_entropy
+from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices, batch_parallel, place
-from jaxrnn.training import clipped_adam, init_state, make_train_step
+from jaxrnn.training import init_state, make_train_step
 
 LEARNING_RATE = 1e-4
 MAX_NORM = 1.0

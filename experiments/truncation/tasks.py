@@ -22,17 +22,11 @@ from jaxrnn.data import (
 )
 from jaxrnn.gradients import STYLES
 from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs.loop import Setting
 from jaxrnn.runs.text import Text, read_text
-from jaxrnn.training import (
-    Training,
-    clipped_adam,
-    epoch_chunk,
-    evaluate,
-    init_state,
-    make_train_step,
-)
+from jaxrnn.training import Training, epoch_chunk, evaluate, init_state, make_train_step
 from jaxrnn.unroll import Schedule
 
 

@@ -51,6 +51,8 @@ def lru(
     require_positive(input_size=input_size, hidden_size=hidden_size)
     if not 0 <= r_min < r_max <= 1:
         raise ValueError(f"r_min is {r_min} and r_max {r_max}; give 0 <= r_min < r_max <= 1")
+    if not max_phase > 0:
+        raise ValueError(f"max_phase is {max_phase}; give an angle above 0, in radians")
 
     def init(key):
         key_radius, key_phase, *keys = jax.random.split(key, 7)

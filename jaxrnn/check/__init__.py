@@ -29,7 +29,7 @@ from jaxrnn.laws import (
     what_is_broken,
 )
 from jaxrnn.models import count_parameters, find_cell
-from jaxrnn.runs.command import parse
+from jaxrnn.runs.command import guarded, parse
 from jaxrnn.unroll import explain
 
 LAWS = CELL_LAWS | LEARNING_LAWS
@@ -66,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Hold the laws that every recurrent cell must obey against one cell.",
         argv=sys.argv[1:] if argv is None else argv,
     )
+    return guarded(lambda: sys.exit(_check(options)))
+
+
+def _check(options: Check) -> int:
+    """Prints the report and returns the exit code."""
     try:
         laws = _laws(options)
         factory, tried = _subject(options)

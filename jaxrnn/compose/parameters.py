@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from jaxrnn.base import Cell, Params, PyTree, named_leaves, path_name
+from jaxrnn.base import Carry, Cell, Key, Params, PyTree, named_leaves, path_name
 
 
 def reinitialised(cell: Cell, initializer: Callable[..., jax.Array]) -> Cell:
@@ -64,8 +65,9 @@ def tied(cell: Cell, ties: Mapping[str, str]) -> Cell:
 
 def learnt_carry(cell: Cell) -> Cell:
     """`cell` whose initial carry is learnt: params are {"cell": those of `cell`, "carry": the
-    floats of its initial carry}, which begin as `cell` has them. Integers and keys of the carry
-    are not learnt and come from `cell`, of every example's own key.
+    floats of its initial carry}, which begin as `cell` has them; of complex numbers [...] the real
+    and imaginary parts, [..., 2]. Integers and keys of the carry are not learnt and come from
+    `cell`, of every example's own key.
 
     Gradients reach the initial carry from the sequences that start in a batch.
     """
@@ -73,15 +75,18 @@ def learnt_carry(cell: Cell) -> Cell:
     def init(key):
         key_cell, key_carry = jax.random.split(key)
         params = cell.init(key_cell)
-        # params are in JAX's own float, whatever the cell computes in
         first = jax.tree.map(
-            lambda a: a.astype(float) if _is_real(a) else (), cell.init_carry(params, key_carry)
+            lambda a: _as_params(a) if _has_derivatives(a) else (),
+            _first_carry(cell, params, key_carry),
         )
         return {"cell": params, "carry": first}
 
     def init_carry(params, key):
-        usual, learnt = cell.init_carry(params["cell"], key), iter(jax.tree.leaves(params["carry"]))
-        return jax.tree.map(lambda a: next(learnt).astype(a.dtype) if _is_real(a) else a, usual)
+        usual = _first_carry(cell, params["cell"], key)
+        learnt = iter(jax.tree.leaves(params["carry"]))
+        return jax.tree.map(
+            lambda a: _as_carry(next(learnt), a) if _has_derivatives(a) else a, usual
+        )
 
     return Cell(
         init,
@@ -114,5 +119,22 @@ def _is_gap(node: PyTree) -> bool:
     return isinstance(node, tuple) and not node
 
 
-def _is_real(a: jax.Array) -> bool:
-    return jnp.issubdtype(a.dtype, jnp.floating)
+def _first_carry(cell: Cell, params: Params, key: Key) -> Carry:
+    """It may hold Python numbers, such as a count of 0."""
+    return jax.tree.map(jnp.asarray, cell.init_carry(params, key))
+
+
+def _as_params(a: jax.Array) -> jax.Array:
+    """In JAX's own float, whatever the cell computes in."""
+    a = jnp.stack([a.real, a.imag], axis=-1) if jnp.iscomplexobj(a) else a
+    return a.astype(float)
+
+
+def _as_carry(learnt: jax.Array, a: jax.Array) -> jax.Array:
+    if jnp.iscomplexobj(a):
+        learnt = lax.complex(learnt[..., 0], learnt[..., 1])
+    return learnt.astype(a.dtype)
+
+
+def _has_derivatives(a: jax.Array) -> bool:
+    return jnp.issubdtype(a.dtype, jnp.inexact)

@@ -21,7 +21,8 @@ def computing_in(cell: Cell, dtype: DTypeLike) -> Cell:
     """
 
     def init_carry(params, key):
-        return _floats_as(dtype, cell.init_carry(params, key))
+        # it may hold Python numbers
+        return _floats_as(dtype, jax.tree.map(jnp.asarray, cell.init_carry(params, key)))
 
     def step(params, carry, x):
         new, y = cell.step(*_floats_as(dtype, (params, carry, x)))

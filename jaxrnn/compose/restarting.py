@@ -25,6 +25,7 @@ def resettable(cell: Cell) -> Cell:
     def step(params, carry, x: tuple[X, Bool[Array, ""]]):
         x, reset = x
         fresh = cell.init_carry(params, jax.random.fold_in(carry["key"], carry["step"]))
+        fresh = jax.tree.map(jnp.asarray, fresh)  # it may hold Python numbers
         start = jax.tree.map(lambda a, b: jnp.where(reset, _like(b, a), b), fresh, carry["cell"])
         new, y = cell.step(params, start, x)
         return carry | {"cell": new, "step": carry["step"] + 1}, y

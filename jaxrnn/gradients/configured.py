@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from jaxrnn.base import Cell, GradientEstimator, Objective
+import jax
+
+from jaxrnn.base import Cell, GradientEstimator, Objective, named_leaves
 from jaxrnn.gradients import STYLES, weight_drop
 from jaxrnn.unroll import Schedule
 
@@ -68,13 +70,24 @@ def configured_estimator(
     return style(cell, objective, window, stride, schedule=config.schedule)
 
 
-def configured_weight_drop(estimator: GradientEstimator, rate: float) -> GradientEstimator:
-    """`estimator` with the recurrent matrices dropped at the config's rate; at 0 the estimator
-    itself, so that what trains without has the carry that it had. Inside `batch_parallel`.
+def configured_weight_drop(
+    estimator: GradientEstimator, rate: float, cell: Cell
+) -> GradientEstimator:
+    """`estimator` on `cell` with the recurrent matrices dropped at the config's rate; at 0 the
+    estimator itself, so that what trains without has the carry that it had. Inside
+    `batch_parallel`.
 
     Raises:
-      ValueError: a rate outside [0, 1).
+      ValueError: a rate outside [0, 1), or a cell without a matrix w_hh.
     """
     if not 0 <= rate < 1:
         raise ValueError(f"--weight-drop is {rate}; give a rate from 0 up to but not 1")
-    return weight_drop(estimator, rate) if rate else estimator
+    if not rate:
+        return estimator
+    leaves = named_leaves(jax.eval_shape(cell.init, jax.random.key(0)))
+    if not any(name.split(".")[-1] == "w_hh" for name in leaves):
+        raise ValueError(
+            f"--weight-drop is {rate}, and no layer has a matrix w_hh, which it drops; leave it "
+            "out, or give another --cell"
+        )
+    return weight_drop(estimator, rate)

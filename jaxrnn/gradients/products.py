@@ -15,6 +15,7 @@ from scipy import sparse
 
 from jaxrnn.base import Carry, Cell, Params, X
 from jaxrnn.gradients.reach import Pattern, reach
+from jaxrnn.schedule.devices import struct
 from jaxrnn.schedule.reading import (
     CUSTOM,
     as_function,
@@ -191,7 +192,7 @@ def _cut(cell: Cell, params: Params, carry: Carry, x: X) -> _Cut:
     given = [v for v in closed.jaxpr.invars if v not in of_carry]
     factors, results = [e.invars[0] for e in found], [e.outvars[0] for e in found]
     names = [*of_carry, *results, *given, *constants]
-    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in names]
+    shapes = [struct(v.aval.shape, v.aval) for v in names]
     size = sum(v.aval.size for v in of_carry if is_float(v.aval))
     sources = len(of_carry) + len(results)
     pattern, _ = reach(

@@ -75,7 +75,7 @@ def load_keras(path: Path | str) -> Layers:
     both names, "bidirectional/forward_lstm". What an optimizer keeps is left out.
 
     Raises:
-      FileNotFoundError; ImportError: no h5py; ValueError: not such a file.
+      FileNotFoundError; ImportError: no h5py; ValueError: not such a file, or damaged.
     """
     h5py = _h5py()
     path = Path(path)
@@ -91,8 +91,11 @@ def load_keras(path: Path | str) -> Layers:
             return _read_layers(path, file)
     except FileNotFoundError:
         raise FileNotFoundError(_MISSING.format(path)) from None
-    except (OSError, KeyError) as error:
-        raise ValueError(f"{path} is not an HDF5 file of Keras: {error}") from error
+    except ValueError:
+        raise
+    except Exception as error:  # h5py has no one kind for what is damaged
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} is not an HDF5 file of Keras, or damaged: {said}") from error
 
 
 def save_keras(path: Path | str, layers: Mapping[str, Mapping[str, Any]]) -> None:
@@ -105,7 +108,8 @@ def save_keras(path: Path | str, layers: Mapping[str, Mapping[str, Any]]) -> Non
         order of `layer.get_weights()`.
 
     Raises:
-      ImportError: no h5py; ValueError: another ending, or something that is no array of floats.
+      ImportError: no h5py; ValueError: another ending, something that is no array of floats, or of
+        a type that HDF5 does not have.
     """
     h5py = _h5py()
     path = Path(path)
@@ -115,6 +119,10 @@ def save_keras(path: Path | str, layers: Mapping[str, Mapping[str, Any]]) -> Non
     for name, weights in layers.items():
         group = outer.setdefault(name.partition("/")[0], {})
         group |= {f"{name}/{key}:0": plain(f"{name}/{key}", v) for key, v in weights.items()}
+    for arrays in outer.values():
+        for key, array in arrays.items():
+            if array.dtype.kind != "f":  # bfloat16 would be written as bytes without a meaning
+                raise ValueError(f"{key} has dtype {array.dtype}; save it as float32")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with h5py.File(temporary, "w") as file:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxrnn.base import Params
+from jaxrnn.base import Params, require_one_of
 from jaxrnn.interop.gates import (
     Weights,
     block,
@@ -50,7 +50,8 @@ def to_flax(cell: str, params: Params, *, style: Style = "linen") -> dict[str, A
       style: which of Flax's cells.
 
     Raises:
-      ValueError: a cell that Flax does not have, or a bias that is not zero and has no place.
+      ValueError: a cell that Flax does not have, params of another cell, or a bias that is not
+        zero and has no place.
     """
     places = _places(cell, style)
     ours = weights_of(cell, params)._asdict()
@@ -96,8 +97,7 @@ def from_flax(cell: str, weights: Mapping[str, Any], *, style: Style = "linen") 
 
 
 def _places(cell: str, style: Style) -> Places:
-    if style not in ORDERS:
-        raise ValueError(f"style is {style!r}; give one of {', '.join(ORDERS)}")
+    require_one_of(ORDERS, style=style)
     gates = order_of(cell, ORDERS[style], f"Flax ({style})")
     # the one bias stands with h in its LSTM, with x elsewhere
     side = "h" if cell == "lstm" else "i"

@@ -42,7 +42,11 @@ class Weights(NamedTuple):
 
 def weights_of(cell: str, params: Params) -> Weights:
     """Our params as plain arrays. Where one bias serves both products it is with x, and the one
-    with h is zero."""
+    with h is zero.
+
+    Raises: ValueError, params of another cell, or not of one layer.
+    """
+    _require_params(cell, params)
     leaves = {name: np.array(leaf) for name, leaf in params._asdict().items()}
     b_h = np.zeros_like(leaves["b"])
     if "b_hn" in leaves:
@@ -51,14 +55,31 @@ def weights_of(cell: str, params: Params) -> Weights:
 
 
 def params_of(cell: str, weights: Weights) -> Params:
-    """The way back: two biases that are added to the same sum become one."""
+    """The way back, in JAX's own float: two biases that are added to the same sum become one."""
     like = _params_like(cell, *weights.w_ih.shape[:1], *weights.w_hh.shape[:1])
+    # a sum of 16 bits would be rounded to as many
+    weights = Weights(*(a.astype(np.float64) for a in weights))
     b = weights.b_x + weights.b_h
     leaves = {"w_ih": weights.w_ih, "w_hh": weights.w_hh, "b": b}
     if "b_hn" in like._fields:  # the reset gate multiplies it, so it is no part of the other
         block(cell, b, "n")[:] = block(cell, weights.b_x, "n")
         leaves["b_hn"] = block(cell, weights.b_h, "n")
-    return type(like)(**{name: jnp.array(leaf) for name, leaf in leaves.items()})
+    return type(like)(**{name: jnp.array(leaf, float) for name, leaf in leaves.items()})
+
+
+def _require_params(cell: str, params: Params) -> None:
+    expected = type(_params_like(cell, 1, 1))
+    if type(params) is not expected:
+        raise ValueError(
+            f"params are {type(params).__name__}, those of {cell} are {expected.__name__}; "
+            "give the params of the cell itself, and its own name"
+        )
+    for name in ("w_ih", "w_hh"):
+        require_matrix(f"params.{name}", getattr(params, name))
+    like = _params_like(cell, len(params.w_ih), len(params.w_hh))
+    for name, leaf in params._asdict().items():
+        why = f"{cell} of hidden_size {len(params.w_hh)}"
+        require_shape(f"params.{name}", leaf, getattr(like, name).shape, why)
 
 
 def _params_like(cell: str, input_size: int, hidden_size: int) -> Any:
@@ -129,7 +150,7 @@ def require_shape(
         raise ValueError(f"{name} has shape {array.shape}; {why} takes {shape}")
 
 
-def require_matrix(name: str, array: np.ndarray) -> None:
+def require_matrix(name: str, array: np.ndarray | jax.Array) -> None:
     """Raises: ValueError."""
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}; give a matrix")

@@ -40,7 +40,8 @@ def to_keras(cell: str, params: Params, *, use_bias: bool = True) -> dict[str, n
     """Params as "kernel", "recurrent_kernel" and, unless `use_bias` is False, "bias".
 
     Raises:
-      ValueError: a cell that Keras does not have, or a bias that is not zero without `use_bias`.
+      ValueError: a cell that Keras does not have, params of another cell, or a bias that is not
+        zero without `use_bias`.
     """
     order = order_of(cell, ORDERS, "Keras")
     w_ih, w_hh, b_x, b_h = (to_order(cell, array, order) for array in weights_of(cell, params))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxrnn.base import Params
+from jaxrnn.base import Params, require_one_of
 from jaxrnn.interop.gates import (
     Weights,
     from_order,
@@ -54,9 +54,11 @@ def to_pytorch(
       bias: False for a layer made with `bias=False`.
 
     Raises:
-      ValueError: a cell that PyTorch does not have, or a bias that is not zero with `bias=False`.
+      ValueError: a cell that PyTorch does not have, params of another cell, or a bias that is not
+        zero with `bias=False`.
     """
     order = order_of(cell, ORDERS, "PyTorch")
+    require_one_of(SUFFIXES, direction=direction)
     if hasattr(layers, "_fields"):
         raise ValueError(f"layers is one {type(layers).__name__}; give a list of them")
     weights = {}
@@ -99,6 +101,7 @@ def from_pytorch(
       ValueError: names the array that is missing, unexpected or of another shape.
     """
     order = order_of(cell, ORDERS, "PyTorch")
+    require_one_of(SUFFIXES, direction=direction)
     where = f"the weights under {prefix!r}" if prefix else "weights"
     mine = {name: value for name, value in weights.items() if name.startswith(prefix)}
     layers, seen = [], []

@@ -6,6 +6,7 @@ head:
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -35,7 +36,8 @@ def model_to_pytorch(
     """Params of `build_model(model)` as the `state_dict` of such a module.
 
     Args:
-      model: embedding_size 0 has no embedding: the module gives its rnn one-hot vectors.
+      model: embedding_size 0 has no embedding: the module gives its rnn one-hot vectors. Of a tied
+        one both matrices are there, as such a module has them.
       params: of the model.
       names: the module's attributes.
       bias: False for an rnn made with `bias=False`.
@@ -43,10 +45,11 @@ def model_to_pytorch(
     Raises:
       ValueError: as `to_pytorch`; a part of the model that such a module does not have.
     """
-    layers = _layers(model, params)
+    layers = _layers(model)
     weights = {}
     if model.embedding_size:
-        weights[f"{_prefix(names.embedding)}weight"] = np.array(params["embed"]["w"])
+        embedding = params["head"]["w"].T if model.tied else params["embed"]["w"]
+        weights[f"{_prefix(names.embedding)}weight"] = np.array(embedding, order="C")
     weights |= to_pytorch(
         model.cell, [params[name] for name in layers], prefix=_prefix(names.rnn), bias=bias
     )
@@ -63,10 +66,12 @@ def model_from_pytorch(
 
     Raises:
       ValueError: names the array that is missing, unexpected or of another shape than the model
-        has it.
+        has it; a part of the model that such a module does not have; a tied model whose two
+        matrices differ.
     """
-    like = jax.eval_shape(build_model(model).init, jax.random.key(0))
-    layers = _layers(model, like)
+    layers = _layers(model)
+    build_model(model)  # says what is wrong with the config
+    like = jax.eval_shape(build_model(replace(model, tied=False)).init, jax.random.key(0))
     embedding, rnn, linear = (_prefix(name) for name in names)
     of_rnn = {name: value for name, value in weights.items() if _of_rnn(name, rnn)}
     rest = {name: value for name, value in weights.items() if name not in of_rnn}
@@ -88,20 +93,29 @@ def model_from_pytorch(
         jax.tree.leaves_with_path(params), jax.tree.leaves(like), strict=True
     ):
         require_shape(f"params{jax.tree_util.keystr(path)}", leaf, expected.shape, "the model")
+    if model.tied:
+        if not np.array_equal(params["embed"]["w"], head.T):
+            raise ValueError(
+                f"the model is tied, and {embedding}weight differs from {linear}weight; "
+                "give a model with tied=False"
+            )
+        params["embed"], like["embed"] = {"w": ()}, {"w": ()}
     return jax.tree.map(lambda leaf, old: jnp.array(leaf, old.dtype), params, like)
 
 
-def _layers(model: TokenModel, params: Params) -> list[str]:
-    """The names of the recurrent layers, the first one first."""
-    layers = [f"layer_{k}" for k in range(1, model.num_layers + 1)]
-    known = {*layers, "head"} | ({"embed"} if model.embedding_size else set())
-    others = [name for name, part in params.items() if jax.tree.leaves(part) and name not in known]
-    if others:
-        raise ValueError(
-            f"the model has {', '.join(others)}; embedding, recurrent layers and a linear head are "
-            "what such a module has"
-        )
-    return layers
+def _layers(model: TokenModel) -> list[str]:
+    """The names of the recurrent layers, the first one first.
+
+    Raises: ValueError, a field for which a module would compute something else on these weights.
+    """
+    without = {"connect": "plain", "zoneout": 0.0, "learnt_carry": False, "capitals": ()}
+    for name, plain_value in without.items():
+        if (value := getattr(model, name)) != plain_value:
+            raise ValueError(
+                f"{name} of the model is {value!r:.60}, which a module of embedding, recurrent "
+                f"layers and a linear head does not have; give a model with {name}={plain_value!r}"
+            )
+    return [f"layer_{k}" for k in range(1, model.num_layers + 1)]
 
 
 def _prefix(name: str) -> str:

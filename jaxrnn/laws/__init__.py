@@ -69,7 +69,7 @@ T = TypeVar("T", Subject, Style)
 def what_is_broken(law: Callable[[T], None], subject: T) -> str | None:
     """What the law has to say about the subject, on one line; None where it holds.
 
-    A cell that raises breaks whatever law was being tried.
+    A cell that raises, or exits, breaks whatever law was being tried.
     """
     try:
         law(subject)
@@ -77,7 +77,7 @@ def what_is_broken(law: Callable[[T], None], subject: T) -> str | None:
         return " ".join(str(broken).split())
     except UnexpectedTracerError:
         return "step keeps a value of an earlier call outside its carry (JAX: a leaked tracer)"
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         first = (str(error).strip().splitlines() or [""])[0]
         return f"{type(error).__name__}: {first}"
     return None

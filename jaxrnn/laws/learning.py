@@ -11,7 +11,8 @@ from jaxrnn.gradients import bptt, stateless
 from jaxrnn.laws.comparing import LawBroken
 from jaxrnn.laws.subject import Subject
 from jaxrnn.models import cross_entropy
-from jaxrnn.training import clipped_adam, init_state, make_train_step
+from jaxrnn.optimizers import clipped_adam
+from jaxrnn.training import init_state, make_train_step
 
 LAG = 3
 HIDDEN_SIZE = 16
@@ -28,6 +29,7 @@ def learns_a_lag(subject: Subject) -> None:
     last; such cells are made to be stacked, and tell them apart by what the layers below make of
     them. No stack helps what does not remember: tosses are independent.
     """
+    _require_vector(subject)
     losses = []
     for layers, training_steps in MODELS:
         losses.append(_trained(subject, layers, training_steps))
@@ -41,6 +43,19 @@ def learns_a_lag(subject: Subject) -> None:
         f"the loss is {found} layers (hidden_size {HIDDEN_SIZE}), in nats, not below "
         f"{math.log(2) / 2:.3f}, half of what not knowing costs"
     )
+
+
+def _require_vector(subject: Subject) -> None:
+    """What reads y here, and in every experiment, is a layer of hidden_size numbers."""
+    carry, x = jax.tree.map(lambda a: a[0], (subject.carry, subject.xs[0]))
+    _, y = jax.eval_shape(subject.cell.step, subject.params, carry, x)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(y)]
+    if not isinstance(y, jax.ShapeDtypeStruct) or shapes != [(subject.hidden_size,)]:
+        raise LawBroken(
+            f"y is {type(y).__name__} of shapes {shapes}, no vector of hidden_size "
+            f"{subject.hidden_size}: unroll takes it, but no layer and no model of an experiment "
+            "does; give out the vector, and keep the rest in the carry"
+        )
 
 
 def _trained(subject: Subject, layers: int, training_steps: int) -> float:

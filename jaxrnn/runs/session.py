@@ -305,7 +305,12 @@ def _recorded_config(experiment: Experiment, path: Path) -> dict[str, Any]:
 def _check_unchanged(recorded: dict[str, Any], config: Any, path: str | None) -> None:
     for name, (old, new) in changed(recorded, config).items():
         if name == "epochs" and _raised(old, new):
-            continue
+            if getattr(config, "decay", "none") == "none":
+                continue
+            raise ValueError(
+                f"--resume {path}: --epochs is {new}, the run began with {old} and --decay "
+                f"{config.decay}, which ends there; start a new run"
+            )
         flag = "--" + name.replace("_", "-")
         raise ValueError(
             f"--resume {path}: {flag} is {new!r}, the run began with {old!r}; leave it out "

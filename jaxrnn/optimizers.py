@@ -1,0 +1,121 @@
+"""Optimizers: the rules of optax on clipped gradients, the learning rate in their state."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from jaxrnn.base import Params, require_one_of, require_positive
+
+Optimizer = optax.GradientTransformation
+Decay = Literal["none", "linear", "cosine"]
+
+
+def clipped_adam(learning_rate: float = 1e-3, max_norm: float | None = 1.0) -> Optimizer:
+    """Adam on gradients clipped to a global norm of `max_norm`; None does not clip.
+
+    Reference: Kingma and Ba (2015), https://arxiv.org/abs/1412.6980; clipping of Pascanu et al.
+    (2013), https://arxiv.org/abs/1211.5063
+    """
+    return _clipped(optax.adam, learning_rate, max_norm)
+
+
+def clipped_adagrad(learning_rate: float = 0.1, max_norm: float | None = 1.0) -> Optimizer:
+    """Adagrad, its accumulator beginning at 0.1 as in TensorFlow, on clipped gradients.
+
+    Reference: Duchi et al. (2011), https://jmlr.org/papers/v12/duchi11a.html
+    """
+    return _clipped(optax.adagrad, learning_rate, max_norm)
+
+
+def clipped_momentum(
+    learning_rate: float = 0.05, max_norm: float | None = 1.0, momentum: float = 0.8
+) -> Optimizer:
+    """Gradient descent with momentum, on clipped gradients.
+
+    Reference: Polyak (1964), https://doi.org/10.1016/0041-5553(64)90137-5
+    """
+    return _clipped(
+        lambda learning_rate: optax.sgd(learning_rate, momentum), learning_rate, max_norm
+    )
+
+
+def clipped_adamw(
+    learning_rate: float = 1e-3, max_norm: float | None = 1.0, weight_decay: float = 0.01
+) -> Optimizer:
+    """Adam on clipped gradients; beside it every matrix shrinks by learning_rate * weight_decay of
+    itself at each update. Vectors (biases, scales) do not.
+
+    Reference: Loshchilov and Hutter (2019), https://arxiv.org/abs/1711.05101
+    """
+
+    def rule(learning_rate):
+        return optax.adamw(learning_rate, weight_decay=weight_decay, mask=_matrices)
+
+    return _clipped(rule, learning_rate, max_norm)
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adam": clipped_adam,
+    "adamw": clipped_adamw,
+    "adagrad": clipped_adagrad,
+    "momentum": clipped_momentum,
+}
+
+
+def _clipped(rule, learning_rate, max_norm):
+    """The learning rate goes into the optimizer's state, so that a sweep can `vmap` over it."""
+
+    def build(learning_rate):
+        clip = optax.identity() if max_norm is None else optax.clip_by_global_norm(max_norm)
+        return optax.chain(clip, rule(learning_rate))
+
+    return optax.inject_hyperparams(build)(learning_rate=learning_rate)
+
+
+def _matrices(params: Params) -> Params:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+# Not optax's schedules: they raise under strict dtype promotion.
+FALLS: dict[Decay, Callable[[Array], Array]] = {
+    "none": jnp.ones_like,
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: (1 + jnp.cos(jnp.pi * done)) / 2,
+}
+"""What is left of the learning rate, by the part of the training steps that is done."""
+
+
+def decaying(
+    optimizer: Optimizer, decay: Decay, training_steps: int, *, warmup: int = 0
+) -> Optimizer:
+    """`optimizer` whose updates are scaled: up to 1 over the first `warmup` training steps, from
+    then on down to 0 behind the last of `training_steps`, along a line or half a cosine.
+
+    The learning rate in its state stays what it was: the highest.
+
+    Raises:
+      ValueError: an unknown decay, or a warmup that leaves no training step.
+
+    Reference: half a cosine, without restarts: Loshchilov and Hutter (2017),
+    https://arxiv.org/abs/1608.03983
+    """
+    require_positive(training_steps=training_steps)
+    if not 0 <= warmup < training_steps:
+        raise ValueError(
+            f"warmup is {warmup}; give 0 to {training_steps - 1}, fewer than all training steps"
+        )
+    require_one_of(FALLS, decay=decay)
+    if decay == "none" and not warmup:
+        return optimizer
+
+    def scale(count):
+        steps = count.astype(float)
+        rise = jnp.minimum((steps + 1) / (warmup + 1), 1)
+        done = jnp.maximum((steps - warmup) / (training_steps - warmup), 0)
+        return rise * FALLS[decay](jnp.minimum(done, 1))
+
+    return optax.chain(optimizer, optax.scale_by_schedule(scale))
