@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
 from jaxrnn import CELLS, chain, dropout, embed, linear, lstm
 from jaxrnn.analysis.connectivity import (
@@ -21,47 +20,51 @@ from jaxrnn.analysis.memory import half_life, mean_lag
 from jaxrnn.laws.comparing import widened
 
 KEY = jax.random.key(0)
-V, E, T = 3, 2, 5
+V, E, T = 5, 3, 5
 TOKENS, TARGETS = jnp.array([0, 2, 1, 1, 0]), jnp.array([2, 1, 1, 0, 2])
 FIRST = Measure(lambda y, target: y[0], lambda gradient: (gradient**2).sum())
 
 
-def differences(cell, params, carry, xs, score, size=1e-4):
-    """[T', T, D]: central differences of the score of every prediction to every number of xs."""
-
-    def scores(xs):
-        _, ys = lax.scan(lambda c, x: cell.step(params, c, x), carry, xs)
-        return jax.vmap(score)(ys, TARGETS)
-
-    steps = size * jnp.eye(xs.size).reshape(-1, *xs.shape)
-    slopes = jax.vmap(lambda step: (scores(xs + step) - scores(xs - step)) / (2 * size))(steps)
-    return slopes.T.reshape(len(xs), *xs.shape)
+def scores_in_numpy(name, params, embedded):
+    """Of every prediction, from the transcription of the cell: the logit of its target, and its
+    loss."""
+    carry, step = support.transcription(name, params["layer"])
+    w, b = (np.asarray(params["head"][part]) for part in ("w", "b"))
+    scores = []
+    for x, target in zip(embedded, TARGETS.tolist(), strict=True):
+        carry, h = step(carry, x)
+        logits = h @ w + b
+        scores.append([logits[target], np.log(np.exp(logits).sum()) - logits[target]])
+    return np.array(scores).T
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_both_measures_are_finite_differences(name):
-    layer, head = CELLS[name](E, 4), linear(4, V)
-    model, behind = chain(embed=embed(V, E), layer=layer, head=head), chain(layer=layer, head=head)
+    model = chain(embed=embed(V, E), layer=CELLS[name](E, 4), head=linear(4, V))
 
-    def found_and_expected():
-        params = widened(model.init(KEY))
+    def both(params):
         carry = widened(model.init_carry(params, KEY))
         one_hot = jax.nn.one_hot(TOKENS, V)
         squared = connectivity(model, params, carry, one_hot, TARGETS, SQUARED)
         root = connectivity(model, params, carry, TOKENS, TARGETS, SQUARE_ROOT, at="embed")
-        slopes = differences(model, params, carry, one_hot, SQUARED.of)
-        embedded = params["embed"]["w"][TOKENS]
-        rest = {part: carry[part] for part in ("layer", "head")}
-        of_loss = differences(behind, params, rest, embedded, SQUARE_ROOT.of)
-        found = by_position(squared), by_position(root)
-        return found, ((slopes**2).sum(-1), jnp.sqrt(jnp.abs(of_loss)).sum(-1))
+        return by_position(squared), by_position(root)
 
     with jax.enable_x64(True):
-        found, expected = jax.jit(found_and_expected)()
-    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-9)
-    np.testing.assert_allclose(found[1], expected[1], rtol=1e-4, atol=1e-5)
-    assert (np.tril(found[0]) > 0).any(0).all()  # every input is felt somewhere
-    assert not np.triu(found[0], 1).any()
+        params = widened(model.init(KEY))
+        squared, root = jax.jit(both)(params)
+    embedding = np.asarray(params["embed"]["w"])
+    slopes = support.differences(
+        lambda embedded: scores_in_numpy(name, params, embedded.reshape(T, E)),
+        embedding[TOKENS].ravel(),
+    )
+    of_logit, of_loss = slopes.reshape(2, T, T, E)
+    # to a one-hot input: all of its numbers go through the embedding
+    np.testing.assert_allclose(
+        squared, ((of_logit @ embedding.T) ** 2).sum(-1), rtol=1e-5, atol=1e-9
+    )
+    np.testing.assert_allclose(root, np.sqrt(np.abs(of_loss)).sum(-1), rtol=1e-4, atol=1e-4)
+    assert squared.any()
+    assert not np.triu(squared, 1).any()
 
 
 def two_layers():
@@ -78,25 +81,33 @@ def given(model):
 def test_a_window_alone_is_a_row_of_all(at):
     model = two_layers()
     params, carry = given(model)
-    rows = connectivity(model, params, carry, TOKENS, TARGETS, SQUARE_ROOT, at=at)
-    for end in range(T):
-        xs, target = TOKENS[None, : end + 1], TARGETS[end : end + 1]
-        (row,) = window_connectivity(model, params, KEY, xs, target, SQUARE_ROOT, at=at)
-        np.testing.assert_allclose(rows[end, : end + 1], row, rtol=1e-4)
-        assert not rows[end, end + 1 :].any()
-        assert row.sum() > 0
+
+    @jax.jit
+    def both(params, carry):
+        rows = connectivity(model, params, carry, TOKENS, TARGETS, SQUARE_ROOT, at=at)
+        xs, targets = TOKENS[None, :4], TARGETS[3:4]
+        return rows, window_connectivity(model, params, KEY, xs, targets, SQUARE_ROOT, at=at)
+
+    rows, (row,) = both(params, carry)
+    np.testing.assert_allclose(rows[3, :4], row, rtol=1e-4)
+    assert not np.triu(rows, 1).any()  # nothing lies before the first input
+    assert row.sum() > 0
 
 
 def test_fewer_lags_are_the_first_columns():
     model = two_layers()
     params, carry = given(model)
-    whole = connectivity(model, params, carry, TOKENS, TARGETS, SQUARE_ROOT, at="embed")
-    for lags in (1, 2, T):
-        some = connectivity(
-            model, params, carry, TOKENS, TARGETS, SQUARE_ROOT, at="embed", lags=lags
-        )
-        np.testing.assert_allclose(some, whole[:, :lags], rtol=1e-5)
-    rows = by_position(whole[:, :2])
+
+    @jax.jit
+    def both(params, carry):
+        return [
+            connectivity(model, params, carry, TOKENS, TARGETS, SQUARE_ROOT, at="embed", lags=lags)
+            for lags in (2, T)
+        ]
+
+    some, whole = both(params, carry)
+    np.testing.assert_allclose(some, whole[:, :2], rtol=1e-5)
+    rows = by_position(some)
     assert np.flatnonzero(rows[3]).tolist() == [2, 3]
 
 
@@ -105,12 +116,17 @@ def test_windows_in_chunks():
     params, _ = given(model)
     windows, targets = sliding(TOKENS, 2), TARGETS[1:]
     assert windows.tolist() == [[0, 2], [2, 1], [1, 1], [1, 0]]
-    one, other = (
-        window_connectivity(
-            model, params, KEY, windows, targets, SQUARE_ROOT, at="embed", chunk=chunk
-        )
-        for chunk in (3, 64)
-    )
+
+    @jax.jit
+    def both(params):
+        return [
+            window_connectivity(
+                model, params, KEY, windows, targets, SQUARE_ROOT, at="embed", chunk=chunk
+            )
+            for chunk in (3, 64)
+        ]
+
+    one, other = both(params)
     np.testing.assert_allclose(one, other, rtol=1e-5)
     assert one.shape == (4, 2)
 

@@ -10,6 +10,7 @@ A part that hands on what it was given, such as dropout at rate 0, has no value 
 """
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -124,7 +125,9 @@ def _names(equations: list[Any], ys: set[Any]) -> dict[str, Any]:
 
 
 def _scope(equation: Any) -> str:
-    return str(equation.source_info.name_stack)
+    """Without the transformations between the scopes, such as the vmap of "layer/vmap(gate)"."""
+    parts = re.sub(r"\w*\(|\)", "", str(equation.source_info.name_stack)).split("/")
+    return "/".join(filter(None, parts))
 
 
 def _and_around(scope: str) -> list[str]:
