@@ -43,7 +43,7 @@ from jaxrnn.optimizers import (
 )
 from jaxrnn.padding import bidirectional, pausable, unroll_padded
 from jaxrnn.schedule import Explanation
-from jaxrnn.training import evaluate, init_state, make_train_step
+from jaxrnn.training import dynamic_evaluate, evaluate, init_state, make_train_step
 from jaxrnn.unroll import explain, unroll
 
 __version__ = "0.1.0"
@@ -68,6 +68,7 @@ __all__ = [
     "computing_in",
     "decaying",
     "dropout",
+    "dynamic_evaluate",
     "elman",
     "embed",
     "evaluate",

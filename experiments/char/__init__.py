@@ -16,7 +16,13 @@ from dataclasses import replace
 from experiments.char.config import PRESETS, Config, each_setting, name_of
 from experiments.char.results import report
 from experiments.char.samples import make_sampler, write_as_published
-from experiments.char.training import characters, make_model, make_train, make_validate
+from experiments.char.training import (
+    characters,
+    make_dynamic,
+    make_model,
+    make_train,
+    make_validate,
+)
 from jaxrnn.parallel import Workload
 from jaxrnn.runs.loop import Setting, prepare, train_setting
 from jaxrnn.runs.session import Experiment, Session, members, training_command
@@ -55,6 +61,11 @@ def run(config: Config, session: Session) -> None:
     models = [
         (name, make_model(part, text.vocabulary)) for name, part in zip(names, parts, strict=True)
     ]
+    dynamic = {
+        name: make_dynamic(part)
+        for name, part in zip(names, parts, strict=True)
+        if part.dynamic_rate
+    }
     directory = session.begin(models, seeds, text.sha256, text.vocabulary)
     for name, model in models:
         session.explain(name, model, config.num_steps)
@@ -68,7 +79,7 @@ def run(config: Config, session: Session) -> None:
         )
         if config.cells and config.sample_length:
             write_as_published(config, directory, name)
-    report(config, models, directory)
+    report(config, models, directory, dynamic)
 
 
 EXPERIMENT = Experiment("char", __doc__, PRESETS, workload, run)

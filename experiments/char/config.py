@@ -64,6 +64,9 @@ class Config:
     schedule: Schedule = "auto"
     """How a training step goes over time: scan is the plain loop, auto chooses by size."""
     optimizer: Literal["adam", "adamw", "adagrad", "momentum"] = "adam"
+    weight_decay: float | None = None
+    """Of adamw alone: how much of itself, times the learning rate, a matrix loses at an update;
+    None is 0.01."""
     learning_rate: float = 1e-4
     decay: Decay = "none"
     """How the learning rate falls to 0 at the last epoch."""
@@ -72,6 +75,11 @@ class Config:
     max_norm: float | None = 1.0
     """Clip the gradient to this global norm; None does not clip."""
     epochs: int = 20
+    dynamic_rate: float = 0.0
+    """Learning rate of dynamic evaluation, when training is done: the held-out text is read once
+    from its start, and learnt as soon as it was predicted; 0 does without."""
+    dynamic_steps: int = 50
+    """Characters between two of its updates."""
     seed: int = 0
     seeds: int = 1
     """How many seeds, from seed on, each a member of one compiled run."""
