@@ -6,8 +6,8 @@ Question:  How well do an LSTM and an Elman network of 16 units learn a text of 
 Command:   python -m experiments.memorization
 Expected:  the LSTM predicts at least 92 % of the characters, the Elman network about 63 %; the
            LSTM's mean lag is clearly the larger one
-Run time:  about 2 minutes on two CPU cores; `--from RUN`, or `--from FILE` with weights of the notebook's
-           own model in Keras, shows a trained one without training (`--from RUN --help`)
+Run time:  about 2 minutes on two CPU cores; `--from RUN`, or `--from FILE` with weights of the
+           notebook's own model in Keras, shows a trained one without training (`--from RUN --help`)
 """
 
 import sys
