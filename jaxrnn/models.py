@@ -3,6 +3,8 @@
 import hashlib
 import importlib.util
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -240,6 +242,28 @@ def cell_file(name: str) -> Path | None:
     """The researcher's own file that a cell's name points to, if it does."""
     path, colon, _ = name.rpartition(":")
     return Path(path) if colon and name not in CELLS else None
+
+
+def cell_name(name: str) -> str:
+    """What a cell is called: its name, or that of its factory in a file."""
+    return name.rpartition(":")[2]
+
+
+def check_cells(names: Sequence[str]) -> None:
+    """Cells that one run can hold: it names its settings by them, and keeps one file of theirs.
+
+    Raises:
+      ValueError: two cells of one name, or cells from two files.
+    """
+    for name, times in Counter(map(cell_name, names)).most_common(1):
+        if times > 1:
+            raise ValueError(f"--cells holds {name} {times} times; give it once")
+    files = {str(path) for name in names if (path := cell_file(name)) is not None}
+    if len(files) > 1:
+        raise ValueError(
+            f"--cells names {len(files)} files, {' and '.join(sorted(files))}; "
+            "put the factories into one"
+        )
 
 
 def _run_file(path: Path):

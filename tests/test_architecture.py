@@ -25,6 +25,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "cells": ("base",),
     "compose": ("base",),
     "data": ("base",),
+    "counts": ("base",),
     "generation": ("padding",),
     "models": ("cells", "compose", "data"),
     "laws": ("training", "models", "padding"),
