@@ -22,6 +22,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "training": ("gradients", "optimizers"),
     "parallel": ("training",),
     "cells": ("base",),
+    "candidates": ("base",),
+    "rows": ("candidates", "optimizers"),
     "compose": ("base",),
     "data": ("base",),
     "generation": ("padding",),
