@@ -23,6 +23,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "training": ("gradients", "optimizers"),
     "parallel": ("training",),
     "cells": ("base",),
+    "candidates": ("base",),
+    "rows": ("candidates", "optimizers"),
     "compose": ("base",),
     "data": ("base",),
     "counts": ("base",),
