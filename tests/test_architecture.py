@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 
 # Every part of jaxrnn with those that it may import; what these may import, it may too.
 # DESIGN section 2, and two arrows more: laws train a small model (training), and runs lay the
-# members of a run over devices (parallel). What check prints follows runs.command.
+# members of a run over devices (parallel). What check prints follows runs.command. Analysis reads a
+# step's equations, as the schedule of unroll does.
 ARROWS: dict[str, tuple[str, ...]] = {
     "base": (),
     "schedule": ("base",),
@@ -22,13 +23,16 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "training": ("gradients", "optimizers"),
     "parallel": ("training",),
     "cells": ("base",),
+    "candidates": ("base",),
+    "rows": ("candidates", "optimizers"),
     "compose": ("base",),
     "data": ("base",),
+    "counts": ("base",),
     "generation": ("padding",),
     "models": ("cells", "compose", "data"),
     "laws": ("training", "models", "padding"),
     "runs": ("models", "parallel"),
-    "analysis": ("models",),
+    "analysis": ("models", "unroll"),
     "interop": ("models", "unroll"),
     "check": ("laws", "runs"),
 }

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.extend import core
+from jax.extend import core, source_info_util
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X
 
@@ -175,7 +175,7 @@ def _closed(equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[A
 
 def flatten(closed: Any, custom: bool = False) -> tuple[list[Any], list[Any], dict[Any, Any]]:
     """The equations of a jaxpr with what they call in place of calls (custom derivatives too, if
-    `custom`), its outputs, and its constants."""
+    `custom`), its outputs, and its constants. Equations keep the scopes around their call."""
     equations: list[Any] = []
     constants = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
 
@@ -185,12 +185,14 @@ def flatten(closed: Any, custom: bool = False) -> tuple[list[Any], list[Any], di
             return equation.params.get("jaxpr")
         return equation.params.get(CUSTOM[name]) if custom and name in CUSTOM else None
 
-    def walk(jaxpr, names):
+    def walk(jaxpr, names, scopes):
         def name_of(atom):
             return names.get(atom, atom) if is_variable(atom) else atom
 
         for equation in jaxpr.eqns:
             inputs = [name_of(v) for v in equation.invars]
+            source = equation.source_info
+            source = source.replace(name_stack=scopes + source.name_stack)
             body = called(equation)
             if body is not None:
                 if isinstance(body, core.ClosedJaxpr):
@@ -200,15 +202,18 @@ def flatten(closed: Any, custom: bool = False) -> tuple[list[Any], list[Any], di
                     body = body.jaxpr
                 else:
                     inside = {}
-                outputs = walk(body, inside | dict(zip(body.invars, inputs, strict=True)))
+                inside |= dict(zip(body.invars, inputs, strict=True))
+                outputs = walk(body, inside, source.name_stack)
             else:
                 # new names: a function that is called twice has the same inside
                 outputs = [core.Var(v.aval) for v in equation.outvars]
-                equations.append(equation.replace(invars=inputs, outvars=outputs))
+                equations.append(
+                    equation.replace(invars=inputs, outvars=outputs, source_info=source)
+                )
             names.update(zip(equation.outvars, outputs, strict=True))
         return [name_of(v) for v in jaxpr.outvars]
 
-    outputs = walk(closed.jaxpr, {})
+    outputs = walk(closed.jaxpr, {}, source_info_util.new_name_stack())
     return equations, outputs, constants
 
 
