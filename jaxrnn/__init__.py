@@ -39,6 +39,7 @@ from jaxrnn.optimizers import (
     clipped_adam,
     clipped_adamw,
     clipped_momentum,
+    clipped_rmsprop,
     decaying,
 )
 from jaxrnn.padding import bidirectional, pausable, unroll_padded
@@ -65,6 +66,7 @@ __all__ = [
     "clipped_adam",
     "clipped_adamw",
     "clipped_momentum",
+    "clipped_rmsprop",
     "computing_in",
     "decaying",
     "dropout",

@@ -60,11 +60,11 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """One training step, a `lax.scan` body: an epoch is `lax.scan(train_step, state, batches)`.
 
-    Its metrics are the estimator's and `grad_norm`, the global norm of the gradient before
-    clipping.
+    A batch is what the estimator takes. The metrics are the estimator's and `grad_norm`, the global
+    norm of the gradient before clipping.
     """
 
-    def train_step(state: TrainState, batch: Batch):
+    def train_step(state: TrainState, batch):
         grads, carry, metrics = estimator.estimate(state.params, state.carry, batch)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         state = state._replace(

@@ -323,6 +323,23 @@ def test_claims_of_one_model():
     assert holds(num_steps=80) == holds(capitals="flag") == [None, None]
 
 
+def test_claims_of_the_best_model():
+    """About that preset alone, however many epochs it got; what it learns while it is tested is
+    held against its own loss."""
+    best = char.PRESETS["best"]
+
+    def holds(config, valid, dynamic=None):
+        row = {"valid_loss": valid, "per_epoch": []}
+        row |= {} if dynamic is None else {"dynamic_valid_loss": dynamic}
+        return [claim.holds for claim in claims.all_claims(config, [row])]
+
+    assert holds(best, 1.4696) == [True, None]
+    assert holds(best, 1.4697, 1.4696) == [False, True]
+    assert holds(replace(best, dynamic_rate=1.0, seed=3), 1.4, 1.41) == [True, False]
+    # any other model decides nothing of this
+    assert holds(replace(best, dropout=0.0), 1.4) == [None, None]
+
+
 def test_the_presets_are_the_posts():
     cells, custom = char.PRESETS["cells"], char.PRESETS["custom"]
     assert set(cells.cells) == claims.CELLS.keys()

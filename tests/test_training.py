@@ -99,11 +99,20 @@ def momentum_by_hand(gradients, learning_rate):
     return w
 
 
+def rmsprop_by_hand(gradients, learning_rate):
+    w, square = 0.0, 0.0
+    for g in gradients:
+        square = 0.9 * square + 0.1 * g**2
+        w = w - learning_rate * g / np.sqrt(square + 1e-8)
+    return w
+
+
 BY_HAND = {
     "adam": adam_by_hand,
     "adamw": adamw_by_hand,
     "adagrad": adagrad_by_hand,
     "momentum": momentum_by_hand,
+    "rmsprop": rmsprop_by_hand,
 }
 
 
