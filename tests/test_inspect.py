@@ -1,12 +1,10 @@
 """The command that shows a run: its files, what they hold, and one line where it cannot."""
 
-import json
-import shutil
-
 import jax
 import numpy as np
 import pytest
 from experiments_support import SMALL_TOY, error_of, small_char, write_text
+from inspect_support import read_as_words
 
 from experiments import char, inspect, toy
 from jaxrnn import runs
@@ -31,15 +29,8 @@ def run(folder):
 
 @pytest.fixture(scope="module")
 def word_run(run, folder):
-    """The same model with words in place of its characters; the first one is the unknown one."""
-    copy = folder / "words"
-    shutil.copytree(run, copy)
-    path = copy / "vocabulary.json"
-    size = len(json.loads(path.read_text())["symbols"])
-    known = list(dict.fromkeys(words(TEXT)))
-    symbols = ["<unk>", *known, *(f"w{i}" for i in range(size))][:size]
-    path.write_text(json.dumps({"level": "word", "symbols": symbols, "unknown": 0}))
-    return copy
+    """The same model with words in place of its characters."""
+    return read_as_words(run, folder / "words", TEXT)
 
 
 def flags(run, folder, *more):
@@ -146,6 +137,23 @@ def test_characters_that_the_vocabulary_lacks(run, tmp_path, capsys):
 )
 def test_what_cannot_be_shown_is_one_line(run, folder, capsys, arguments, message):
     assert message in error_of(capsys, inspect.main, flags(run, folder, *arguments))
+
+
+def test_a_model_that_diverged(run, folder, capsys, monkeypatch):
+    def diverged(*arguments, **options):
+        cell, params, *rest = runs.load(*arguments, **options)
+        return cell, jax.tree.map(lambda a: a * np.float32(np.nan), params), *rest
+
+    monkeypatch.setattr("experiments.inspect.reading.load", diverged)
+    line = error_of(capsys, inspect.main, flags(run, folder))
+    assert "computes nan on this text" in line
+
+
+def test_a_text_of_two_characters(run, folder, capsys):
+    """One prediction, one lag."""
+    out = folder / "short"
+    assert inspect.main(flags(run, folder, "--length", 2, "--out", out)) == 0
+    assert np.load(out / "inspect.npz")["connectivity/squared"].shape == (1, 1)
 
 
 def test_runs_that_read_differently(run, word_run, folder, capsys):

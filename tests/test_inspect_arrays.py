@@ -117,6 +117,11 @@ def test_bytes_are_as_near_as_they_are_said_to_be():
     assert (found.max(1) == 255).tolist() == [i != 3 for i in range(50)]
 
 
+def test_gradients_beyond_all_numbers_are_still_bytes():
+    packed = packed_rows(np.array([[1.0, np.inf, 3.0]], np.float32))
+    assert list(base64.b64decode(packed["bytes"])) == [0, 255, 0]
+
+
 def reading_of(symbols, *, units, lags, seed=0):
     """A reading with numbers drawn at random."""
     rng = np.random.default_rng(seed)

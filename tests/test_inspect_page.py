@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from experiments_support import small_char
+from inspect_support import read_as_words
 from page_browser import browsing, find_browser
 
 from experiments import char, inspect
 from jaxrnn.analysis.page.symbols import describe
+from jaxrnn.data import words
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium here")
 
@@ -77,10 +79,8 @@ def tab(browser, out):
     browser.open(out / "inspect.html")
     yield browser
     assert browser.faults == []
-    assert {url.partition("#")[0] for url in browser.requests} <= {
-        (out / "inspect.html").resolve().as_uri(),
-        (out.parent / "out4" / "inspect.html").resolve().as_uri(),
-    }
+    pages = {page.resolve().as_uri() for page in out.parent.glob("out*/inspect.html")}
+    assert {url.partition("#")[0] for url in browser.requests} <= {*pages, "about:blank"}
 
 
 def coloured(tab, pane: int = 0) -> dict[int, str]:
@@ -310,6 +310,33 @@ def test_every_control_has_a_name(tab):
     ]
     assert {role for role, _ in seen} >= {"button", "combobox", "radio", "listbox"}
     assert all(name for _, name in seen), seen
+
+
+def test_words(tab, folder):
+    """Known ones and unknown ones; the space between them is not one of the symbols."""
+    text = "Here is the rose , by any other name , says Romeo . " * 3
+    run = read_as_words(folder / "run", folder / "words", "here is the name by rose , .")
+    path = folder / "words.txt"
+    path.write_text(text, encoding="utf-8")
+    flags = ["--run", str(run), "--text", str(path), "--out", str(folder / "out_words")]
+    assert inspect.main(flags) == 0
+    tab.open(folder / "out_words" / "inspect.html")
+    shown = tab.evaluate("[...document.querySelectorAll('#text-0 .s')].map(s => s.textContent)")
+    assert shown == words(text)
+    strange = tab.evaluate("[...document.querySelectorAll('.s.unknown')].map(s => s.textContent)")
+    assert set(strange) == {"any", "other", "says", "romeo"}
+    tab.evaluate(
+        "(f => { f.value = 'own'; f.dispatchEvent(new Event('change'));"
+        "const e = document.querySelector('#expression'); e.value = 'rose , by';"
+        "e.dispatchEvent(new Event('input')); })(document.querySelector('#feature'))"
+    )
+    assert f"above 0 at 9 of {len(shown)} symbols" in text_of(tab, "#found-note")
+
+
+def test_a_text_of_two_characters(tab, folder):
+    tab.open(made(folder, "--length", "2") / "inspect.html")
+    tab.hover("#s0-1")
+    assert coloured(tab).keys() == {0}
 
 
 def test_two_runs_side_by_side(tab, beside):

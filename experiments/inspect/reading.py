@@ -1,5 +1,6 @@
 """A run's model reads the text."""
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,6 +127,12 @@ def read_run(config: Config, source: Source, text: Symbols) -> Reading:
         return by_lag, means
 
     predictions, units = jax.device_get(forward(params, tokens))
+    if not np.isfinite(predictions.loss).all():
+        raise ValueError(
+            f"{source.flag} {source.path} computes {predictions.loss.mean()} on this text, so its "
+            "training has diverged; give another run or another member"
+        )
+    units = {name: units[name] for name in sorted(units, key=_natural)}
     connectivity, memory = jax.device_get(connect(params, tokens))
     flow, exponent = _flow(cell, params, carry, tokens, lags)
     loss = float(predictions.loss.mean())
@@ -138,7 +145,7 @@ def read_run(config: Config, source: Source, text: Symbols) -> Reading:
         "loss": f"{loss:.3f} nats per {unit} ({loss / np.log(2):.3f} bits)",
         "right": f"{(predictions.rank == 1).mean():.1%}".replace("%", " %"),
         "mean lag": ", ".join(
-            f"{np.nanmean(m['mean lag']):.1f} ({of})"
+            f"{_mean(m['mean lag']):.1f} ({of})"
             for m, of in zip(memory.values(), ("loss", "logit"), strict=True)
         ),
         "Lyapunov exponent": f"{exponent:.3f} nats per step".replace("-", "−"),
@@ -167,6 +174,17 @@ def read_run(config: Config, source: Source, text: Symbols) -> Reading:
             *_training(source),
         ],
     )
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of those that are numbers: a prediction that depends on nothing has no lag."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _natural(name: str) -> list[str]:
+    """To sort by: layer_2 stands before layer_10."""
+    return [part.zfill(9) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _by_lag(connectivity: dict[str, np.ndarray]) -> Chart:

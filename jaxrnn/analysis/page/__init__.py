@@ -20,7 +20,10 @@ from jaxrnn.analysis.page.packing import packed, packed_rows, packed_units
 from jaxrnn.analysis.page.reading import Predictions, most_varied
 from jaxrnn.analysis.page.symbols import Symbol, describe
 
-SCRIPTS = ("colour.js", "model.js", "features.js", "chart.js", "pane.js", "units.js", "main.js")
+SCRIPTS = (
+    *("colour.js", "model.js", "features.js", "chart.js"),
+    *("pane.js", "inspector.js", "finder.js", "units.js", "main.js"),
+)
 
 MOST_BYTES = 7_300_000
 """Of arrays in one page: in base64, with the page itself, less than 10 MB."""

@@ -6,7 +6,8 @@ function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "text") made.textContent = value;
-    else if (name === "on") for (const [event, call] of Object.entries(value)) made.addEventListener(event, call);
+    else if (name === "on")
+      for (const [event, call] of Object.entries(value)) made.addEventListener(event, call);
     else made.setAttribute(name, value);
   }
   made.append(...children);
@@ -53,7 +54,9 @@ function shortened(number) {
 // 3·10⁻⁴
 function powerOfTen(number) {
   const [factor, power] = number.toExponential(0).split("e");
-  const raised = power.replace("+", "").replace(/[-\d]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]));
+  const raised = power
+    .replace("+", "")
+    .replace(/[-\d]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]));
   return `${factor === "1" ? "" : `${factor}·`}10${raised}`;
 }
 
@@ -75,7 +78,9 @@ function lineChart({ title, x_label, y_label, curves, logarithmic }, jump) {
   if (y1 - y0 < 1e-9) [y0, y1] = [y0 - 0.5, y1 + 0.5];
   const px = (x) => left + ((x - x0) / (x1 - x0 || 1)) * (width - left - right);
   const py = (y) => height - bottom - ((scale(y) - y0) / (y1 - y0)) * (height - top - bottom);
-  const ends = usable.map((c) => `${c.label}: from ${shortened(c.points[0][1])} to ${shortened(c.points.at(-1)[1])}`);
+  const ends = usable.map(
+    (c) => `${c.label}: from ${shortened(c.points[0][1])} to ${shortened(c.points.at(-1)[1])}`,
+  );
   const svg = drawn("svg", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
@@ -84,13 +89,27 @@ function lineChart({ title, x_label, y_label, curves, logarithmic }, jump) {
   for (const t of logarithmic ? powers(10 ** y0, 10 ** y1) : ticks(y0, y1, 4)) {
     const y = py(t);
     svg.append(drawn("line", { class: "grid", x1: left, x2: width - right, y1: y, y2: y }));
-    svg.append(drawn("text", { class: "tick", x: left - 6, y: y + 4, "text-anchor": "end" }, shortened(t)));
+    svg.append(
+      drawn("text", { class: "tick", x: left - 6, y: y + 4, "text-anchor": "end" }, shortened(t)),
+    );
   }
   for (const t of ticks(x0, x1, 5)) {
     const label = shortened(t);
-    svg.append(drawn("text", { class: "tick", x: px(t), y: height - bottom + 16, "text-anchor": "middle" }, label));
+    svg.append(
+      drawn(
+        "text",
+        { class: "tick", x: px(t), y: height - bottom + 16, "text-anchor": "middle" },
+        label,
+      ),
+    );
   }
-  svg.append(drawn("text", { class: "tick", x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle" }, x_label));
+  svg.append(
+    drawn(
+      "text",
+      { class: "tick", x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle" },
+      x_label,
+    ),
+  );
   usable.forEach((curve, k) => {
     const path = curve.points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join("L");
     const look = `curve c${(curve.hue ?? k) % 4} d${(curve.dash ?? 0) % 2}`;
@@ -112,7 +131,11 @@ function lineChart({ title, x_label, y_label, curves, logarithmic }, jump) {
   });
   const place = (event) => {
     const box = svg.getBoundingClientRect();
-    return x0 + ((((event.clientX - box.left) / box.width) * width - left) / (width - left - right)) * (x1 - x0);
+    return (
+      x0 +
+      ((((event.clientX - box.left) / box.width) * width - left) / (width - left - right)) *
+        (x1 - x0)
+    );
   };
   svg.addEventListener("pointermove", (event) => {
     const x = Math.min(x1, Math.max(x0, place(event)));
@@ -131,7 +154,12 @@ function lineChart({ title, x_label, y_label, curves, logarithmic }, jump) {
     svg.classList.add("jumps");
     svg.addEventListener("click", (event) => jump(Math.round(place(event))));
   }
-  figure.append(element("p", { class: "axis", text: `${y_label}${logarithmic ? ", logarithmic" : ""}` }), svg, legend, numbers(usable, x_label));
+  figure.append(
+    element("p", { class: "axis", text: `${y_label}${logarithmic ? ", logarithmic" : ""}` }),
+    svg,
+    legend,
+    numbers(usable, x_label),
+  );
   return figure;
 }
 
@@ -146,17 +174,36 @@ function nearest(points, x) {
 }
 
 function numbers(curves, x_label) {
-  const details = element("details", { class: "as-numbers" }, element("summary", { text: "as numbers" }));
+  const details = element(
+    "details",
+    { class: "as-numbers" },
+    element("summary", { text: "as numbers" }),
+  );
   details.addEventListener("toggle", () => {
     if (details.querySelector("table")) return;
     const table = element("table");
-    table.append(element("tr", {}, ...[x_label, ...curves.map((c) => c.label)].map((text) => element("th", { text, scope: "col" }))));
+    table.append(
+      element(
+        "tr",
+        {},
+        ...[x_label, ...curves.map((c) => c.label)].map((text) =>
+          element("th", { text, scope: "col" }),
+        ),
+      ),
+    );
     const [first] = curves;
     const stride = Math.max(1, Math.ceil(first.points.length / 40));
     for (let i = 0; i < first.points.length; i += stride) {
       const x = first.points[i][0];
       const cells = curves.map((c) => rounded(nearest(c.points, x)[1]));
-      table.append(element("tr", {}, element("th", { text: shortened(x), scope: "row" }), ...cells.map((text) => element("td", { text }))));
+      table.append(
+        element(
+          "tr",
+          {},
+          element("th", { text: shortened(x), scope: "row" }),
+          ...cells.map((text) => element("td", { text })),
+        ),
+      );
     }
     details.append(element("div", { class: "scroll" }, table));
   });

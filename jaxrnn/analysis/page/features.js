@@ -2,13 +2,26 @@
 
 const CHARACTERS = [
   ["position in the line", (text) => since(text, (c) => c === "\n")],
-  ["symbols until the line ends", (text) => since([...text].reverse(), (c) => c === "\n").reverse()],
+  [
+    "symbols until the line ends",
+    (text) => since([...text].reverse(), (c) => c === "\n").reverse(),
+  ],
   ["position in the word", (text) => since(text, (c) => !isWord(c))],
-  ["upper-case names", (text) => matches(text.join(""), /\p{Lu}{2,}(?:[ '’.-]+\p{Lu}{2,})*/gu, text)],
+  [
+    "upper-case names",
+    (text) => matches(text.join(""), /\p{Lu}{2,}(?:[ '’.-]+\p{Lu}{2,})*/gu, text),
+  ],
   ["lines that end with a colon", (text) => matches(text.join(""), /^.*:$/gmu, text)],
   ["upper-case letters", (text) => text.map((c) => Number(/\p{Lu}/u.test(c)))],
-  ["first letter of a word", (text) => text.map((c, i) => Number(isWord(c) && !(i && isWord(text[i - 1]))))],
-  ["last letter of a word", (text) => text.map((c, i) => Number(isWord(c) && !(i + 1 < text.length && isWord(text[i + 1]))))],
+  [
+    "first letter of a word",
+    (text) => text.map((c, i) => Number(isWord(c) && !(i && isWord(text[i - 1])))),
+  ],
+  [
+    "last letter of a word",
+    (text) =>
+      text.map((c, i) => Number(isWord(c) && !(i + 1 < text.length && isWord(text[i + 1])))),
+  ],
   ["inside quotation marks", inQuotes],
   ["inside brackets", inBrackets],
   ["spaces and line ends", (text) => text.map((c) => Number(/\s/u.test(c)))],

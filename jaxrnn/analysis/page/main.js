@@ -12,7 +12,12 @@ class App {
     this.pointed = null;
     const runs = data.runs.map((run) => new Run(run));
     this.at = Math.min(runs[0].count - 1, 60);
-    if (runs.length > 1) this.topDifference = quantile(runs[0].loss.map((loss, i) => Math.abs(loss - runs[1].loss[i])), 0.99) || 1;
+    if (runs.length > 1)
+      this.topDifference =
+        quantile(
+          runs[0].loss.map((loss, i) => Math.abs(loss - runs[1].loss[i])),
+          0.99,
+        ) || 1;
     this.panes = [];
     runs.forEach((run, index) => this.panes.push(new Pane(run, index, this)));
     this.tools = new UnitTools(this);
@@ -69,7 +74,7 @@ class App {
     clearTimeout(this.speaking);
     this.speaking = setTimeout(() => {
       const name = (pane) => (this.panes.length > 1 ? `${pane.run.name}: ` : "");
-      this.say(this.panes.map((pane) => name(pane) + pane.spoken()).join(" "));
+      this.say(this.panes.map((pane) => name(pane) + pane.inspector.spoken()).join(" "));
     }, 120);
   }
 
@@ -79,8 +84,7 @@ class App {
     this.showStretch();
     clearTimeout(this.finding);
     this.finding = setTimeout(() => {
-      this.tools.feature.value = STRETCH;
-      this.tools.find();
+      this.tools.finder.ask(STRETCH);
     }, 80);
     this.remember();
   }
@@ -91,13 +95,19 @@ class App {
     this.choosing = false;
     this.mark();
     this.showStretch();
-    this.tools.find();
+    this.tools.finder.find();
     this.remember();
   }
 
   showStretch() {
     for (const bar of document.querySelectorAll(".stretch")) {
-      const says = this.choosing ? (this.anchor === null ? "tap its first symbol" : "tap its last symbol") : this.stretch ? `${this.stretch[1] - this.stretch[0] + 1} symbols chosen` : "";
+      const says = this.choosing
+        ? this.anchor === null
+          ? "tap its first symbol"
+          : "tap its last symbol"
+        : this.stretch
+          ? `${this.stretch[1] - this.stretch[0] + 1} symbols chosen`
+          : "";
       bar.querySelector("output").textContent = says;
       bar.querySelector(".clear").hidden = !this.stretch && !this.choosing;
     }
@@ -140,18 +150,30 @@ class App {
       this.repaint();
     });
     for (const pane of this.panes) {
-      const start = element("button", { type: "button", text: "Choose a stretch", on: { click: () => {
-        this.choosing = true;
-        this.anchor = null;
-        this.showStretch();
-      } } });
-      const clear = element("button", { type: "button", class: "clear", text: "Clear", on: { click: () => this.forget() } });
+      const start = element("button", {
+        type: "button",
+        text: "Choose a stretch",
+        on: {
+          click: () => {
+            this.choosing = true;
+            this.anchor = null;
+            this.showStretch();
+          },
+        },
+      });
+      const clear = element("button", {
+        type: "button",
+        class: "clear",
+        text: "Clear",
+        on: { click: () => this.forget() },
+      });
       clear.hidden = true;
       pane.text.after(element("div", { class: "stretch row" }, start, clear, element("output")));
     }
     addEventListener("keydown", (event) => {
       if (event.altKey || event.ctrlKey || event.metaKey) return;
-      if (event.target.matches("input:not([type=radio]):not([type=checkbox]), select, textarea")) return;
+      if (event.target.matches("input:not([type=radio]):not([type=checkbox]), select, textarea"))
+        return;
       const does = {
         d: () => this.colourBy("depends"),
         s: () => this.colourBy("surprise"),
@@ -174,7 +196,12 @@ class App {
       y_label: `nats per symbol, mean of ${wide}`,
       curves: this.panes.flatMap(({ run }, k) => [
         { label: two ? `${run.name}: loss` : "loss", points: smooth(run.loss, wide), hue: k },
-        { label: two ? `${run.name}: expected` : "expected by the model", points: smooth(run.entropy, wide), hue: two ? k : 1, dash: 1 },
+        {
+          label: two ? `${run.name}: expected` : "expected by the model",
+          points: smooth(run.entropy, wide),
+          hue: two ? k : 1,
+          dash: 1,
+        },
       ]),
     };
     const merged = new Map();
@@ -182,11 +209,21 @@ class App {
       for (const chart of run.charts) {
         const there = merged.get(chart.title) ?? { ...chart, curves: [] };
         merged.set(chart.title, there);
-        there.curves.push(...chart.curves.map((curve, hue) => ({ ...curve, label: two ? `${run.name}: ${curve.label}` : curve.label, hue, dash: k })));
+        there.curves.push(
+          ...chart.curves.map((curve, hue) => ({
+            ...curve,
+            label: two ? `${run.name}: ${curve.label}` : curve.label,
+            hue,
+            dash: k,
+          })),
+        );
       }
     });
     const place = document.getElementById("charts");
-    place.append(lineChart(own, (i) => this.pin(i, true)), ...[...merged.values()].map((chart) => lineChart(chart)));
+    place.append(
+      lineChart(own, (i) => this.pin(i, true)),
+      ...[...merged.values()].map((chart) => lineChart(chart)),
+    );
   }
 
   // --- the address, so that a view can be noted down and opened again
@@ -196,7 +233,11 @@ class App {
     const parts = new URLSearchParams({ at: this.at, mode: this.mode, measure: this.measure });
     if (this.stretch) parts.set("stretch", this.stretch.join("-"));
     this.tools.chosenOf.forEach((chosen, k) => {
-      if (chosen.length <= 24) parts.set(`units${k}`, chosen.map(({ unit, sign }) => (sign < 0 ? -unit - 1 : unit)).join("."));
+      if (chosen.length <= 24)
+        parts.set(
+          `units${k}`,
+          chosen.map(({ unit, sign }) => (sign < 0 ? -unit - 1 : unit)).join("."),
+        );
     });
     try {
       history.replaceState(null, "", `#${parts}`);
@@ -214,16 +255,21 @@ class App {
     if (parts.get("measure") in this.panes[0].run.measures) this.measure = parts.get("measure");
     document.getElementById("measure").value = this.measure;
     const stretch = (parts.get("stretch") ?? "").split("-").map(whole);
-    if (stretch.length === 2 && stretch.every((i) => i !== null && i < count)) this.stretch = stretch.sort((a, b) => a - b);
+    if (stretch.length === 2 && stretch.every((i) => i !== null && i < count))
+      this.stretch = stretch.sort((a, b) => a - b);
     this.panes.forEach(({ run }, k) => {
       const chosen = (parts.get(`units${k}`) ?? "")
-        .split(".").map(whole).filter((n) => n !== null)
+        .split(".")
+        .map(whole)
+        .filter((n) => n !== null)
         .map((n) => (n < 0 ? { unit: -n - 1, sign: -1 } : { unit: n, sign: 1 }))
         .filter(({ unit }) => unit < run.units.length);
       if (chosen.length) this.tools.choose(k, chosen);
     });
     this.tools.of(0);
-    const mode = document.querySelector(`input[name="mode"][value="${CSS.escape(parts.get("mode") ?? "depends")}"]`);
+    const mode = document.querySelector(
+      `input[name="mode"][value="${CSS.escape(parts.get("mode") ?? "depends")}"]`,
+    );
     if (mode) {
       mode.checked = true;
       this.mode = mode.value;

@@ -154,3 +154,7 @@ function percent(part) {
   if (part < 1e-4) return "< 0.01 %";
   return `${(100 * part).toFixed(part < 0.01 ? 2 : part < 0.1 ? 1 : 0)} %`;
 }
+
+function counted(number) {
+  return number.toLocaleString("en");
+}

@@ -15,6 +15,8 @@ def packed(values: ArrayLike, kind: str) -> str:
 def packed_rows(values: np.ndarray) -> dict[str, Any]:
     """Rows [P, L] of numbers from 0 on, each beside its largest: the byte b stands for
     (b / 255)^2 of that, so that what is 1/65,000 of it is still not nothing."""
+    # what has grown beyond all numbers is as much as there is, beside which the rest is nothing
+    values = np.nan_to_num(values)
     largest = values.max(axis=1, initial=0)
     share = values / np.where(largest > 0, largest, 1)[:, None]
     return {
