@@ -39,11 +39,12 @@ from jaxrnn.optimizers import (
     clipped_adam,
     clipped_adamw,
     clipped_momentum,
+    clipped_rmsprop,
     decaying,
 )
 from jaxrnn.padding import bidirectional, pausable, unroll_padded
 from jaxrnn.schedule import Explanation
-from jaxrnn.training import evaluate, init_state, make_train_step
+from jaxrnn.training import dynamic_evaluate, evaluate, init_state, make_train_step
 from jaxrnn.unroll import explain, unroll
 
 __version__ = "0.1.0"
@@ -65,9 +66,11 @@ __all__ = [
     "clipped_adam",
     "clipped_adamw",
     "clipped_momentum",
+    "clipped_rmsprop",
     "computing_in",
     "decaying",
     "dropout",
+    "dynamic_evaluate",
     "elman",
     "embed",
     "evaluate",

@@ -3,6 +3,8 @@
 import hashlib
 import importlib.util
 import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -12,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrnn.base import Cell, Objective, Params, require_positive
+from jaxrnn.base import Cell, Objective, Params, named_leaves, require_positive
 from jaxrnn.cells import CELLS, CellFactory
 from jaxrnn.compose import (
     chain,
@@ -22,6 +24,7 @@ from jaxrnn.compose import (
     learnt_carry,
     linear,
     one_hot,
+    pointwise,
     reinitialised,
     residual,
     skip_chain,
@@ -33,6 +36,7 @@ from jaxrnn.compose import (
 Precision = Literal["float32", "bfloat16"]
 Connect = Literal["plain", "residual", "skip"]
 DropoutKind = Literal["plain", "variational"]
+Init = Literal["default", "published", "small"]
 
 # The objective of every model of tokens: nats per time step.
 cross_entropy: Objective = optax.softmax_cross_entropy_with_integer_labels
@@ -40,7 +44,8 @@ cross_entropy: Objective = optax.softmax_cross_entropy_with_integer_labels
 
 @dataclass(frozen=True)
 class TokenModel:
-    """Tokens to logits: embedding (or one-hot), layers of one cell, a linear head."""
+    """Tokens to logits: embedding (or one-hot), layers of one cell, a linear head, and a tanh layer
+    before it where one is asked for."""
 
     vocab_size: int
     output_size: int
@@ -52,8 +57,9 @@ class TokenModel:
     """0 feeds one-hot vectors."""
     dropout: float = 0.0
     """Rate before each layer and before the head."""
-    init: Literal["default", "published"] = "default"
-    """published: every matrix Glorot-uniform."""
+    init: Init = "default"
+    """published: every matrix Glorot-uniform. small: the embedding uniform within 0.01, every other
+    matrix a tenth of what keeps the size of its input."""
     precision: Precision = "float32"
     """What its steps compute in; params and outputs are float32."""
     connect: Connect = "plain"
@@ -72,6 +78,31 @@ class TokenModel:
     capitals: tuple[tuple[int, int], ...] = ()
     """What each token is read as: a lower-cased form by its id and, as one more input, a flag, as
     `jaxrnn.data.capital_table` has them. Empty reads the tokens themselves. Outputs stay tokens."""
+    dense_size: int = 0
+    """Units of a tanh layer between the layers and the head; 0 has none."""
+
+
+def _small(model: Cell) -> Cell:
+    """As pat-coady/rnn has its first weights."""
+    tenth = jax.nn.initializers.variance_scaling(0.01, "fan_in", "truncated_normal")
+
+    def init(key):
+        params = reinitialised(model, tenth).init(key)
+        w = named_leaves(params).get("embed.w")  # not of a model on one-hot vectors, or a tied one
+        if w is not None:
+            key = jax.random.fold_in(key, 1)
+            params["embed"]["w"] = jax.random.uniform(key, w.shape, w.dtype, -0.01, 0.01)
+        return params
+
+    return model._replace(init=init)
+
+
+INITS: dict[Init, Callable[[Cell], Cell]] = {
+    "default": lambda model: model,
+    "published": lambda model: reinitialised(model, jax.nn.initializers.glorot_uniform()),
+    "small": _small,
+}
+"""First weights, by what a config calls them."""
 
 
 def build_model(config: TokenModel, *, training: bool = False) -> Cell:
@@ -85,15 +116,16 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
     name, first, size = _reader(config)
     layers, size = _layers(config, size, training)
     parts = {name: _narrow(config, first), **layers}
+    if config.dense_size:
+        dense = chain(linear=linear(size, config.dense_size), tanh=pointwise(jnp.tanh))
+        parts["hidden"], size = _narrow(config, dense), config.dense_size
     if config.dropout:
         parts["dropout_head"] = _dropout(config, training)
     parts["head"] = _narrow(config, linear(size, config.output_size))
     model = chain(**parts)
     if config.tied:
         model = tied(model, {"embed.w": "head.w"})
-    if config.init == "published":
-        model = reinitialised(model, jax.nn.initializers.glorot_uniform())
-    return model
+    return INITS[config.init](model)
 
 
 def _reader(config: TokenModel) -> tuple[str, Cell, int]:
@@ -154,6 +186,8 @@ def _check(config: TokenModel) -> None:
     for name, rate in (("dropout", config.dropout), ("zoneout", config.zoneout)):
         if not 0 <= rate < 1:
             raise ValueError(f"{name} is {rate}; give a rate from 0 up to but not 1")
+    if config.dense_size < 0:
+        raise ValueError(f"dense_size is {config.dense_size}; give units, or 0 for no such layer")
     if config.dropout_hold < 0:
         raise ValueError(
             f"dropout_hold is {config.dropout_hold}; give time steps, or 0 for the whole sequence"
@@ -180,7 +214,7 @@ def _check_tied(config: TokenModel) -> None:
     if config.capitals:
         raise ValueError("tied needs an embedding of tokens, and capitals has one of their forms")
     layers = config.num_layers if config.connect == "skip" else 1
-    wide = layers * config.hidden_size
+    wide = config.dense_size or layers * config.hidden_size
     if config.embedding_size != wide:
         raise ValueError(
             f"tied needs an embedding_size of {wide}, what the head reads; it is "
@@ -240,6 +274,28 @@ def cell_file(name: str) -> Path | None:
     """The researcher's own file that a cell's name points to, if it does."""
     path, colon, _ = name.rpartition(":")
     return Path(path) if colon and name not in CELLS else None
+
+
+def cell_name(name: str) -> str:
+    """What a cell is called: its name, or that of its factory in a file."""
+    return name.rpartition(":")[2]
+
+
+def check_cells(names: Sequence[str]) -> None:
+    """Cells that one run can hold: it names its settings by them, and keeps one file of theirs.
+
+    Raises:
+      ValueError: two cells of one name, or cells from two files.
+    """
+    for name, times in Counter(map(cell_name, names)).most_common(1):
+        if times > 1:
+            raise ValueError(f"--cells holds {name} {times} times; give it once")
+    files = {str(path) for name in names if (path := cell_file(name)) is not None}
+    if len(files) > 1:
+        raise ValueError(
+            f"--cells names {len(files)} files, {' and '.join(sorted(files))}; "
+            "put the factories into one"
+        )
 
 
 def _run_file(path: Path):

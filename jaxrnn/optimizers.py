@@ -58,11 +58,20 @@ def clipped_adamw(
     return _clipped(rule, learning_rate, max_norm)
 
 
+def clipped_rmsprop(learning_rate: float = 1e-3, max_norm: float | None = 1.0) -> Optimizer:
+    """RMSProp on clipped gradients: the mean of their squares forgets a tenth at each update.
+
+    Reference: Tieleman and Hinton (2012), lecture 6.5 of "Neural Networks for Machine Learning"
+    """
+    return _clipped(optax.rmsprop, learning_rate, max_norm)
+
+
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": clipped_adam,
     "adamw": clipped_adamw,
     "adagrad": clipped_adagrad,
     "momentum": clipped_momentum,
+    "rmsprop": clipped_rmsprop,
 }
 
 

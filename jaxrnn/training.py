@@ -1,5 +1,5 @@
 """From a gradient estimator and an optimizer to a training step; and the loss of a model on a
-text."""
+text, as it is or while it goes on learning."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from jaxrnn.base import (
     TrainState,
     require_positive,
 )
+from jaxrnn.gradients.bptt import bptt
 from jaxrnn.optimizers import Optimizer
 from jaxrnn.unroll import unroll
 
@@ -59,11 +60,11 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """One training step, a `lax.scan` body: an epoch is `lax.scan(train_step, state, batches)`.
 
-    Its metrics are the estimator's and `grad_norm`, the global norm of the gradient before
-    clipping.
+    A batch is what the estimator takes. The metrics are the estimator's and `grad_norm`, the global
+    norm of the gradient before clipping.
     """
 
-    def train_step(state: TrainState, batch: Batch):
+    def train_step(state: TrainState, batch):
         grads, carry, metrics = estimator.estimate(state.params, state.carry, batch)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         state = state._replace(
@@ -176,3 +177,51 @@ def evaluate(
     if length % num_steps:
         total += add(carry, jax.tree.map(lambda a: a[whole * num_steps :], batch))[1]
     return total / (length * batch_size)
+
+
+def dynamic_evaluate(
+    cell: Cell,
+    objective: Objective,
+    optimizer: Optimizer,
+    params: Params,
+    key: Key,
+    batch: Batch,
+    *,
+    num_steps: int = 50,
+) -> Array:
+    """Mean loss over every time step of `batch` [L, B, ...] of a model that goes on learning from
+    what it was tested on.
+
+    The losses of each stretch of `num_steps` are taken before it is learnt, by one training step
+    on them alone: no target has a part in its own prediction. With B above 1 all sequences share
+    the params, so that one learns from another's earlier stretches too; B = 1 is a text read from
+    its start to its end. `params` are not changed. `cell` is the evaluation model.
+
+    Reference: Mikolov et al. (2010), https://doi.org/10.21437/Interspeech.2010-343; Krause et al.
+    (2018), https://arxiv.org/abs/1709.07432, whose rule the optimizer need not be.
+    """
+    require_positive(num_steps=num_steps)
+    length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
+    whole = length // num_steps
+    estimator = bptt(cell, objective)
+    train_step = make_train_step(estimator, optimizer)
+    state = init_state(cell, estimator, optimizer, key, batch_size)
+    state = state._replace(
+        params=params,
+        opt_state=optimizer.init(params),
+        carry=estimator.init(params, key, batch_size),
+    )
+
+    def learn(state, part: Batch):
+        state, metrics = train_step(state, part)
+        return state, metrics["loss"]
+
+    parts = jax.tree.map(
+        lambda a: a[: whole * num_steps].reshape((whole, num_steps, *a.shape[1:])), batch
+    )
+    state, losses = lax.scan(learn, state, parts)
+    total = losses.sum() * num_steps
+    if length % num_steps:
+        rest = jax.tree.map(lambda a: a[whole * num_steps :], batch)
+        total += learn(state, rest)[1] * (length % num_steps)
+    return total / length

@@ -10,6 +10,7 @@ import pytest
 
 from jaxrnn.cells import (
     elman,
+    feed_forward,
     gru,
     gru_reset_before,
     indrnn,
@@ -55,6 +56,19 @@ def test_every_round_of_the_mogrifier_counts(rounds):
     # the last round reads the last of q or of r, which the one with fewer rounds has not
     assert len(params.q) + len(params.r) == rounds + 1
     assert float(jnp.abs(outputs(fewer, params) - outputs(more, params)).max()) > 1e-4
+
+
+@pytest.mark.parametrize("context", [1, 2, 4])
+def test_feed_forward_sees_its_context_and_no_more(context):
+    cell = feed_forward(3, 4, context)
+    params = cell.init(KEY)
+    last = jax.jacobian(
+        lambda xs: jax.lax.scan(
+            lambda carry, x: cell.step(params, carry, x), cell.init_carry(params, KEY), xs
+        )[1][-1]
+    )(XS)
+    seen = jnp.abs(last).max((0, 2)) > 0
+    assert seen.tolist() == [i >= len(XS) - context for i in range(len(XS))]
 
 
 def test_a_variant_is_its_keyword():

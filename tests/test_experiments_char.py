@@ -20,7 +20,10 @@ from experiments_support import (
 from experiments import char, generate
 from experiments.char import claims
 from experiments.char.config import COMPARISON
-from jaxrnn import runs
+from jaxrnn import Batch, clipped_adam, dynamic_evaluate, runs
+from jaxrnn.data import text_streams
+from jaxrnn.models import cross_entropy
+from jaxrnn.runs.text import read_text
 
 ROW_FIELDS = {
     *("cell", "layers", "hidden_size", "num_steps", "epochs", "train_loss", "valid_loss"),
@@ -189,6 +192,24 @@ def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
     assert char.main(["--resume", str(run)]) == 0
 
 
+def test_dynamic_evaluation_is_a_figure_of_its_own(text, tmp_path, capsys):
+    """Of each seed's best params, read as one stream; beside the loss of a model that stays."""
+    run = tmp_path / "run"
+    flags = [*small_char(text), "--seeds", "2", "--dynamic-rate", "1e-3", "--dynamic-steps", "7"]
+    assert char.main([*flags, "--run", str(run)]) == 0
+    assert "in dynamic evaluation, where the model learns every 7" in capsys.readouterr().out
+    (row,) = json.loads((run / "summary.json").read_text())["results"]
+    cell, params, _, _ = runs.load(run, member=1)
+    batch = Batch(*text_streams(read_text(str(text), "character", valid_fraction=0.1).valid, 1))
+    adam = clipped_adam(1e-3)
+    learning = dynamic_evaluate(
+        cell, cross_entropy, adam, params, jax.random.key(0), batch, num_steps=7
+    )
+    assert row["dynamic_valid_loss_per_seed"][1] == pytest.approx(float(learning), rel=1e-4)
+    assert row["dynamic_valid_loss"] == pytest.approx(np.mean(row["dynamic_valid_loss_per_seed"]))
+    assert row["dynamic_valid_loss"] != pytest.approx(row["valid_loss"], rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -198,6 +219,11 @@ def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
         (["--zoneout", "-0.1"], "zoneout is -0.1"),
         (["--connect", "skip"], "a single layer has nothing to connect"),
         (["--tied"], "tied needs an embedding_size of 6"),
+        (["--weight-decay", "0.1"], "--weight-decay is 0.1, and adam has none"),
+        (["--optimizer", "adamw", "--weight-decay", "-1"], "--weight-decay is -1.0"),
+        (["--dynamic-rate", "-1"], "--dynamic-rate is -1.0"),
+        (["--dynamic-rate", "0.1", "--dynamic-steps", "0"], "dynamic_steps is 0"),
+        (["--dynamic-rate", "0.1", "--valid-fraction", "0"], "no text is held out"),
     ],
 )
 def test_what_cannot_regularise_is_refused(text, tmp_path, capsys, flags, message):
@@ -295,6 +321,23 @@ def test_claims_of_one_model():
     assert holds() == [None, True]
     assert holds(init="published") == [False, None]
     assert holds(num_steps=80) == holds(capitals="flag") == [None, None]
+
+
+def test_claims_of_the_best_model():
+    """About that preset alone, however many epochs it got; what it learns while it is tested is
+    held against its own loss."""
+    best = char.PRESETS["best"]
+
+    def holds(config, valid, dynamic=None):
+        row = {"valid_loss": valid, "per_epoch": []}
+        row |= {} if dynamic is None else {"dynamic_valid_loss": dynamic}
+        return [claim.holds for claim in claims.all_claims(config, [row])]
+
+    assert holds(best, 1.4696) == [True, None]
+    assert holds(best, 1.4697, 1.4696) == [False, True]
+    assert holds(replace(best, dynamic_rate=1.0, seed=3), 1.4, 1.41) == [True, False]
+    # any other model decides nothing of this
+    assert holds(replace(best, dropout=0.0), 1.4) == [None, None]
 
 
 def test_the_presets_are_the_posts():

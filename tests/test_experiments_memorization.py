@@ -1,5 +1,6 @@
 """The memorization experiment: its phases against a plain loop, its claims on known rows."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -7,13 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import test_resume as resuming
 from experiments_support import error_of, files_of, logged, summary
 
 from experiments import memorization
 from experiments.memorization.claims import PARAMETERS, all_claims
-from experiments.memorization.config import Config, make_model
+from experiments.memorization.config import Config, make_model, read_text
 from experiments.memorization.phases import phased_training, windows_of
-from experiments.memorization.seeing import memory_of, places_in
+from experiments.memorization.seeing import memory_of, places_in, shown_in
+from experiments.memorization.weights import trained_by_keras
+from jaxrnn.interop.files import save_keras
+from jaxrnn.interop.keras import to_keras
 from jaxrnn.models import build_model, cross_entropy
 
 TEXT = "the_rose_by_any_other_name_would_smell"
@@ -60,13 +65,12 @@ def test_an_epoch_is_a_plain_loop_over_windows():
     @jax.jit
     def update(params, opt_state, xs, targets):
         def loss(params):
-            logits = []
-            for window in xs:
+            def last(window):
                 carry = MODEL.init_carry(params, KEY)
-                for token in window:
-                    carry, y = MODEL.step(params, carry, token)
-                logits.append(y)
-            return cross_entropy(jnp.stack(logits), targets).mean()
+                step = functools.partial(MODEL.step, params)
+                return jax.lax.scan(step, carry, window)[1][-1]
+
+            return cross_entropy(jax.vmap(last)(xs), targets).mean()
 
         value, grads = jax.value_and_grad(loss)(params)
         with jax.numpy_dtype_promotion("standard"):
@@ -115,7 +119,7 @@ def test_a_phase_with_patience_ends_at_its_best_epoch():
 
 def test_phases_that_do_not_fit_together():
     for changes, message in [
-        ({"patience": (1,)}, "--patience 1 entries"),
+        ({"patience": (1,)}, "--patience 1, "),
         ({"batch_size": (1, 0, 1)}, "batch_size is 0"),
         ({"patience": (0, -1, 0)}, r"--patience is \(0, -1, 0\)"),
         ({"learning_rate": (0.0, 1.0, 1.0)}, r"--learning-rate holds 0\.0"),
@@ -133,6 +137,9 @@ def test_memory_is_that_of_the_windows_into_nvidia():
     found = memory_of(lags, 1005)
     assert found == {"mean_lag": 20, "half_life": 20, "share_beyond_16": 1}
     assert places_in(100) == [99]
+    assert shown_in(1005) == range(130, 194)
+    assert shown_in(140) == range(130, 140)
+    assert shown_in(30) == range(30)
 
 
 def row(cell, **numbers):
@@ -158,46 +165,76 @@ def test_claims_fail_of_others_and_are_open_without():
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A run of both models with two seeds."""
-    folder = tmp_path_factory.mktemp("memorization")
-    (folder / "text.txt").write_text(TEXT * 2, encoding="utf-8")
+def flags(tmp_path_factory):
+    """Of a run of both models with two seeds."""
+    text = tmp_path_factory.mktemp("text") / "text.txt"
+    text.write_text(TEXT * 2, encoding="utf-8")
     sizes = "--window 7 --hidden-size 4 --embedding-size 3 --seeds 2 --devices 2"
-    path = folder / "run"
-    text = str(folder / "text.txt")
-    flags = ["--preset", "smoke", "--corpus", text, "--run", str(path), *sizes.split()]
-    assert memorization.main(flags) == 0
+    return ["--preset", "smoke", "--corpus", str(text), *sizes.split()]
+
+
+@pytest.fixture(scope="module")
+def done(flags, tmp_path_factory):
+    path = tmp_path_factory.mktemp("memorization") / "run"
+    assert memorization.main([*flags, "--run", str(path)]) == 0
     return path
 
 
 def test_a_run_has_its_rows_and_figures(done):
     rows = summary(done)["results"]
-    assert [(r["cell"], r["seed"]) for r in rows] == [
-        ("lstm", 0),
-        ("lstm", 1),
-        ("elman", 0),
-        ("elman", 1),
-    ]
+    each = [(cell, seed) for cell in ("lstm", "elman") for seed in (0, 1)]
+    assert [(r["cell"], r["seed"]) for r in rows] == each
     wanted = {"cell", "seed", "loss", "accuracy", "parameters", "mean_lag", "share_beyond_16"}
     assert all(wanted <= r.keys() for r in rows)
     assert all(0 <= r["mean_lag"] <= 6 for r in rows)
     names = {path.name for path in (done / "plots").iterdir()}
     kinds = ("connectivity", "activations")
-    assert names == {f"{kind}_{cell}.png" for kind in kinds for cell in ("lstm", "elman")}
+    pictures = {f"{kind}_{cell}.png" for kind in kinds for cell in ("lstm", "elman")}
+    assert names == pictures | {"learning_curves.png"}
     mine = [line for line in logged(done) if (line["setting"], line["seed"]) == ("elman", 1)]
     assert [line["phase"] for line in mine if "phase" in line] == [0, 1, 2, 3]
     with np.load(done / "lstm.npz") as arrays:
         assert {"connectivity", "activations/h", "activations/c"} == {*arrays}
 
 
-def test_a_trained_run_is_shown_again(done, tmp_path, capsys):
+def test_a_run_that_was_killed_goes_on(done, flags, tmp_path, monkeypatch):
+    path = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        resuming.kill_after(patch, 3)
+        with pytest.raises(resuming._Killed):
+            memorization.main([*flags, "--run", str(path), "--checkpoint-seconds", "0"])
+    assert memorization.main(["--resume", str(path)]) == 0
+    resuming.assert_same_run(done, path)
+
+
+def test_a_trained_run_is_shown_again(done, tmp_path):
     before = files_of(done)
-    assert memorization.main(["--from", str(done), "--out", str(tmp_path / "again")]) == 0
+    assert memorization.main(["--from", str(done), "--out", str(tmp_path)]) == 0
     assert files_of(done) == before
-    shown = files_of(tmp_path / "again")
-    with np.load(tmp_path / "again" / "lstm.npz") as again, np.load(done / "lstm.npz") as first:
+    assert len(files_of(tmp_path)) == 6
+    with np.load(tmp_path / "lstm.npz") as again, np.load(done / "lstm.npz") as first:
         np.testing.assert_array_equal(again["connectivity"], first["connectivity"])
-    assert len(shown) == 6
+
+
+@pytest.mark.parametrize("cell", ["lstm", "elman", "gru", "gru_reset_before"])
+def test_a_model_of_keras_is_the_model(cell, tmp_path):
+    pytest.importorskip("h5py")
+    model = build_model(make_model(SMALL, cell, 11))
+    params = model.init(KEY)
+    path = tmp_path / "model.h5"
+    save_keras(path, layers_of(cell, params))
+    found = trained_by_keras(path, 11)
+    assert (found.name, found.seed) == (cell, None)
+    assert jax.tree.structure(found.params) == jax.tree.structure(params)
+    jax.tree.map(np.testing.assert_array_equal, found.params, params)
+
+
+def layers_of(cell, params):
+    return {
+        "embedding": {"embeddings": params["embed"]["w"]},
+        "recurrent": to_keras(cell, params["layer_1"]),
+        "dense": {"kernel": params["head"]["w"], "bias": params["head"]["b"]},
+    }
 
 
 def test_what_is_refused(done, tmp_path, capsys):
@@ -205,8 +242,33 @@ def test_what_is_refused(done, tmp_path, capsys):
         return error_of(capsys, memorization.main, flags)
 
     assert "does not exist" in error("--from", tmp_path / "none")
+    assert "does not exist" in error("--from", tmp_path / "none.h5")
     text = tmp_path / "short.txt"
     text.write_text("short", encoding="utf-8")
     new = ("--corpus", text, "--run", tmp_path / "run")
     assert "--window is 64" in error(*new)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_model_of_the_text(tmp_path):
+    pytest.importorskip("h5py")
+    layers = layers_of("elman", MODEL.init(KEY))
+    path = tmp_path / "model.h5"
+    for given, message in [
+        (layers, r"of shape \(11, 3\), the text needs \(9, 3\)"),
+        ({name: layers[name] for name in ("embedding", "recurrent")}, "one dense layer"),
+        (layers | {"second": layers["recurrent"]}, "one recurrent layer"),
+    ]:
+        save_keras(path, given)
+        with pytest.raises(ValueError, match=message):
+            trained_by_keras(path, 9)
+
+
+def test_ids_are_those_of_the_tokenizer_of_keras(flags):
+    """The most frequent first, of several the earliest; 0 is nothing of the text."""
+    text = read_text(replace(Config(), corpus=flags[flags.index("--corpus") + 1], window=7))
+    counts = [TEXT.count(symbol) for symbol in text.vocabulary.symbols]
+    assert counts[0] == 0
+    assert counts[1:] == sorted(counts[1:], reverse=True)
+    ones = [symbol for symbol, n in zip(text.vocabulary.symbols, counts, strict=True) if n == 1]
+    assert ones == sorted(ones, key=TEXT.index)

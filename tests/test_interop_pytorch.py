@@ -296,6 +296,7 @@ def test_a_tied_model_has_one_matrix_under_two_names():
     "field",
     [
         {"connect": "residual"},
+        {"dense_size": 3},
         {"connect": "skip"},
         {"zoneout": 0.1},
         {"learnt_carry": True},

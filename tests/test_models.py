@@ -286,6 +286,35 @@ def test_published_weights_are_glorot_uniform():
     assert params["layer_1"].b.tolist() == [0.0] * 40 + [1.0] * 40 + [0.0] * 80
 
 
+def test_small_weights():
+    """Of the embedding uniform, elsewhere a tenth of what keeps the size of an input."""
+    config = replace(SMALL, vocab_size=30, hidden_size=40, embedding_size=20, init="small")
+    params = build_model(config).init(KEY)
+    assert 0.0095 < float(jnp.abs(params["embed"]["w"]).max()) < 0.01
+    for matrix in (params["layer_1"].w_ih, params["layer_1"].w_hh, params["head"]["w"]):
+        np.testing.assert_allclose(matrix.std(), 0.1 / np.sqrt(len(matrix)), rtol=0.1)
+    tied = replace(config, embedding_size=40, vocab_size=5, output_size=5, tied=True)
+    assert build_model(tied).init(KEY)["embed"]["w"] == ()
+
+
+def test_a_tanh_layer_before_the_head():
+    config = replace(SMALL, dense_size=7)
+    cell, plain = build_model(config), build_model(replace(config, dense_size=0))
+    params = cell.init(KEY)
+    dense = params["hidden"]["linear"]
+    assert params["head"]["w"].shape == (7, config.output_size)
+    body = {name: params[name] for name in params if name not in ("hidden", "head")}
+    head = {"w": jnp.eye(config.hidden_size), "b": jnp.zeros(config.hidden_size)}
+    wide = build_model(replace(config, dense_size=0, output_size=config.hidden_size))
+    _, h = wide.step({**body, "head": head}, wide.init_carry(params, KEY), jnp.int32(1))
+    _, y = cell.step(params, cell.init_carry(params, KEY), jnp.int32(1))
+    expected = jnp.tanh(h @ dense["w"] + dense["b"]) @ params["head"]["w"] + params["head"]["b"]
+    np.testing.assert_allclose(y, expected, rtol=1e-5)
+    assert plain.init(KEY).keys() == params.keys() - {"hidden"}
+    with pytest.raises(ValueError, match="dense_size is -1"):
+        build_model(replace(config, dense_size=-1))
+
+
 def test_default_weights():
     """Recurrent blocks orthogonal, input blocks Glorot-uniform, each gate's block on its own."""
     params = CELLS["lstm"](30, 20).init(KEY)

@@ -23,6 +23,7 @@ from jaxrnn import (
     clipped_adamw,
     clipped_momentum,
     decaying,
+    dynamic_evaluate,
     elman,
     evaluate,
     gru,
@@ -98,11 +99,20 @@ def momentum_by_hand(gradients, learning_rate):
     return w
 
 
+def rmsprop_by_hand(gradients, learning_rate):
+    w, square = 0.0, 0.0
+    for g in gradients:
+        square = 0.9 * square + 0.1 * g**2
+        w = w - learning_rate * g / np.sqrt(square + 1e-8)
+    return w
+
+
 BY_HAND = {
     "adam": adam_by_hand,
     "adamw": adamw_by_hand,
     "adagrad": adagrad_by_hand,
     "momentum": momentum_by_hand,
+    "rmsprop": rmsprop_by_hand,
 }
 
 
@@ -381,3 +391,42 @@ def test_evaluation_in_no_steps():
     batch = random_batch(KEY)
     with pytest.raises(ValueError, match="num_steps is 0"):
         evaluate(CELL, cross_entropy, CELL.init(KEY), KEY, batch, num_steps=0)
+
+
+@pytest.mark.parametrize("length", [3, 8, 13])
+def test_dynamic_evaluation_tests_each_stretch_and_then_learns_it(length):
+    cell = chain(one_hot=one_hot(3), layer=gru(3, 4), head=linear(4, 3))
+    params = cell.init(KEY)
+    tokens = jax.random.randint(KEY, (length + 1, 1), 0, 3)
+    inputs, targets = tokens[:-1], tokens[1:]
+    optimizer = clipped_momentum(0.5)
+    found = dynamic_evaluate(
+        cell, cross_entropy, optimizer, params, KEY, Batch(inputs, targets), num_steps=4
+    )
+
+    @jax.value_and_grad
+    def mean_loss(params, carry, start):
+        _, logits = unroll(cell, params, carry, inputs[start : start + 4])
+        return cross_entropy(logits, targets[start : start + 4]).mean()
+
+    carry = jax.tree.map(lambda a: a[None], cell.init_carry(params, KEY))
+    opt_state, total = optimizer.init(params), 0.0
+    for start in range(0, length, 4):
+        loss, grads = mean_loss(params, carry, start)
+        total += loss * len(inputs[start : start + 4])
+        # the next stretch begins where the params that were tested have come to
+        carry, _ = unroll(cell, params, carry, inputs[start : start + 4])
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(found, total / length, rtol=1e-5)
+
+
+def test_dynamic_evaluation_that_learns_nothing_is_evaluation():
+    cell = chain(one_hot=one_hot(3), layer=gru(3, 4), head=linear(4, 3))
+    params = cell.init(KEY)
+    tokens = jax.random.randint(KEY, (12, 2), 0, 3)
+    batch = Batch(tokens[:-1], tokens[1:])
+    still = dynamic_evaluate(
+        cell, cross_entropy, clipped_adam(0.0), params, KEY, batch, num_steps=4
+    )
+    np.testing.assert_allclose(still, evaluate(cell, cross_entropy, params, KEY, batch), rtol=1e-6)

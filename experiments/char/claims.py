@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from experiments.char.config import COMPARISON, PUBLISHED, Config
+from experiments.char.config import BEST, COMPARISON, PUBLISHED, Config
 from jaxrnn.runs.claims import Claim, at_most, below, ordered, within
 
+NANO = "Karpathy, nanoGPT (2022), its 10.7-million-parameter transformer on the same split"
+KRAUSE = "Krause et al. (2018), https://arxiv.org/abs/1709.07432"
 POST = "R2RT, Recurrent Neural Networks in Tensorflow II (25 July 2016)"
 COMMENTS = f"{POST}, comparison of cells, read in a third party's copy of its code"
 TOLERANCE = 0.06
@@ -34,7 +36,20 @@ ASKED = WITHOUT_EFFECT | {"init", "valid_fraction"}
 
 
 def all_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
-    return comparison_claims(config, rows) if config.cells else model_claims(config, rows[0])
+    if config.cells:
+        return comparison_claims(config, rows)
+    best = _alike(config, BEST, WITHOUT_EFFECT - {"epochs"} | {"dynamic_rate", "dynamic_steps"})
+    return best_claims(rows[0]) if best else model_claims(config, rows[0])
+
+
+def best_claims(row: dict[str, Any]) -> list[Claim]:
+    """About the lowest validation loss on tiny-shakespeare."""
+    stays, learns = row["valid_loss"], row.get("dynamic_valid_loss")
+    gain = None if learns is None else learns - stays
+    return [
+        below("validation loss: below the transformer's", NANO, stays, 1.4697),
+        below("dynamic evaluation - validation loss: better", KRAUSE, gain, 0.0),
+    ]
 
 
 def model_claims(config: Config, row: dict[str, Any]) -> list[Claim]:

@@ -1,15 +1,19 @@
 """Summary, table and plot, from a run's log."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from experiments.char.claims import all_claims, published_losses
 from experiments.char.config import Config, each_setting, name_of
 from jaxrnn.analysis.plots import Panel, learning_curves
+from jaxrnn.base import Params
 from jaxrnn.models import TokenModel, build_model, count_parameters
+from jaxrnn.runs import load
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import writing
 from jaxrnn.runs.report import print_claims, print_table
@@ -19,13 +23,25 @@ FIELDS = {"training": "train_loss", "validation": "valid_loss"}
 
 
 def report(
-    config: Config, models: Sequence[tuple[str, TokenModel]], directory: RunDirectory
+    config: Config,
+    models: Sequence[tuple[str, TokenModel]],
+    directory: RunDirectory,
+    dynamic: Mapping[str, Callable[[Params], Array]],
 ) -> None:
-    """Prints and writes what the run found. `models` are its settings by name, in order."""
+    """Prints and writes what the run found. `models` are its settings by name, in order;
+    `dynamic` evaluates those that are to learn while they are tested."""
     rows = [
         _row(part, name, model, directory)
         for part, (name, model) in zip(each_setting(config), models, strict=True)
     ]
+    for row in rows:
+        if row["setting"] in dynamic:
+            row |= _dynamic(directory, row, dynamic[row["setting"]])
+            print(
+                f"{row['setting']}: {row['dynamic_valid_loss']:.4f} nats in dynamic evaluation, "
+                f"where the model learns every {config.dynamic_steps} characters once it was "
+                "tested on them; no figure to hold against a model that stays as it is"
+            )
     if config.cells:
         _print_comparison(config, rows)
         panels = _compared(config, rows, directory)
@@ -82,6 +98,22 @@ def _row(config: Config, name: str, model: TokenModel, directory: RunDirectory) 
         "per_epoch": per_epoch,
         "seconds": training_seconds(directory, name),
         "seconds_per_epoch": float(np.median([epoch["seconds"] for epoch in per_epoch])),
+    }
+
+
+def _dynamic(
+    directory: RunDirectory, row: dict[str, Any], loss: Callable[[Params], Array]
+) -> dict[str, Any]:
+    """Of each seed's best params."""
+    clock, evaluate = time.monotonic(), jax.jit(loss)
+    losses = [
+        float(evaluate(load(directory.path, member, setting=row["setting"])[1]))
+        for member in range(len(row["seeds"]))
+    ]
+    return {
+        "dynamic_valid_loss": float(np.median(losses)),
+        "dynamic_valid_loss_per_seed": losses,
+        "dynamic_seconds": time.monotonic() - clock,
     }
 
 

@@ -1,19 +1,29 @@
 """The pure functions of a training, and of its validation, from a config with one cell."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from experiments.char.config import Config, each_setting
 from jaxrnn.base import Batch, Metrics, Params, require_positive
 from jaxrnn.data import Streams, Vocabulary, capital_table, num_segments, segment, text_streams
 from jaxrnn.gradients.configured import configured_estimator, configured_weight_drop
 from jaxrnn.models import TokenModel, build_model, cross_entropy
-from jaxrnn.optimizers import OPTIMIZERS, decaying
+from jaxrnn.optimizers import OPTIMIZERS, Optimizer, clipped_adam, decaying
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs.text import Text, read_text
-from jaxrnn.training import Training, epoch_chunk, evaluate, init_state, make_train_step
+from jaxrnn.training import (
+    Training,
+    dynamic_evaluate,
+    epoch_chunk,
+    evaluate,
+    init_state,
+    make_train_step,
+)
 
 
 def characters(config: Config) -> Text:
@@ -59,10 +69,7 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     )
     estimator = batch_parallel(configured_weight_drop(style, config.weight_drop, cell), devices)
     optimizer = decaying(
-        OPTIMIZERS[config.optimizer](max_norm=config.max_norm),
-        config.decay,
-        config.epochs * steps_per_epoch,
-        warmup=config.warmup,
+        _optimizer(config), config.decay, config.epochs * steps_per_epoch, warmup=config.warmup
     )
     chunks_per_epoch = -(-steps_per_epoch // config.log_every)
     on_device = Streams(*map(jnp.asarray, rows))
@@ -97,3 +104,46 @@ def make_validate(config: Config) -> Callable[[Params], Metrics]:
         return {"valid_loss": loss}
 
     return validate
+
+
+def make_dynamic(config: Config) -> Callable[[Params], Array]:
+    """`params -> loss` in nats per character of the held-out text as one stream, which the model
+    learns as it goes: Adam, clipped as in training.
+
+    Raises:
+      ValueError: a rate below 0, updates after no characters, or too little text held out.
+    """
+    require_positive(dynamic_steps=config.dynamic_steps)
+    if not 0 <= config.dynamic_rate < math.inf:
+        raise ValueError(f"--dynamic-rate is {config.dynamic_rate}; give 0 or more")
+    text = characters(config)
+    if len(text.valid) < 2:
+        raise ValueError(
+            f"--dynamic-rate is {config.dynamic_rate}, and no text is held out to evaluate on; "
+            "give a larger --valid-fraction, or --dynamic-rate 0"
+        )
+    cell = build_model(make_model(config, text.vocabulary))
+    inputs, targets = text_streams(text.valid, 1)
+    batch = Batch(jnp.asarray(inputs), jnp.asarray(targets))
+    optimizer = clipped_adam(config.dynamic_rate, config.max_norm)
+
+    def loss(params):
+        key = jax.random.key(0)  # the evaluation model draws nothing
+        steps = config.dynamic_steps
+        return dynamic_evaluate(cell, cross_entropy, optimizer, params, key, batch, num_steps=steps)
+
+    return loss
+
+
+def _optimizer(config: Config) -> Optimizer:
+    build = partial(OPTIMIZERS[config.optimizer], max_norm=config.max_norm)
+    if config.weight_decay is None:
+        return build()
+    if config.optimizer != "adamw":
+        raise ValueError(
+            f"--weight-decay is {config.weight_decay}, and {config.optimizer} has none; "
+            "give --optimizer adamw, or leave it out"
+        )
+    if not 0 <= config.weight_decay < math.inf:
+        raise ValueError(f"--weight-decay is {config.weight_decay}; give 0 or more")
+    return build(weight_decay=config.weight_decay)

@@ -1,11 +1,16 @@
 """What a run trains, and on what."""
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
 
 from jaxrnn.base import require_positive
-from jaxrnn.data import Vocabulary, build_vocabulary, load_corpus, split
+from jaxrnn.data import Vocabulary, split
 from jaxrnn.models import Precision, TokenModel
+from jaxrnn.runs.text import read_corpus
 from jaxrnn.unroll import Schedule
 
 CELLS = ("lstm", "elman")
@@ -17,15 +22,15 @@ class Config:
     """The notebook's text, models and four phases; a flag with several numbers has one a phase."""
 
     corpus: str = "nvidia"
-    """As in the character model."""
+    """A text by name, or a file."""
     cell: str = ""
     """A name in CELLS, or path/to/file.py:factory; if not given, both of the notebook's."""
     window: int = 64
     """Characters that a prediction is made from, each time from a fresh carry."""
     hidden_size: int = 16
     embedding_size: int = 16
-    init: Literal["default", "published"] = "published"
-    """First weights; published: the embedding within 0.05 of 0, as in Keras."""
+    init: Literal["default", "published"] = "default"
+    """First weights: published are those of Keras, default ours."""
     precision: Precision = "float32"
     """What the models compute in; params, optimizer and loss are float32."""
     schedule: Schedule = "auto"
@@ -35,7 +40,8 @@ class Config:
     learning_rate: tuple[float, ...] = (1e-3, 1e-2, 1e-3, 1e-4)
     batch_size: tuple[int, ...] = (1, 2, 1, 1)
     patience: tuple[int, ...] = (0, 5, 10, 10)
-    """Epochs without a better accuracy after which a phase stops; 0: it does not."""
+    """Epochs without a better accuracy after which a phase stops and goes back to its best one; 0:
+    it does neither."""
     shuffled: tuple[bool, ...] = (False, True, True, True)
     """Whether an epoch draws the order of its windows, or takes that of the text."""
     seed: int = 0
@@ -50,18 +56,30 @@ PRESETS = {
 }
 
 
+class Text(NamedTuple):
+    """The text, the vocabulary of its characters, and the checksums of what it was read from."""
+
+    characters: str
+    vocabulary: Vocabulary
+    sha256: dict[str, str]
+
+    @property
+    def tokens(self) -> Int[Array, " N"]:
+        return jnp.asarray(self.vocabulary.encode(self.characters))
+
+
 def cells(config: Config) -> tuple[str, ...]:
     return (config.cell,) if config.cell else CELLS
 
 
-def read_text(config: Config) -> tuple[str, Vocabulary, dict[str, str]]:
-    """The text, its characters with id 0 kept for what is not in it (Keras's padding), and the
-    checksums.
+def read_text(config: Config) -> Text:
+    """Ids are those of Keras's tokenizer, whose weights are then ours: 0 is for padding (here: for
+    what is not in the text), then the most frequent characters first, of several the earliest.
 
     Raises:
-      ValueError: a text without a single window; and as `load_corpus` does.
+      ValueError: a text without a single window; and as `read_corpus` does.
     """
-    corpus = load_corpus(config.corpus)
+    corpus = read_corpus(config.corpus)
     text, _ = split(corpus, 0.0)
     require_positive(window=config.window)
     if len(text) <= config.window:
@@ -69,7 +87,11 @@ def read_text(config: Config) -> tuple[str, Vocabulary, dict[str, str]]:
             f"--window is {config.window}, the text {config.corpus} has {len(text)} characters; "
             "give fewer than these"
         )
-    return text, build_vocabulary(text, "character", unknown=True), corpus.sha256
+    symbols = [symbol for symbol, _ in Counter(text).most_common() if symbol != PADDING]
+    return Text(text, Vocabulary("character", (PADDING, *symbols), 0), corpus.sha256)
+
+
+PADDING = "□"
 
 
 def make_model(config: Config, cell: str, vocab_size: int) -> TokenModel:

@@ -14,9 +14,10 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from experiments.memorization.config import Config
-from jaxrnn.base import Cell, Params, TrainState, require_positive
+from jaxrnn.base import Cell, Key, Params, TrainState, path_name, require_positive
 from jaxrnn.models import cross_entropy
-from jaxrnn.training import OPTIMIZERS, Training
+from jaxrnn.optimizers import OPTIMIZERS
+from jaxrnn.training import Training
 from jaxrnn.unroll import unroll
 
 
@@ -45,6 +46,24 @@ def windows_of(tokens: Int[Array, " N"], window: int) -> tuple[Array, Array]:
     count = len(tokens) - window
     places = jnp.arange(window)[:, None] + jnp.arange(count)[None]
     return tokens[places], tokens[window:]
+
+
+def as_keras_begins(key: Key, params: Params) -> Params:
+    """`params` with the matrices of Keras's first weights: the embedding uniform within 0.05 of 0,
+    w_ih Glorot-uniform and w_hh orthogonal as the whole matrices that they are, where ours are so
+    gate by gate. Of a cell with other names the rest begins as the cell has it."""
+    drawn = {
+        "embed.w": lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -0.05, 0.05),
+        "layer_1.w_ih": jax.nn.initializers.glorot_uniform(),
+        "layer_1.w_hh": jax.nn.initializers.orthogonal(),
+    }
+    keys = dict(zip(drawn, jax.random.split(key, len(drawn)), strict=True))
+
+    def draw(path, leaf):
+        name = path_name(path)
+        return drawn[name](keys[name], leaf.shape, leaf.dtype) if name in drawn else leaf
+
+    return jax.tree.map_with_path(draw, params)
 
 
 def check_phases(config: Config) -> None:
@@ -78,12 +97,10 @@ def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Tra
         return optax.tree.set(optimizer.init(params), learning_rate=rate)
 
     def init(key, learning_rate):
-        key_params, key_training = jax.random.split(key)
+        key_params, key_weights, key_training = jax.random.split(key, 3)
         params = cell.init(key_params)
         if config.init == "published":
-            w = params["embed"]["w"]
-            drawn = jax.random.uniform(key_params, w.shape, w.dtype, -0.05, 0.05)
-            params = params | {"embed": {"w": drawn}}
+            params = as_keras_begins(key_weights, params)
         rate = jnp.asarray(learning_rate, jnp.float32)
         none = jnp.int32(0)
         progress = Progress(params, jnp.float32(-1), none, none, none, jnp.zeros(2))

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from experiments.memorization.config import Config
 from experiments.memorization.phases import windows_of
 from jaxrnn.analysis.connectivity import SQUARE_ROOT, window_connectivity
 from jaxrnn.analysis.memory import half_life, mean_lag, share_beyond
@@ -20,22 +20,22 @@ PLACES = (130, *range(177, 193), 699)
 INTO_NVIDIA = range(177, 193)
 """Of these the windows that run into the word "nvidia"."""
 FIRST, LENGTH = 130, 64
-"""Where the notebook's activations begin, and over how many characters."""
+"""Where the notebook's activations begin, and over how many windows."""
 
 
 class Seen(NamedTuple):
-    """One member's numbers.
+    """What one model shows.
 
     Attributes:
       loss: nats, mean over all windows of the text.
       accuracy: of the likeliest next character.
-      lags: [N, W], connectivity of the windows at `places_in`, by lag.
-      activations: name of a carry leaf to [LENGTH, H], squared, after each window.
+      connectivity: [N, W] of the windows at `places_in`, by lag.
+      activations: name of a carry leaf to [M, H], squared, after each window of `shown_in`.
     """
 
     loss: Float[Array, ""]
     accuracy: Float[Array, ""]
-    lags: Float[Array, "N W"]
+    connectivity: Float[Array, "N W"]
     activations: dict[str, Float[Array, "M H"]]
 
 
@@ -45,36 +45,41 @@ def places_in(count: int) -> list[int]:
     return [place for place in PLACES if place < count] or [count - 1]
 
 
-def see(config: Config, cell: Cell, params: Params, tokens: Int[Array, " N"]) -> Seen:
+def shown_in(count: int) -> range:
+    """The windows whose activations are shown, in a text of `count`: the published ones, or the
+    first ones where it has none of them."""
+    first = FIRST if count > FIRST else 0
+    return range(first, min(first + LENGTH, count))
+
+
+def see(cell: Cell, params: Params, tokens: Int[Array, " N"], window: int) -> Seen:
     """Pure; every window is read from a fresh carry."""
-    xs, targets = windows_of(tokens, config.window)
+    xs, targets = windows_of(tokens, window)
     key = jax.random.key(0)
-    keys = jnp.broadcast_to(key, targets.shape)
-    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
+    carry = jax.vmap(lambda _: cell.init_carry(params, key))(targets)
     last, logits = unroll(cell, params, carry, xs)
     places = jnp.array(places_in(len(targets)))
-    lags = window_connectivity(
-        cell, params, key, xs[:, places].T, targets[places], SQUARE_ROOT, at="embed"
-    )
-    shown = slice(min(FIRST, len(targets) - 1), FIRST + LENGTH)
-    leaves = jax.tree.leaves_with_path(last["layer_1"])
+    shown = jnp.array(shown_in(len(targets)))
     squares = {
         jax.tree_util.keystr(path, simple=True) or "h": leaf[shown] ** 2
-        for path, leaf in leaves
+        for path, leaf in jax.tree.leaves_with_path(last["layer_1"])
         if leaf.ndim == 2 and jnp.issubdtype(leaf.dtype, jnp.floating)
     }
     return Seen(
         loss=cross_entropy(logits[-1], targets).mean(),
         accuracy=(logits[-1].argmax(-1) == targets).mean(),
-        lags=lags,
+        connectivity=window_connectivity(
+            cell, params, key, xs[:, places].T, targets[places], SQUARE_ROOT, at="embed"
+        ),
         activations=squares,
     )
 
 
-def memory_of(lags: np.ndarray, count: int) -> dict[str, Any]:
-    """Means over the windows that run into "nvidia" (over all that there are in another text)."""
+def memory_of(connectivity: ArrayLike, count: int) -> dict[str, Any]:
+    """Of connectivity [N, W]: means over the windows that run into "nvidia", or over all that there
+    are in another text."""
     there = np.isin(places_in(count), INTO_NVIDIA)
-    rows = jnp.asarray(lags[there] if there.any() else lags)
+    rows = jnp.asarray(connectivity)[there if there.any() else slice(None)]
     return {
         "mean_lag": float(mean_lag(rows).mean()),
         "half_life": float(half_life(rows).mean()),

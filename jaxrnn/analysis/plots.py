@@ -23,6 +23,7 @@ class Panel(NamedTuple):
       lines: label to a horizontal line's height, e.g. a loss floor in nats.
       x_label: what the rows begin with.
       labels: on which side the lines are named; left, where curves end at them.
+      x_scale: log, where some curves end long before others.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Panel(NamedTuple):
     lines: dict[str, float]
     x_label: str = "training step"
     labels: Literal["left", "right"] = "right"
+    x_scale: Literal["linear", "log"] = "linear"
 
 
 class Mark(NamedTuple):
@@ -114,7 +116,9 @@ def learning_curves(
     # panels of the same curves share one legend
     shared = len(panels) > 1 and len(panels[0].curves) > 1
     shared = shared and len({tuple(panel.curves) for panel in panels}) == 1
-    figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4 + 0.6 * shared), layout="constrained")
+    most = max(len(panel.curves) for panel in panels)
+    legend = 0.6 if shared else 0.16 * -(-most // 2) * (most > 1)
+    figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4 + legend), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     low, high = _limits(panels)
     for ax, panel in zip(axes, panels, strict=True):
@@ -140,13 +144,19 @@ def learning_curves(
             )
         ax.set_title(panel.title, fontsize=10)
         ax.set_xlabel(panel.x_label)
-        ax.ticklabel_format(axis="x", scilimits=(-3, 5))
-        drawn = [rows[:, 0] for seeds in panel.curves.values() for rows in seeds]
-        counted = all((x == np.round(x)).all() for x in drawn)  # no half epochs
-        ax.locator_params(axis="x", nbins=6, integer=counted)
+        if panel.x_scale == "log":
+            ax.set_xscale("log")
+        else:
+            ax.ticklabel_format(axis="x", scilimits=(-3, 5))
+            drawn = [rows[:, 0] for seeds in panel.curves.values() for rows in seeds]
+            counted = all((x == np.round(x)).all() for x in drawn)  # no half epochs
+            ax.locator_params(axis="x", nbins=6, integer=counted)
         ax.spines[["top", "right"]].set_visible(False)
         if len(panel.curves) > 1 and not shared:
-            ax.legend(fontsize=8, frameon=False)
+            # below: inside it would cover curves or lines
+            ax.legend(
+                loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=7, frameon=False
+            )
     if shared:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from jaxrnn.base import Cell
 from jaxrnn.cells.elman import elman, elman_relu
+from jaxrnn.cells.feed_forward import feed_forward
 from jaxrnn.cells.gru import gru, gru_reset_before
 from jaxrnn.cells.indrnn import indrnn
 from jaxrnn.cells.layer_norm_lstm import layer_norm_lstm
@@ -37,4 +38,5 @@ CELLS: dict[str, CellFactory] = {
     "min_gru": min_gru,
     "min_lstm": min_lstm,
     "lru": lru,
+    "feed_forward": feed_forward,
 }

@@ -6,9 +6,9 @@ from jax import lax
 
 from jaxrnn.base import Batch, Cell, GradientEstimator, Objective, require_positive
 from jaxrnn.gradients.bptt import bptt
-from jaxrnn.gradients.sequence import Sequences, begin, count_steps
+from jaxrnn.gradients.sequence import Sequences, begin, count_steps, proceed, starting_carry
 from jaxrnn.gradients.windows import overlapping
-from jaxrnn.unroll import Schedule
+from jaxrnn.unroll import Schedule, unroll
 
 
 def tbptt(
@@ -25,10 +25,11 @@ def tbptt(
     The carry given stands before `inputs[0]`, the one returned T steps on, where the next batch's
     history begins.
 
-    Each time step runs forwards once where windows only touch. Where they overlap the recurrence
-    runs forwards three times and its errors go back window / stride times, but everything else
-    (inputs, head, products with weights) is done once, for all K + T steps together. Memory is
-    O(stride), or O(K + T) where windows overlap. `schedule` is that of `unroll`.
+    Each time step runs forwards once where windows only touch, or where a batch is but one window.
+    Where they overlap the recurrence runs forwards three times and its errors go back window /
+    stride times, but everything else (inputs, head, products with weights) is done once, for all K
+    + T steps together. Memory is O(stride), or O(K + T) where windows overlap. `schedule` is that
+    of `unroll`.
 
     Reference: Williams and Peng (1990), https://doi.org/10.1162/neco.1990.2.4.490
     """
@@ -38,16 +39,45 @@ def tbptt(
             f"window is {window}, below the stride {stride}; give a window of at least {stride}"
         )
     styles = _consecutive if window == stride else overlapping
-    unchecked = styles(cell, objective, window, stride, schedule)
+    several = styles(cell, objective, window, stride, schedule)
+    single = _single(cell, objective, schedule)
 
     def estimate(params, carry: Sequences, batch: Batch):
         _check_steps(batch, window, stride)
-        return unchecked(params, carry, batch)
+        _, scored = count_steps(batch)
+        return (single if scored == stride else several)(params, carry, batch)
 
     return GradientEstimator(
         init=lambda params, key, batch_size: begin(cell, params, key, batch_size),
         estimate=estimate,
     )
+
+
+def _single(cell, objective, schedule):
+    """One window: every error goes back to the batch's first time step."""
+    silent = cell._replace(step=lambda params, carry, x: (cell.step(params, carry, x)[0], ()))
+
+    def estimate(params, carry: Sequences, batch: Batch):
+        history, scored = count_steps(batch)
+        before = jax.tree.map(lambda a: a[:history], batch.inputs)
+        after = jax.tree.map(lambda a: a[history:], batch.inputs)
+
+        def mean_loss(params):
+            start = starting_carry(cell, params, carry)
+            if history:
+                start, _ = unroll(silent, params, start, before, schedule=schedule)
+            end, outputs = unroll(cell, params, start, after, schedule=schedule)
+            return objective(outputs, batch.targets).mean(), end
+
+        (loss, end), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
+        if history:
+            # of a carry that nobody reads (`stateless`) the compiler makes nothing
+            start = starting_carry(cell, params, carry)
+            first = jax.tree.map(lambda a: a[:scored], batch.inputs)
+            end, _ = unroll(silent, params, start, first, schedule=schedule)
+        return grads, proceed(carry, end), {"loss": loss}
+
+    return estimate
 
 
 def _consecutive(cell, objective, window, stride, schedule):

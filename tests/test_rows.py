@@ -1,0 +1,205 @@
+"""Training steps on the rows that a batch reads, against those on whole tables."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxrnn.base import Batch
+from jaxrnn.candidates import draw_negatives, noise_contrastive, sampled_softmax
+from jaxrnn.gradients import bptt, stateless, tbptt
+from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.optimizers import clipped_adam, clipped_momentum
+from jaxrnn.rows import narrow, narrowed, row_momentum, spread, take
+from jaxrnn.training import epoch_chunk, init_state, make_train_step
+
+VOCAB_SIZE, BATCH_SIZE, NUM_STEPS, EPOCH = 50, 3, 4, 6
+MODEL = TokenModel(
+    VOCAB_SIZE, VOCAB_SIZE, "elman", hidden_size=5, embedding_size=4, dense_size=6, init="published"
+)
+CELL = build_model(MODEL)
+BOTH = ("embed", "head")
+
+
+def batch_at(key, position):
+    """Of few words, so that some come again and most never do."""
+    tokens = jax.random.randint(
+        jax.random.fold_in(key, position), (NUM_STEPS + 1, BATCH_SIZE), 0, 20
+    )
+    return Batch(tokens[:-1], tokens[1:])
+
+
+def narrowed_at(tables):
+    def epoch_data(key):
+        def at(position):
+            batch = batch_at(key, position)
+            drawn = draw_negatives(jax.random.fold_in(key, position + 1000), VOCAB_SIZE, 7)
+            return narrow(batch, VOCAB_SIZE, tables, drawn)
+
+        return at
+
+    return epoch_data
+
+
+def chunk_of(train_step, estimator, epoch_data):
+    return epoch_chunk(
+        train_step,
+        estimator,
+        epoch_data,
+        steps_per_epoch=EPOCH,
+        batch_size=BATCH_SIZE,
+        chunks_per_epoch=2,
+    )
+
+
+def trained(chunk, estimator, optimizer, chunks=5):
+    """Two epochs and a half."""
+    state = init_state(CELL, estimator, optimizer, jax.random.key(4), BATCH_SIZE, 0.3)
+    losses, chunk = [], jax.jit(chunk)
+    for _ in range(chunks):
+        state, metrics = chunk(state)
+        losses.append(metrics)
+    return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *losses)
+
+
+CASES = {
+    "nce": (noise_contrastive, BOTH),
+    "sampled": (sampled_softmax, BOTH),
+    "full": (cross_entropy, ("embed",)),
+}
+
+
+@pytest.mark.parametrize("max_norm", [None, 0.05])
+@pytest.mark.parametrize("name", CASES)
+def test_steps_by_rows_are_those_on_whole_tables(name, max_norm):
+    """Over chunks and epochs, params, velocities, carry and metrics."""
+    objective, tables = CASES[name]
+    estimator, optimizer = bptt(CELL, objective), clipped_momentum(0.3, max_norm, 0.8)
+    plain = narrowed(estimator)
+    step = make_train_step(plain, optimizer)
+    expected = trained(chunk_of(step, plain, narrowed_at(tables)), plain, optimizer)
+    by_rows = row_momentum(CELL, estimator, optimizer, 0.8, tables)
+    chunk = by_rows.within(chunk_of(by_rows.train_step, by_rows.estimator, narrowed_at(tables)))
+    found = trained(chunk, estimator, optimizer)
+    moved = optax.tree.norm(
+        jax.tree.map(jnp.subtract, expected[0].params, CELL.init(jax.random.key(4)))
+    )
+    assert moved > 0.1
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    jax.tree.map(_close, found, expected)
+
+
+def _close(found, expected):
+    if jnp.issubdtype(found.dtype, jax.dtypes.prng_key):
+        found, expected = map(jax.random.key_data, (found, expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_words_that_are_not_read_move_by_momentum_alone():
+    """And where nothing has moved, not at all."""
+    optimizer = clipped_momentum(0.3, None, 0.8)
+    by_rows = row_momentum(CELL, bptt(CELL, noise_contrastive), optimizer, 0.8, BOTH)
+    chunk = by_rows.within(chunk_of(by_rows.train_step, by_rows.estimator, narrowed_at(BOTH)))
+    first = init_state(CELL, by_rows_plain(), optimizer, jax.random.key(4), BATCH_SIZE, 0.3)
+    last, _ = jax.jit(chunk)(first)
+    still = np.arange(20, VOCAB_SIZE)  # no batch has these words
+    before, after = (np.asarray(state.params["embed"]["w"]) for state in (first, last))
+    np.testing.assert_array_equal(after[still], before[still])
+    assert (after[:20] != before[:20]).any()
+
+
+def by_rows_plain():
+    return bptt(CELL, noise_contrastive)
+
+
+def narrowed_batch(tables=BOTH, count=7) -> Any:
+    key = jax.random.key(1)
+    return narrow(batch_at(key, 0), VOCAB_SIZE, tables, draw_negatives(key, VOCAB_SIZE, count))
+
+
+@pytest.mark.parametrize("objective", [noise_contrastive, sampled_softmax])
+def test_gradients_touch_only_what_was_read(objective):
+    batch, plain = narrowed_batch(), batch_at(jax.random.key(1), 0)
+    params = CELL.init(jax.random.key(0))
+    estimator = narrowed(bptt(CELL, objective))
+    carry = estimator.init(params, jax.random.key(0), BATCH_SIZE)
+    grads, _, _ = estimator.estimate(params, carry, batch)
+    drawn = draw_negatives(jax.random.key(1), VOCAB_SIZE, 7).ids
+    read = np.union1d(plain.targets, drawn)
+    for touched, words in (
+        (np.asarray(grads["embed"]["w"]).any(1), np.unique(plain.inputs)),
+        (np.asarray(grads["head"]["w"]).any(0), read),
+        (np.asarray(grads["head"]["b"]) != 0, read),
+    ):
+        np.testing.assert_array_equal(np.flatnonzero(touched), words)
+
+
+def test_every_word_as_a_negative_is_the_whole_softmax():
+    """Loss and gradients of the model that was never narrowed."""
+    params, plain = CELL.init(jax.random.key(0)), batch_at(jax.random.key(1), 0)
+    batch = narrowed_batch(count=VOCAB_SIZE)
+    of_rows, whole = narrowed(bptt(CELL, sampled_softmax)), bptt(CELL, cross_entropy)
+    carry = whole.init(params, jax.random.key(0), BATCH_SIZE)
+    found, expected = of_rows.estimate(params, carry, batch), whole.estimate(params, carry, plain)
+    jax.tree.map(_close, found, expected)
+
+
+def test_a_window_is_the_last_output_alone():
+    """19 words before it and its own: the published model's training step."""
+    params = CELL.init(jax.random.key(0))
+    tokens = jax.random.randint(jax.random.key(2), (6, BATCH_SIZE), 0, 20)
+    plain = Batch(tokens[:-1], tokens[-1:])
+    drawn = draw_negatives(jax.random.key(1), VOCAB_SIZE, 7)
+    batch: Any = narrow(plain, VOCAB_SIZE, BOTH, drawn)
+    style = narrowed(stateless(tbptt(CELL, sampled_softmax, window=5, stride=1)))
+    carry = style.init(params, jax.random.key(0), BATCH_SIZE)
+    found, _, metrics = style.estimate(params, carry, batch)
+
+    def loss(params):
+        small, outputs = take(params, batch.rows), []
+        for b in range(BATCH_SIZE):
+            state = CELL.init_carry(small, jax.random.key(0)), jnp.zeros(())
+            for token in batch.batch.inputs[:, b]:
+                state = CELL.step(small, state[0], token)
+            outputs.append(state[1])
+        return sampled_softmax(jnp.stack(outputs)[None], batch.batch.targets).mean()
+
+    value, expected = jax.value_and_grad(loss)(params)
+    np.testing.assert_allclose(metrics["loss"], value, rtol=1e-5)
+    jax.tree.map(_close, found, expected)
+
+
+def test_spreading_takes_back_what_was_taken():
+    params, rows = CELL.init(jax.random.key(0)), narrowed_batch().rows
+    back = spread(take(params, rows), params, rows)
+    words = np.unique(batch_at(jax.random.key(1), 0).inputs)
+    for name in ("w_ih", "b"):
+        np.testing.assert_array_equal(
+            getattr(back["layer_1"], name), getattr(params["layer_1"], name)
+        )
+    expected = np.zeros((VOCAB_SIZE, 4), np.float32)
+    expected[words] = params["embed"]["w"][words]
+    np.testing.assert_array_equal(back["embed"]["w"], expected)
+
+
+def test_a_head_is_narrowed_with_negatives_alone():
+    with pytest.raises(ValueError, match="negatives are None"):
+        narrow(batch_at(jax.random.key(1), 0), VOCAB_SIZE, BOTH)
+
+
+@pytest.mark.parametrize("momentum", [1.0, -0.1])
+def test_a_momentum_that_never_ends(momentum):
+    optimizer = clipped_momentum(0.3, None, momentum)
+    with pytest.raises(ValueError, match=f"momentum is {momentum}; give at least 0"):
+        row_momentum(CELL, bptt(CELL, cross_entropy), optimizer, momentum, ("embed",))
+
+
+def test_other_optimizers_take_whole_tables():
+    estimator, optimizer = narrowed(bptt(CELL, noise_contrastive)), clipped_adam(0.01)
+    chunk = chunk_of(make_train_step(estimator, optimizer), estimator, narrowed_at(BOTH))
+    state, metrics = trained(chunk, estimator, optimizer, chunks=8)
+    assert state.step == 4 * EPOCH
+    assert metrics["loss"][-EPOCH:].mean() < metrics["loss"][:EPOCH].mean()
