@@ -15,6 +15,7 @@ from jaxrnn.runs.files import writing
 
 ROWS = 8  # predictions of one figure
 WIDE = 64  # symbols before a prediction
+WORDS = 10  # or words before it
 LONG = 1200  # symbols of a text in the colours of a unit
 
 
@@ -43,9 +44,8 @@ def draw(folder: Path, ending: str, config: Config, reading: Reading) -> list[Pa
         # a script that the figure's typeface does not have is drawn as boxes
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for name, by_lag in reading.connectivity.items():
-            rows = [_row(reading, at, by_lag) for at in _places(config, reading)]
             with writing(path := path_of(f"connectivity_{name}")):
-                text_rows(path, rows)
+                _draw_connectivity(path, reading, _places(config, reading), by_lag)
         surprise = np.concatenate([[np.nan], reading.predictions.loss])
         blocks = {"surprise": (surprise, "loss (nats)")}
         for unit in config.draw:
@@ -78,6 +78,19 @@ def _part(config: Config, reading: Reading) -> slice:
     return slice(first, min(first + LONG, len(reading.symbols)))
 
 
+def _draw_connectivity(path: Path, reading: Reading, places: list[int], by_lag: np.ndarray) -> None:
+    """A row for each place: of characters in columns, of words as they are."""
+    if max(map(len, reading.vocabulary)) == 1:
+        text_rows(path, [_row(reading, at, by_lag) for at in places])
+        return
+    symbols, values = [], []
+    for at in places:
+        wide = min(WORDS, at, by_lag.shape[1])
+        symbols += [*reading.symbols[at - wide : at], "→", reading.symbols[at], "\n"]
+        values += [*scaled(by_lag[at - 1, :wide][::-1]), np.nan, np.nan, np.nan]
+    text_block(path, symbols, np.array(values), label="connectivity / largest")
+
+
 def _row(reading: Reading, at: int, by_lag: np.ndarray) -> TextRow:
     wide = min(WIDE, at, by_lag.shape[1])
     marks = [_single(symbol) for symbol in reading.symbols[at - wide : at + 1]]
@@ -86,7 +99,7 @@ def _row(reading: Reading, at: int, by_lag: np.ndarray) -> TextRow:
 
 
 def _single(symbol: str) -> str:
-    """One column for each symbol; a word has its first letter."""
+    """One column for each symbol."""
     found = describe(symbol)
     return "·" if found.kind == "mark" else found.shown[0]
 

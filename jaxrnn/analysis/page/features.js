@@ -31,8 +31,8 @@ const CHARACTERS = [
 ];
 
 const WORDS = [
-  ["position in the line", (text) => since(text, (c) => c === "\n")],
   ["position in the sentence", (text) => since(text, (c) => /^[.!?\n]$/u.test(c))],
+  ["position in the line", (text) => since(text, (c) => c === "\n")],
   ["length of the word", (text) => text.map((c) => c.length)],
   ["inside quotation marks", inQuotes],
   ["inside brackets", inBrackets],

@@ -48,7 +48,9 @@ def text_block(
         aspect="auto",
     )
     ax.set_axis_off()
-    figure.colorbar(drawn, ax=ax, label=label, shrink=min(1, 8 / len(lines)), fraction=0.03)
+    bar = figure.colorbar(drawn, ax=ax, shrink=min(1, 8 / len(lines)), fraction=0.03)
+    bar.set_label(label, fontsize=7)
+    bar.ax.tick_params(labelsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=200)
 
