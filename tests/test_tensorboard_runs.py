@@ -1,6 +1,7 @@
 """Runs with --tensorboard."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -97,7 +98,7 @@ def test_several_settings_have_a_folder_each(tmp_path):
     }
 
 
-def test_looks_take_their_share_of_the_time(tmp_path):
+def test_looks_take_their_share_of_the_time(tmp_path, monkeypatch):
     """By a clock of ours: a chunk takes a second and a look half of one."""
     now = [0.0]
     run = RunDirectory(tmp_path)
@@ -105,14 +106,14 @@ def test_looks_take_their_share_of_the_time(tmp_path):
     devices = jax.devices()[:1]
     prepared = loop.prepare(character_training(Shape(2, 3, 4), devices), [0], devices)
     boards = Boards(run, prepared, 0, 0, lambda: now[0])
-    observe, state = boards._observe, prepared.init()
-    assert observe is not None
+    observe: Any = boards._observe
+    state = prepared.init()
 
     def half_a_second(state):
         now[0] += 0.5
         return observe(state)
 
-    boards._observe = half_a_second
+    monkeypatch.setattr(boards, "_observe", half_a_second)
     boards.begin(0, state)
     for step in range(1, 301):
         now[0] += 1
