@@ -62,10 +62,9 @@ def count(tokens: Tokens, vocab_size: int, context: int) -> Counts:
     require_positive(vocab_size=vocab_size)
     if context < 0:
         raise ValueError(f"context is {context}; give a number of tokens, at least 0")
-    if not len(tokens) or tokens.min() < 0 or tokens.max() >= vocab_size:
-        raise ValueError(
-            f"tokens has {len(tokens)} entries; give at least one, each from 0 to {vocab_size - 1}"
-        )
+    if not len(tokens):
+        raise ValueError("tokens is empty; give at least one")
+    _check_tokens(vocab_size, tokens)
     nodes = np.zeros(len(tokens), np.int64)  # of the n-gram that starts at each token
     keys, there = [np.array([-1])], 1
     occurrences = [np.array([len(tokens)], np.int32)]
@@ -192,6 +191,7 @@ def write(
 
 def _nats(counts, context, mix, tokens):
     """-log P of every token, from the empty context to the longest."""
+    _check_tokens(counts.vocab_size, tokens)
     found, nodes = np.full(len(tokens), 1 / counts.vocab_size), np.zeros(len(tokens), np.int64)
     for length in range(min(context, len(tokens) - 1) + 1):
         # nodes: of the contexts of this length, by their starts; the last has no token behind it
@@ -224,6 +224,14 @@ def _next_tokens(counts, node):
     """The tokens that followed an n-gram, and how often each did."""
     some = slice(counts.first[node], counts.first[node + 1])
     return counts.keys[some] - node * counts.vocab_size, counts.occurrences[some]
+
+
+def _check_tokens(vocab_size, tokens):
+    outside = (tokens < 0) | (tokens >= vocab_size)
+    if np.any(outside):
+        raise ValueError(
+            f"tokens holds {tokens[outside][0]}; give tokens from 0 to {vocab_size - 1}"
+        )
 
 
 def _check_context(counts, context):

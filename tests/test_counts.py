@@ -116,9 +116,9 @@ def test_the_end_of_the_text_is_no_dead_end():
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (([], 4, 1), "0 entries"),
-        (([4], 4, 1), "from 0 to 3"),
-        (([-1], 4, 1), "from 0 to 3"),
+        (([], 4, 1), "tokens is empty"),
+        (([1, 4], 4, 1), "tokens holds 4; give tokens from 0 to 3"),
+        (([-1], 4, 1), "tokens holds -1"),
         (([1], 4, -1), "context is -1"),
         (([1], 0, 1), "vocab_size is 0"),
     ],
@@ -133,6 +133,14 @@ def test_counts_of_nothing(arguments, named):
 def test_no_model_looks_further_than_was_counted(name):
     with pytest.raises(ValueError, match="context is 3; give 0 to 2"):
         MODELS[name](count(np.array([0, 1]), 2, 2), 3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_model_scores_what_is_no_token(name):
+    model = MODELS[name](count(np.array([0, 1]), 2, 1), 1)
+    with pytest.raises(ValueError, match="tokens holds 2; give tokens from 0 to 1"):
+        model.nats(np.array([0, 2]))
+    assert model.nats(np.array([], int)).shape == (0,)
 
 
 @pytest.mark.skipif(not is_here("tiny-shakespeare"), reason="tiny-shakespeare is not here")

@@ -26,6 +26,7 @@ from experiments.speed import (
     tensorboard,
     toy,
     training,
+    words,
 )
 from experiments.speed.cells import CUSTOM
 from experiments.speed.machine import gradient_flops, matmul_flops, matmul_rate, step_flops
@@ -291,6 +292,7 @@ def test_every_pytorch_side_may_be_missing(monkeypatch):
         custom.custom_case("two-speed", SMALL),
         training.char_step_case(SMALL, 2, ("PyTorch",)),
         toy.toy_step_case(10),
+        words.word_case(SMALL, 70, 2),
         generating.generate_case(SMOKE, 1),
     ):
         assert case.missing
@@ -373,6 +375,7 @@ def ideal_rows():
     found += [("char-step", "Flax", model), ("char-step", "PyTorch", model)]
     toy_shape = toy.shape_of(QUICK.toy_steps)
     found += [("toy-step", peer, toy_shape) for peer in ("PyTorch eager", "jitted Python loop")]
+    found += [("word", "PyTorch", words.shape_of(QUICK.word, QUICK.words))]
     found += [("generate", "PyTorch loop", "1 at once, H 100, 3 layers")]
     found += [("tensorboard", tensorboard.WITHOUT, tensorboard.shape_of(QUICK.logged))]
     rows = [

@@ -120,10 +120,10 @@ PRESETS = {
         learning_rate=3e-3,
         # Adam's steps are as large for words that it never sees, and make them impossible
         word_optimizer="adagrad",
-        word_learning_rate=0.2,
+        word_learning_rate=1.0,
         decay="cosine",
         epochs=4,
-        word_epochs=3,
+        word_epochs=2,
     ),
     "published": PUBLISHED,
 }

@@ -29,7 +29,7 @@ class Config:
     """Characters that a prediction is made from, each time from a fresh carry."""
     hidden_size: int = 16
     embedding_size: int = 16
-    init: Literal["default", "published"] = "published"
+    init: Literal["default", "published"] = "default"
     """First weights: published are those of Keras, default ours."""
     precision: Precision = "float32"
     """What the models compute in; params, optimizer and loss are float32."""

@@ -94,7 +94,7 @@ def plot_losses(
         count = max((rows[:, 1] < len(config.most_epochs)).sum() for rows in phases)
         drawn[name] = [rows[:count] for rows in curves(directory, name, "loss").values()]
     path = directory.plots / "learning_curves.png"
-    panel = Panel("", drawn, lines, "epoch, the phases one after another", labels="left")
+    panel = Panel("", drawn, lines, "epoch, the phases one after another")
     with writing(path):
         learning_curves(path, [panel], y_label="loss (nats per character)")
     print(f"plot {path}")

@@ -45,6 +45,7 @@ from experiments.speed.targets import claims
 from experiments.speed.tensorboard import tensorboard_cases
 from experiments.speed.toy import toy_step_cases
 from experiments.speed.training import char_step_cases
+from experiments.speed.words import word_cases
 from jaxrnn.base import require_positive
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.directory import create_run, default_run_path
@@ -60,6 +61,7 @@ CaseName = Literal[
     "linear",
     "char-step",
     "toy-step",
+    "word",
     "generate",
     "compile",
     "memory",
@@ -73,6 +75,7 @@ CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
     "linear": linear_cases,
     "char-step": char_step_cases,
     "toy-step": toy_step_cases,
+    "word": word_cases,
     "generate": generate_cases,
     "compile": compile_cases,
     "memory": memory_cases,
@@ -88,7 +91,8 @@ class Config:
     """One or more; all of them if none is given. lstm, gru: gradients of one layer, at five shapes.
     cells: the same of three cells that no library has. linear: recurrences as loops and in
     parallel. char-step: R2RT's training step, 3 layers. toy-step: 5 steps of 4 units in an epoch.
-    compile: trace and compile. memory: T = 10,000. tensorboard: a training with it and without."""
+    word: the published word model's step. compile: trace and compile. memory: T = 10,000.
+    tensorboard: a training with it and without."""
     preset: Literal["smoke", "quick", "full"] = "quick"
     """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile."""
     repeats: int = 15

@@ -30,6 +30,9 @@ class Preset(NamedTuple):
       toy_steps: training steps of the toy's epoch.
       generated: characters in a sample.
       samples: how many at once.
+      word: shape of the published word model.
+      words: of its vocabulary.
+      word_steps: training steps of its epoch.
       bounded: shape of the model whose memory is bounded.
       logged: shape of the model that is trained with TensorBoard and without.
       logged_steps: training steps of a turn.
@@ -54,6 +57,9 @@ class Preset(NamedTuple):
     toy_steps: int = 1000
     generated: int = 1000
     samples: tuple[int, ...] = (1, 64)
+    word: Shape = Shape(32, 20, 192)
+    words: int = 11_756
+    word_steps: int = 50
     bounded: Shape = Shape(4, 10_000, 100)
     logged: Shape = Shape(32, 50, 100)
     logged_steps: int = 400
@@ -70,6 +76,9 @@ PRESETS = {
         compile_steps=(2, 9),
         loop_steps=(2,),
         toy_steps=10,
+        word=Shape(4, 6, 5),
+        words=90,
+        word_steps=4,
         generated=20,
         samples=(1, 3),
         bounded=Shape(2, 30, 4),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.speed import words
 from experiments.speed.cells import CUSTOM
 from experiments.speed.memory import PLAIN
 from experiments.speed.presets import Preset
@@ -39,6 +40,7 @@ def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
         least("training step of 3 layers against PyTorch", ["char-step"], "PyTorch", 1.3),
         least("toy step against eager PyTorch", ["toy-step"], "PyTorch eager", 10.0),
         least("toy step against a jitted loop", ["toy-step"], "jitted Python loop", 4.0),
+        least("word model's training step against PyTorch", ["word"], "PyTorch", 1.5),
         least("one generated sample against a loop", ["generate"], "PyTorch loop", 10.0),
     ]
     shown = _field(rows, "ratio", "tensorboard", WITHOUT, tensorboard_shape(published.logged))
@@ -97,4 +99,5 @@ def _shape(case: str, published: Preset) -> str:
         "memory": f"{published.bounded}{layers}",
         "generate": f"1 at once, H {published.model.hidden_size}{layers}",
         "toy-step": shape_of(published.toy_steps),
+        "word": words.shape_of(published.word, published.words),
     }[case]

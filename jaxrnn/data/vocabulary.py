@@ -83,6 +83,10 @@ class Vocabulary:
         """How many symbols there are, the unknown one included."""
         return len(self.symbols)
 
+    def divide(self, text: str) -> list[str]:
+        """The text's symbols, whether or not they are here."""
+        return list(_rules(self.level).divide(text))
+
     def encode(self, text: str) -> Int32[np.ndarray, " length"]:
         """The ids of the text's symbols.
 

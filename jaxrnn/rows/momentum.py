@@ -10,26 +10,17 @@ So a row is brought up to date when it is read, and all of them at the end of a 
 state is that of the plain optimizer, to rounding.
 """
 
-import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxrnn.base import (
-    Cell,
-    GradientEstimator,
-    Metrics,
-    Params,
-    TrainState,
-    named_leaves,
-    path_name,
-)
+from jaxrnn.base import Cell, GradientEstimator, Metrics, Params, TrainState
 from jaxrnn.optimizers import Optimizer
-from jaxrnn.rows.narrowing import TABLES, Narrowed, axes_of
+from jaxrnn.rows.layout import layout_of, leaves_of, rows_of, with_leaves, without
+from jaxrnn.rows.narrowing import Narrowed, Rows
 
 
 class Table(NamedTuple):
@@ -61,7 +52,7 @@ class RowSteps(NamedTuple):
     """
 
     estimator: GradientEstimator
-    train_step: Callable[[TrainState, Narrowed], tuple[TrainState, Metrics]]
+    train_step: Callable[[TrainState, Any], tuple[TrainState, Metrics]]
     within: Callable[
         [Callable[[TrainState], tuple[TrainState, Metrics]]],
         Callable[[TrainState], tuple[TrainState, Metrics]],
@@ -86,106 +77,65 @@ def row_momentum(
     """
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}; give at least 0 and less than 1")
-    axes = axes_of(dict.fromkeys(tables))
-    shapes = jax.eval_shape(cell.init, jax.random.key(0))
-    shapes = {name: leaf.shape for name, leaf in named_leaves(shapes).items() if name in axes}
+    layout = layout_of(cell, tables)
 
-    def without(tree):
-        return jax.tree.map_with_path(lambda p, a: () if path_name(p) in axes else a, tree)
-
-    def whole(rest, leaves):
-        """`rest` with the leaves that it lacks."""
-
-        def fill(path, leaf):
-            return leaves.get(path_name(path), leaf)
-
-        return jax.tree.map_with_path(fill, rest, is_leaf=lambda a: isinstance(a, tuple) and not a)
-
-    def rows_of(tree, table):
-        """The leaves of a table side by side, [V, E]."""
-        leaves = named_leaves(tree)
-        parts = [jnp.moveaxis(leaves[name], axis, 0) for name, axis in TABLES[table].items()]
-        return jnp.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
-
-    def leaves_of(rows, table):
-        """The way back, of any number of rows."""
-        leaves, start = {}, 0
-        for name, axis in TABLES[table].items():
-            others = shapes[name][:axis] + shapes[name][axis + 1 :]
-            end = start + math.prod(others)
-            part = rows[:, start:end].reshape(-1, *others)
-            leaves[name], start = jnp.moveaxis(part, 0, axis), end
-        return leaves
-
-    def current(table: Table, places, step, rate):
-        """Rows brought up to date, [U, 2, E]."""
-        numbers, seen = table.numbers[places], table.seen[places]
-        kept = jnp.power(momentum, (step - seen).astype(numbers.dtype))[:, None]
-        weights, velocity = numbers[:, 0], numbers[:, 1]
-        weights -= rate * momentum * (1 - kept) / (1 - momentum) * velocity
-        return jnp.stack([weights, kept * velocity], axis=1)
-
-    def narrowed_trees(state, rows):
-        """Params and velocities, narrowed."""
+    def current(state: TrainState, rows: Rows) -> tuple[Params, Params]:
+        """Params and velocities with these rows of the tables, brought up to date."""
         rate = optax.tree.get(state.opt_state, "learning_rate")
-        numbers = {
-            name: current(table, rows[name], state.step, rate)
-            for name, table in state.params.tables.items()
-        }
-        trees = (state.params.rest, optax.tree.get(state.opt_state, "trace"))
-        return tuple(
-            whole(
-                tree, {k: v for t, n in numbers.items() for k, v in leaves_of(n[:, i], t).items()}
-            )
-            for i, tree in enumerate(trees)
-        )
-
-    def open_tables(state: TrainState) -> TrainState:
+        weights, velocities = {}, {}
+        for name, table in state.params.tables.items():
+            numbers, seen = table.numbers[rows[name]], table.seen[rows[name]]
+            kept = jnp.power(momentum, (state.step - seen).astype(numbers.dtype))[:, None]
+            w, v = numbers[:, 0], numbers[:, 1]
+            weights[name] = w - rate * momentum * (1 - kept) / (1 - momentum) * v
+            velocities[name] = kept * v
         trace = optax.tree.get(state.opt_state, "trace")
-        opened = {}
-        for name in tables:
-            numbers = jnp.stack([rows_of(tree, name) for tree in (state.params, trace)], axis=1)
-            opened[name] = Table(numbers, jnp.full(len(numbers), state.step))
-        return state._replace(
-            params=Opened(without(state.params), opened),
-            opt_state=optax.tree.set(state.opt_state, trace=without(trace)),
+        return (
+            with_leaves(state.params.rest, leaves_of(layout, weights)),
+            with_leaves(trace, leaves_of(layout, velocities)),
         )
-
-    def close_tables(state: TrainState) -> TrainState:
-        every = {name: jnp.arange(len(t.seen)) for name, t in state.params.tables.items()}
-        params, trace = narrowed_trees(state, every)
-        return state._replace(params=params, opt_state=optax.tree.set(state.opt_state, trace=trace))
 
     def train_step(state: TrainState, batch: Narrowed):
-        params, trace = narrowed_trees(state, batch.rows)
+        params, trace = current(state, batch.rows)
         grads, carry, metrics = estimator.estimate(params, state.carry, batch.batch)
         opt_state = optax.tree.set(state.opt_state, trace=trace)
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        params = optax.apply_updates(params, updates)
-        trace = optax.tree.get(opt_state, "trace")
+        params, trace = optax.apply_updates(params, updates), optax.tree.get(opt_state, "trace")
         written = {
             name: _write(
-                table,
-                batch.rows[name],
-                jnp.stack([rows_of(tree, name) for tree in (params, trace)], axis=1),
-                state.step + 1,
+                table, batch.rows[name], _side_by_side(params, trace, name), state.step + 1
             )
             for name, table in state.params.tables.items()
         }
         state = state._replace(
-            params=Opened(without(params), written),
-            opt_state=optax.tree.set(opt_state, trace=without(trace)),
+            params=Opened(without(layout, params), written),
+            opt_state=optax.tree.set(opt_state, trace=without(layout, trace)),
             carry=carry,
             step=state.step + 1,
             position=state.position + 1,
         )
         return state, metrics | {"grad_norm": optax.tree.norm(grads)}
 
+    def open_tables(state: TrainState) -> TrainState:
+        trace = optax.tree.get(state.opt_state, "trace")
+        opened = {}
+        for name in tables:
+            numbers = _side_by_side(state.params, trace, name)
+            opened[name] = Table(numbers, jnp.full(len(numbers), state.step))
+        return state._replace(
+            params=Opened(without(layout, state.params), opened),
+            opt_state=optax.tree.set(state.opt_state, trace=without(layout, trace)),
+        )
+
+    def close_tables(state: TrainState) -> TrainState:
+        every = {name: jnp.arange(len(t.seen)) for name, t in state.params.tables.items()}
+        params, trace = current(state, every)
+        return state._replace(params=params, opt_state=optax.tree.set(state.opt_state, trace=trace))
+
     def init(opened: Opened, key, batch_size):
         # a carry begins with what is learnt of it, and no word's row is
-        nothing = {name: jnp.zeros((1, *t.numbers.shape[2:])) for name, t in opened.tables.items()}
-        leaves = {k: v for name, rows in nothing.items() for k, v in leaves_of(rows, name).items()}
-        return estimator.init(whole(opened.rest, leaves), key, batch_size)
+        none = {name: table.numbers[:1, 0] for name, table in opened.tables.items()}
+        return estimator.init(with_leaves(opened.rest, leaves_of(layout, none)), key, batch_size)
 
     def within(chunk):
         def plain(state: TrainState):
@@ -197,9 +147,13 @@ def row_momentum(
     return RowSteps(estimator._replace(init=init), train_step, within)
 
 
-def _write(table: Table, places, numbers, step) -> Table:
+def _side_by_side(params: Params, trace: Params, table: str) -> Float[Array, "U 2 E"]:
+    return jnp.stack([rows_of(params, table), rows_of(trace, table)], axis=1)
+
+
+def _write(table: Table, rows: Int[Array, " U"], numbers: Float[Array, "U 2 E"], step) -> Table:
     # what stands for no row is out of bounds, and dropped
     return Table(
-        table.numbers.at[places].set(numbers, mode="drop"),
-        table.seen.at[places].set(step, mode="drop"),
+        table.numbers.at[rows].set(numbers, mode="drop"),
+        table.seen.at[rows].set(step, mode="drop"),
     )

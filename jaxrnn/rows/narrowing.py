@@ -5,8 +5,8 @@ The same cell computes on params that hold just those rows, on tokens that count
 a `linear` does not know how many words there are.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +108,6 @@ def narrowed(estimator: GradientEstimator) -> GradientEstimator:
     return estimator._replace(estimate=estimate)
 
 
-def axes_of(tables: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+def axes_of(tables: Iterable[str]) -> dict[str, tuple[str, int]]:
     """Leaf name to its table and its axis of words."""
     return {leaf: (table, axis) for table in tables for leaf, axis in TABLES[table].items()}

@@ -1,0 +1,105 @@
+"""Figures for papers, from the arrays of a page."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from experiments.inspect.config import Config
+from jaxrnn.analysis.page import Reading
+from jaxrnn.analysis.page.figure import text_block
+from jaxrnn.analysis.page.symbols import describe
+from jaxrnn.analysis.plots import TextRow, decay_chart, scaled, text_rows
+from jaxrnn.runs.files import writing
+
+ROWS = 8  # predictions of one figure
+WIDE = 64  # symbols before a prediction
+LONG = 1200  # symbols of a text in the colours of a unit
+
+
+def check_figures(config: Config, reading: Reading) -> None:
+    """Raises:
+    ValueError: a place outside the text, or its first symbol, which nothing predicts; a unit
+      that is not there."""
+    count = len(reading.symbols)
+    for at in config.at:
+        if not 1 <= at < count:
+            raise ValueError(f"--at is {at}; give symbols from 1 to {count - 1}")
+    for unit in config.draw:
+        _unit(reading, unit)
+
+
+def draw(folder: Path, ending: str, config: Config, reading: Reading) -> list[Path]:
+    """Writes PNG files: connectivity at some places in both measures and by lag, and the text in
+    the colours of its surprise and of the units asked for."""
+    drawn = []
+
+    def path_of(name: str) -> Path:
+        drawn.append(folder / f"inspect_{name}{ending}.png")
+        return drawn[-1]
+
+    with warnings.catch_warnings():
+        # a script that the figure's typeface does not have is drawn as boxes
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        for name, by_lag in reading.connectivity.items():
+            rows = [_row(reading, at, by_lag) for at in _places(config, reading)]
+            with writing(path := path_of(f"connectivity_{name}")):
+                text_rows(path, rows)
+        surprise = np.concatenate([[np.nan], reading.predictions.loss])
+        blocks = {"surprise": (surprise, "loss (nats)")}
+        for unit in config.draw:
+            file = re.sub(r"\W+", "_", unit)
+            blocks[file] = _unit(reading, unit), unit
+        part = _part(config, reading)
+        for name, (values, label) in blocks.items():
+            with writing(path := path_of(name)):
+                text_block(path, reading.symbols[part], values[part], label=label)
+    means = {name: by_lag.mean(0) for name, by_lag in reading.connectivity.items()}
+    with writing(path := path_of("by_lag")):
+        decay_chart(
+            path,
+            {name: (mean / mean.sum())[None] for name, mean in means.items()},
+            x_label="symbols back",
+            y_label="share of all connectivity",
+        )
+    return drawn
+
+
+def _places(config: Config, reading: Reading) -> list[int]:
+    count = len(reading.symbols)
+    even = np.linspace(min(WIDE, count - 1), count - 1, ROWS)
+    return list(config.at) or np.unique(even.astype(int)).tolist()
+
+
+def _part(config: Config, reading: Reading) -> slice:
+    """What a figure of the text has room for: around the first place asked for, or the start."""
+    first = max(0, config.at[0] - LONG // 2) if config.at else 0
+    return slice(first, min(first + LONG, len(reading.symbols)))
+
+
+def _row(reading: Reading, at: int, by_lag: np.ndarray) -> TextRow:
+    wide = min(WIDE, at, by_lag.shape[1])
+    marks = [_single(symbol) for symbol in reading.symbols[at - wide : at + 1]]
+    values = scaled(by_lag[at - 1, :wide][::-1])
+    return TextRow(f"{at} → {marks[-1]}", "".join(marks[:-1]), values)
+
+
+def _single(symbol: str) -> str:
+    """One column for each symbol; a word has its first letter."""
+    found = describe(symbol)
+    return "·" if found.kind == "mark" else found.shown[0]
+
+
+def _unit(reading: Reading, unit: str) -> np.ndarray:
+    """The values [N] of a unit by its name on the page, "layer_2/h 26"."""
+    layer, _, number = unit.rpartition(" ")
+    if layer not in reading.units:
+        raise ValueError(
+            f'--draw is {unit!r}; give a layer and a number, such as "'
+            f'{next(iter(reading.units))} 0"; the layers are {", ".join(reading.units)}'
+        )
+    values = reading.units[layer]
+    if not number.isdecimal() or int(number) >= values.shape[1]:
+        raise ValueError(f"--draw is {unit!r}; {layer} has units 0 to {values.shape[1] - 1}")
+    return values[:, int(number)]

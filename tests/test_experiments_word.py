@@ -1,0 +1,321 @@
+"""The word model: what it trains, what it reports, and texts that are hardly any."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from experiments_support import error_of, files_of, logged, summary
+
+from experiments import generate, word
+from experiments.word.claims import all_claims, notebook_claims, unigram_entropy
+from experiments.word.training import make_model, make_train, make_validate, words_of
+from experiments.word.vectors import analogy, nearest, shown, unit_vectors
+from jaxrnn import runs
+from jaxrnn.data import Vocabulary, build_vocabulary
+from jaxrnn.models import build_model, cross_entropy
+
+LINE = "the hound of the baskervilles said mr holmes to dr watson , and he was right ."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("word")
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    """900 words; a word follows the one before it in the list, mostly."""
+    rng, path, place = np.random.default_rng(0), folder / "text.txt", 0
+    words, found = LINE.split(), []
+    for _ in range(900):
+        found.append(words[place])
+        place = (place + 1) % len(words) if rng.random() < 0.8 else int(rng.integers(len(words)))
+    path.write_text(" ".join(found), encoding="utf-8")
+    return path
+
+
+def small(text):
+    """43 windows or 11 segments an epoch."""
+    sizes = "--cell elman --hidden-size 6 --embedding-size 4 --dense-size 5 --batch-size 16"
+    rest = "--num-steps 4 --negatives 5 --epochs 2 --log-every 10 --sample-length 6 --devices 1"
+    return ["--corpus", str(text), *sizes.split(), *rest.split()]
+
+
+KINDS = {
+    "published": [],
+    "whole": ["--loss", "full"],
+    "streams": [
+        *("--reading", "streams", "--loss", "sampled", "--optimizer", "adam"),
+        *("--max-norm", "1.0", "--learning-rate", "0.01", "--seeds", "2"),
+    ],
+    "regularised": [
+        *("--reading", "streams", "--loss", "full", "--optimizer", "rmsprop", "--tied"),
+        *("--dense-size", "0", "--embedding-size", "6", "--dropout", "0.2"),
+        *("--weight-drop", "0.2", "--learning-rate", "0.01", "--decay", "cosine"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def trained(folder, text):
+    def run(kind):
+        path = folder / kind
+        if not path.exists():
+            assert word.main([*small(text), *KINDS[kind], "--run", str(path)]) == 0
+        return path
+
+    return run
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_has_its_row_its_samples_and_its_plots(kind, trained):
+    run = trained(kind)
+    (row,) = summary(run)["results"]
+    assert row["loss_kind"] == json.loads((run / "config.json").read_text())["config"]["loss"]
+    assert (row["model"], row["cell"]) == ("word", "elman")
+    np.testing.assert_allclose(row["perplexity"], np.exp(row["valid_loss"]))
+    assert row["valid_loss"] == row["valid_spread"]["median"]
+    assert row["seeds"] == ([0, 1] if kind == "streams" else [0])
+    assert len(row["valid_losses"]) == len(row["train_losses"]) == 2
+    assert row["seconds"] > 0
+    _, params, vocabulary, _ = runs.load(run)
+    assert vocabulary is not None
+    assert row["parameters"] == sum(a.size for a in jax.tree.leaves(params))
+    assert row["vocabulary"] == vocabulary.size
+    names = {f"epoch_{i:03d}_{way}_seed_0.txt" for i in (1, 2) for way in ("argmax", "sampled")}
+    assert files_of(run / "samples").keys() == names
+    assert files_of(run / "plots").keys() == {"training_loss.png", "validation_loss.png"}
+
+
+@pytest.mark.parametrize("kind", ["published", "streams"])
+def test_validation_is_the_whole_softmax_whatever_is_trained(kind, trained):
+    """Of the last params: every window from a carry of its own, or all words as they come."""
+    run = trained(kind)
+    config = json.loads((run / "config.json").read_text())["config"]
+    cell, params, _, _ = runs.load(run, which="last")
+    tokens = words_of(word.Config(corpus=config["corpus"])).valid
+
+    def losses(tokens, scored):
+        carry, found = cell.init_carry(params, jax.random.key(0)), []
+        for place in range(len(tokens) - 1):
+            carry, logits = cell.step(params, carry, tokens[place])
+            found.append(float(cross_entropy(logits, tokens[place + 1])))
+        return found[-scored:]
+
+    if kind == "published":
+        parts = [losses(tokens[i : i + 5], 1) for i in range(len(tokens) - 4)]
+    else:
+        columns = tokens[: len(tokens) // 16 * 16].reshape(16, -1)
+        parts = [losses(column, len(column) - 1) for column in columns]
+    (*_, logged_loss) = (
+        line["valid_loss"] for line in logged(run) if line["seed"] == 0 and "valid_loss" in line
+    )
+    np.testing.assert_allclose(np.mean(np.concatenate(parts)), logged_loss, rtol=1e-4)
+
+
+def test_windows_come_in_another_order_every_epoch(text):
+    """Each once: with a learning rate of 0 the losses of two epochs are the same set."""
+    flags = {"corpus": str(text), "hidden_size": 3, "embedding_size": 2, "dense_size": 2}
+    config = word.Config(**flags, num_steps=4, batch_size=16, loss="full", epochs=2, log_every=100)
+    training = make_train(config)
+    state, chunk, epochs = training.init(jax.random.key(0), 0.0), jax.jit(training.chunk), []
+    for _ in range(training.chunks):
+        state, metrics = chunk(state)
+        epochs.append(np.asarray(metrics["loss"]))
+    assert training.steps_per_epoch == 810 // 16 - 1 - 3
+    assert not np.array_equal(*epochs)
+    np.testing.assert_allclose(np.sort(epochs[0]), np.sort(epochs[1]), rtol=1e-6)
+
+
+def test_a_model_learns_the_order_of_words(text):
+    """From candidates alone, far below what the words' frequencies tell."""
+    sizes = {"corpus": str(text), "hidden_size": 16, "embedding_size": 8, "dense_size": 0}
+    config = word.Config(
+        **sizes, negatives=8, init="default", cell="gru", num_steps=4, batch_size=16, epochs=20
+    )
+    training = make_train(config)
+    state, chunk = training.init(jax.random.key(0), 0.05), jax.jit(training.chunk)
+    for _ in range(training.chunks):
+        state, _ = chunk(state)
+    found = float(make_validate(config)(state.params)["valid_loss"])
+    assert found < unigram_entropy(words_of(config).train) - 0.5
+
+
+def test_a_run_is_resumed(text, folder, trained):
+    run = folder / "resumed"
+    assert word.main([*small(text), "--epochs", "1", "--run", str(run)]) == 0
+    assert word.main(["--resume", str(run), "--epochs", "2"]) == 0
+    assert logged(run) == logged(trained("published"))
+
+
+def test_text_is_written_from_a_run(trained, capsys):
+    run = trained("published")
+    capsys.readouterr()
+    flags = ["--run", str(run), "--prompt", "the hound", "--length", "12"]
+    assert generate.main([*flags, "--temperature", "0"]) == 0
+    written = capsys.readouterr().out
+    assert written.startswith("the hound")
+    assert len(written.split()) > 10
+
+
+# What can be wrong
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--negatives", "17"], "--negatives is 17, the vocabulary has 16 words"),
+        (["--negatives", "0"], "--negatives is 0"),
+        (["--tied", "--embedding-size", "5"], "--tied reads every word"),
+        (["--estimator", "rtrl"], "give --reading streams, or --estimator tbptt"),
+        (["--embedding-size", "0"], "embedding_size is 0"),
+        (["--dense-size", "-1"], "dense_size is -1"),
+        (["--momentum", "1.0"], "momentum is 1.0"),
+        (["--num-steps", "60"], "num_steps is 1 with history 59"),
+        (["--sample-length", "-1"], "--sample-length is -1"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(text, tmp_path, capsys, flags, message):
+    run = tmp_path / "run"
+    assert message in error_of(capsys, word.main, [*small(text), *flags, "--run", run])
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "an empty file; give one with text"),
+        ("\n \t\n", "an empty file; give one with text"),
+        ("... %% \N{SLEUTH OR SPY}", "batch_size is 16, the text has"),
+        ("%%", "no word"),
+        ("word", "batch_size is 16, the text has 1 tokens"),
+        ("a b c", "batch_size is 16, the text has 2 tokens"),
+    ],
+)
+def test_texts_of_hardly_a_word(content, message, tmp_path, capsys):
+    path = tmp_path / "text.txt"
+    path.write_text(content, encoding="utf-8")
+    run = tmp_path / "run"
+    assert message in error_of(capsys, word.main, [*small(path), "--run", run])
+    assert not run.exists()
+
+
+def test_nothing_to_validate_on(text, tmp_path):
+    """As published, everything trains."""
+    run = tmp_path / "run"
+    flags = [*small(text), "--valid-fraction", "0", "--epochs", "1", "--run", str(run)]
+    assert word.main(flags) == 0
+    found = summary(run)
+    (row,) = found["results"]
+    assert row["valid_loss"] is row["perplexity"] is None
+    assert [claim["holds"] for claim in found["claims"]] == [None, None, None]
+
+
+@pytest.mark.parametrize(("limit", "size"), [(1_000_000, 17), (5, 5)])
+def test_a_limit_of_the_vocabulary(text, limit, size):
+    """Above the number of words it adds the unknown one alone."""
+    config = word.Config(corpus=str(text), limit=limit, negatives=5, batch_size=16, num_steps=4)
+    vocabulary = words_of(config).vocabulary
+    assert vocabulary.size == size
+    assert vocabulary.symbols[0] == "<unk>"
+    training = make_train(config)
+    state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
+    assert state.params["head"]["b"].shape == (size,)
+    after, _ = jax.eval_shape(training.chunk, state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+
+
+# Words
+
+
+ODD = ("the", "a\nb", "c\td", "<script>alert(1)</script>", "\N{SLEUTH OR SPY}", "[red]")
+
+
+def test_words_that_hold_anything_stand_in_one_line():
+    line = shown(ODD)
+    assert line.split(", ") == ["the", "a\\nb", "c\\td", *ODD[3:]]
+    vocabulary = Vocabulary("word", ODD, None)
+    vectors = unit_vectors(np.eye(6) + 0.1 * np.eye(6)[[1, 0, 3, 2, 5, 4]], vocabulary)
+    assert nearest(vectors, "a\nb", 1) == ["the"]
+    assert nearest(vectors, "[red]", 1) == ["\N{SLEUTH OR SPY}"]
+    assert nearest(vectors, "absent") == []
+    assert Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json()))) == vocabulary
+
+
+def test_a_text_of_odd_tokens_trains(tmp_path):
+    """HTML and emoji are words where they stand between spaces, and a newline has a symbol."""
+    path = tmp_path / "text.txt"
+    path.write_text("<b>hi</b> \N{SLEUTH OR SPY} it's\n[red] a\tb " * 60, encoding="utf-8")
+    vocabulary = build_vocabulary(path.read_text(encoding="utf-8"), "token")
+    assert set(vocabulary.symbols) >= {"<b>hi</b>", "\N{SLEUTH OR SPY}", "<eos>"}
+    run = tmp_path / "run"
+    assert word.main([*small(path), "--epochs", "1", "--run", str(run)]) == 0
+
+
+def test_analogies_of_made_up_vectors():
+    words = ("had", "has", "was", "is", "other")
+    numbers = np.array([[1, 0, 1], [1, 1, 1], [0, 0, 1], [0, 1, 1], [-1, -1, -1]], float)
+    vectors = unit_vectors(numbers, Vocabulary("word", words, None))
+    assert analogy(vectors, "had", "has", "was", 1) == ["is"]
+    assert analogy(vectors, "had", "has", "absent") == []
+    with_zero = unit_vectors(np.zeros((5, 3)), Vocabulary("word", words, None))
+    assert np.isfinite(with_zero.unit).all()
+
+
+# Claims and presets
+
+
+def test_unigram_entropy():
+    np.testing.assert_allclose(unigram_entropy(np.array([3, 3, 5, 9])), 1.5 * np.log(2))
+
+
+def test_claims_of_the_notebook():
+    config = word.PRESETS["notebook"]
+    losses = np.linspace(5, 1, 75).tolist()
+    claims = {claim.name.split(":")[0]: claim for claim in notebook_claims(config, losses)}
+    assert len(claims) == 8
+    assert [claim.observed for claim in claims.values()][-1] == 1
+    assert claims["noise-contrastive loss at the end of epoch 2"].holds is False
+    assert claims["noise-contrastive loss at the end of epoch 75"].holds is True
+    assert notebook_claims(config, losses[:9])[3].holds is None
+    assert notebook_claims(word.replace(config, learning_rate=0.1), losses) == []
+    assert notebook_claims(word.replace(config, valid_fraction=0.0, seeds=3), losses)
+
+
+@pytest.mark.parametrize(
+    ("losses", "holds"),
+    [
+        ([5.4, 5.3], [True, True, True]),
+        ([6.2, 6.1], [False, True, False]),
+        ([5.0, 5.1], [True, False, True]),
+        ([5.9], [True, None, False]),
+    ],
+)
+def test_claims_of_a_model(losses, holds):
+    row = {"valid_losses": losses, "valid_loss": min(losses), "last_losses": []}
+    claims = all_claims(word.PRESETS["best"], row, 6.0)
+    assert [claim.holds for claim in claims] == holds
+    other = all_claims(word.replace(word.PRESETS["best"], corpus="ptb"), row, 6.0)
+    assert other[2].holds is None
+
+
+def test_the_presets_are_the_pages_and_the_notebooks():
+    page, notebook = word.PRESETS["published"], word.PRESETS["notebook"]
+    assert page == word.Config()
+    assert (page.embedding_size, page.hidden_size, page.dense_size) == (64, 192, 96)
+    assert (page.batch_size, page.num_steps, page.epochs) == (32, 20, 75)
+    assert (page.learning_rate, page.momentum, page.negatives) == (0.05, 0.8, 64)
+    assert (page.loss, page.reading, page.optimizer) == ("nce", "windows", "momentum")
+    assert (notebook.hidden_size, notebook.dense_size) == (128, 196)
+
+
+def test_first_weights_as_published(text):
+    config = word.Config(corpus=str(text))
+    params = build_model(make_model(config, words_of(config).vocabulary)).init(jax.random.key(0))
+    embedding = np.abs(params["embed"]["w"])
+    assert 0.0095 < embedding.max() < 0.01
+    np.testing.assert_allclose(params["hidden"]["linear"]["w"].std(), 0.1 / np.sqrt(192), rtol=0.02)
+    assert not params["head"]["b"].any()
+    assert jnp.isfinite(params["layer_1"].w_hh).all()

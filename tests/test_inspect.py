@@ -1,0 +1,166 @@
+"""The command that shows a run: its files, what they hold, and one line where it cannot."""
+
+import jax
+import numpy as np
+import pytest
+from experiments_support import SMALL_TOY, error_of, small_char, write_text
+from inspect_support import read_as_words
+
+from experiments import char, inspect, toy
+from jaxrnn import runs
+from jaxrnn.data import words
+
+TEXT = "the rose by any other name\nwould smell as sweet "
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("inspect")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    """A run of two seeds."""
+    flags = [*small_char(write_text(folder)), "--seeds", "2", "--cell", "lstm"]
+    assert char.main([*flags, "--run", str(folder / "run")]) == 0
+    (folder / "read.txt").write_text(TEXT, encoding="utf-8")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def word_run(run, folder):
+    """The same model with words in place of its characters."""
+    return read_as_words(run, folder / "words", TEXT)
+
+
+def flags(run, folder, *more):
+    given = ["--run", run, "--text", folder / "read.txt", "--lags", 12, *more]
+    return [str(flag) for flag in given]
+
+
+@pytest.fixture(scope="module")
+def found(run, folder):
+    """What the command writes about one run."""
+    out = folder / "found"
+    assert inspect.main(flags(run, folder, "--member", 1, "--out", out)) == 0
+    return out
+
+
+def test_page_arrays_and_figures(found):
+    assert (found / "inspect.html").stat().st_size > 10_000
+    figures = sorted(path.name for path in (found / "plots").iterdir())
+    assert figures == [
+        "inspect_by_lag.png",
+        "inspect_connectivity_square_root.png",
+        "inspect_connectivity_squared.png",
+        "inspect_surprise.png",
+    ]
+
+
+def test_the_arrays_are_the_models(run, found):
+    """Losses and carries of the cell that is read step by step."""
+    cell, params, vocabulary, _ = runs.load(run, 1)
+    assert vocabulary is not None
+    tokens = vocabulary.encode(TEXT)
+    carry, losses, cs = cell.init_carry(params, jax.random.key(0)), [], []
+    step = jax.jit(cell.step)
+    for token, target in zip(tokens, [*tokens[1:], 0], strict=True):
+        carry, logits = step(params, carry, token)
+        losses.append(-jax.nn.log_softmax(logits)[target])
+        cs.append(carry["layer_1"].c)
+    arrays = np.load(found / "inspect.npz")
+    assert np.allclose(arrays["predictions/loss"], losses[:-1], atol=1e-5)
+    assert np.allclose(arrays["units/layer_1/c"], cs, atol=1e-5)
+    assert arrays["connectivity/squared"].shape == (len(tokens) - 1, 12)
+
+
+def test_of_units_what_is_asked_for(run, folder):
+    out = folder / "units"
+    assert inspect.main(flags(run, folder, "--units", "layer_1/*gistic", "--out", out)) == 0
+    arrays = np.load(out / "inspect.npz")
+    (name,) = [name for name in arrays if name.startswith("units/")]
+    assert name == "units/layer_1/logistic"
+    assert 0 < arrays[name].min() < arrays[name].max() < 1
+
+
+def test_a_part_of_a_text(run, folder):
+    out = folder / "part"
+    more = ["--start", 4, "--length", 9, "--at", 5, "--draw", "layer_1/c 2", "--out", out]
+    assert inspect.main(flags(run, folder, *more)) == 0
+    assert (out / "plots" / "inspect_layer_1_c_2.png").is_file()
+    assert len(np.load(out / "inspect.npz")["predictions/loss"]) == 8
+
+
+def test_two_runs(run, folder):
+    out = folder / "two"
+    more = ["--beside", run, "--beside-member", 1, "--out", out]
+    assert inspect.main(flags(run, folder, *more)) == 0
+    first, second = (np.load(out / f"inspect{end}.npz") for end in ("", "_beside"))
+    assert not np.allclose(first["predictions/loss"], second["predictions/loss"])
+    assert (out / "plots" / "inspect_surprise_beside.png").is_file()
+
+
+def test_words_known_and_unknown(word_run, folder):
+    out, path = folder / "word_out", folder / "sentence.txt"
+    path.write_text("The rose, they say, smells.", encoding="utf-8")
+    assert inspect.main(["--run", str(word_run), "--text", str(path), "--out", str(out)]) == 0
+    assert len(np.load(out / "inspect.npz")["predictions/loss"]) == len(words(path.read_text())) - 1
+
+
+def test_characters_that_the_vocabulary_lacks(run, tmp_path, capsys):
+    path = tmp_path / "other.txt"
+    path.write_text("the rosé\u200b", encoding="utf-8")
+    line = error_of(capsys, inspect.main, ["--run", run, "--text", path])
+    assert "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE)" in line
+    assert "'\\u200b' (U+200B ZERO WIDTH SPACE)" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--length", "1"], "--length is 1"),
+        (["--length", "1000000"], "--length is 1000000"),
+        (["--lags", "0"], "lags is 0"),
+        (["--start", "-1"], "--start is -1"),
+        (["--start", "4000"], "leave at least 2 to read"),
+        (["--at", "0"], "--at is 0"),
+        (["--at", "4000"], "--at is 4000"),
+        (["--draw", "layer_9/h 2"], "the layers are layer_1/"),
+        (["--draw", "layer_1/h 6"], "layer_1/h has units 0 to 5"),
+        (["--units", "layer_9/*"], "--units is 'layer_9/*'; the names are layer_1/h, layer_1/c"),
+        (["--member", "2"], "member is 2"),
+        (["--setting", "none"], "setting is 'none'"),
+        (["--beside-member", "1"], "need --beside"),
+        (["--beside", "nowhere"], "nowhere does not exist"),
+        (["--text", "nowhere.txt"], "--text: "),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(run, folder, capsys, arguments, message):
+    assert message in error_of(capsys, inspect.main, flags(run, folder, *arguments))
+
+
+def test_a_model_that_diverged(run, folder, capsys, monkeypatch):
+    def diverged(*arguments, **options):
+        cell, params, *rest = runs.load(*arguments, **options)
+        return cell, jax.tree.map(lambda a: a * np.float32(np.nan), params), *rest
+
+    monkeypatch.setattr("experiments.inspect.reading.load", diverged)
+    line = error_of(capsys, inspect.main, flags(run, folder))
+    assert "computes nan on this text" in line
+
+
+def test_a_text_of_two_characters(run, folder, capsys):
+    """One prediction, one lag."""
+    out = folder / "short"
+    assert inspect.main(flags(run, folder, "--length", 2, "--out", out)) == 0
+    assert np.load(out / "inspect.npz")["connectivity/squared"].shape == (1, 1)
+
+
+def test_runs_that_read_differently(run, word_run, folder, capsys):
+    line = error_of(capsys, inspect.main, flags(run, folder, "--beside", word_run))
+    assert "reads a character at a time" in line
+
+
+def test_a_run_that_reads_no_text(folder, tmp_path, run, capsys):
+    assert toy.main([*SMALL_TOY, "--run", str(tmp_path / "toy")]) == 0
+    assert "reads no text" in error_of(capsys, inspect.main, flags(tmp_path / "toy", folder))
