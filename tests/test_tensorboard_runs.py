@@ -7,13 +7,16 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import char, toy
+from experiments import baselines, char, memorization, toy, truncation
 from experiments.speed.presets import Shape
 from experiments.speed.tensorboard import character_training
+from jaxrnn.optimizers import current_learning_rate
 from jaxrnn.runs import loop
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_json
 from jaxrnn.runs.tensorboard.boards import SHARE, Boards
+from jaxrnn.runs.tensorboard.graph import training_graph
+from jaxrnn.runs.tensorboard.observing import make_observe
 from tests.experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
 from tests.test_tensorboard_files import accumulated, scalars_of
 
@@ -96,6 +99,23 @@ def test_several_settings_have_a_folder_each(tmp_path):
             for seed in (0, 1)
         ),
     }
+
+
+@pytest.mark.parametrize(
+    "experiment", [baselines, char, memorization, toy, truncation], ids=lambda e: e.EXPERIMENT.name
+)
+def test_every_training_can_be_looked_into(experiment):
+    """Traced only: what a run would show."""
+    training = experiment.make_train(experiment.PRESETS["smoke"])
+    state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
+    batch = training.parts.batch()
+    seen = jax.eval_shape(make_observe(training.parts, batch), state)
+    assert {"norm/params", "norm/updates"} <= seen.scalars.keys()
+    assert {"activations", "params", "gradients"} == {t.partition("/")[0] for t in seen.histograms}
+    nodes = training_graph(training.parts, batch).node
+    tops = {node.name.partition("/")[0] for node in nodes}
+    assert {"layer_1", "head", "loss", "gradient", "optimizer"} <= tops
+    assert jax.eval_shape(current_learning_rate, state.opt_state) is not None
 
 
 def test_looks_take_their_share_of_the_time(tmp_path, monkeypatch):
