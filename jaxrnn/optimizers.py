@@ -128,9 +128,9 @@ def decaying(
         return rise * FALLS[decay](jnp.minimum(done, 1))
 
     def update(updates, state, params=None):
-        fall = scale(state.count)
+        fall = scale(state.updates)
         updates = jax.tree.map(lambda u: u * fall.astype(u.dtype), updates)
-        return updates, Decayed(state.count + 1, fall)
+        return updates, Decayed(state.updates + 1, fall)
 
     def init(params):
         return Decayed(jnp.int32(0), jnp.float32(1))
@@ -141,7 +141,7 @@ def decaying(
 class Decayed(NamedTuple):
     """How many updates there were, and what the last one was scaled by."""
 
-    count: Int[Array, ""]
+    updates: Int[Array, ""]
     fall: Float[Array, ""]
 
 

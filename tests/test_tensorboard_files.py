@@ -1,6 +1,8 @@
 """TensorBoard's files, read back as TensorBoard reads them where it is installed."""
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +198,14 @@ def test_what_is_no_picture_is_refused(tmp_path):
     with pytest.raises(ValueError, match="give the bytes of a PNG file"):
         board.image(1, "plots/a", b"GIF89a")
     board.close()
+
+
+def test_neither_torch_nor_tensorflow_is_needed():
+    """tensorboardX takes torch where it is installed; here it is as if it were not."""
+    without = "sys.modules |= dict.fromkeys(['torch', 'tensorflow', 'tensorboard'])"
+    code = f"import sys; {without}; import jaxrnn.runs.tensorboard.boards; print('fine')"
+    folder = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "fine\n"

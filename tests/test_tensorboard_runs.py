@@ -1,18 +1,22 @@
 """Runs with --tensorboard."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
-from experiments import char, toy
+from experiments import baselines, char, memorization, toy, truncation
 from experiments.speed.presets import Shape
 from experiments.speed.tensorboard import character_training
+from jaxrnn.optimizers import current_learning_rate
 from jaxrnn.runs import loop
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_json
 from jaxrnn.runs.tensorboard.boards import SHARE, Boards
+from jaxrnn.runs.tensorboard.graph import training_graph
+from jaxrnn.runs.tensorboard.observing import make_observe
 from tests.experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
 from tests.test_tensorboard_files import accumulated, scalars_of
 
@@ -97,7 +101,24 @@ def test_several_settings_have_a_folder_each(tmp_path):
     }
 
 
-def test_looks_take_their_share_of_the_time(tmp_path):
+@pytest.mark.parametrize(
+    "experiment", [baselines, char, memorization, toy, truncation], ids=lambda e: e.EXPERIMENT.name
+)
+def test_every_training_can_be_looked_into(experiment):
+    """Traced only: what a run would show."""
+    training = experiment.make_train(experiment.PRESETS["smoke"])
+    state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
+    batch = training.parts.batch()
+    seen = jax.eval_shape(make_observe(training.parts, batch), state)
+    assert {"norm/params", "norm/updates"} <= seen.scalars.keys()
+    assert {"activations", "params", "gradients"} == {t.partition("/")[0] for t in seen.histograms}
+    nodes = training_graph(training.parts, batch).node
+    tops = {node.name.partition("/")[0] for node in nodes}
+    assert {"layer_1", "head", "loss", "gradient", "optimizer"} <= tops
+    assert jax.eval_shape(current_learning_rate, state.opt_state) is not None
+
+
+def test_looks_take_their_share_of_the_time(tmp_path, monkeypatch):
     """By a clock of ours: a chunk takes a second and a look half of one."""
     now = [0.0]
     run = RunDirectory(tmp_path)
@@ -105,14 +126,14 @@ def test_looks_take_their_share_of_the_time(tmp_path):
     devices = jax.devices()[:1]
     prepared = loop.prepare(character_training(Shape(2, 3, 4), devices), [0], devices)
     boards = Boards(run, prepared, 0, 0, lambda: now[0])
-    observe, state = boards._observe, prepared.init()
-    assert observe is not None
+    observe: Any = boards._observe
+    state = prepared.init()
 
     def half_a_second(state):
         now[0] += 0.5
         return observe(state)
 
-    boards._observe = half_a_second
+    monkeypatch.setattr(boards, "_observe", half_a_second)
     boards.begin(0, state)
     for step in range(1, 301):
         now[0] += 1

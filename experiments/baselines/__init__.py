@@ -113,6 +113,7 @@ def run(config: Config, session: Session) -> None:
             setting,
             checkpoint_seconds=session.flags.checkpoint_seconds,
             at_epoch_end=lambda epoch, step, params: None,
+            record=session.record,
         )
     found = _counted(config, session, every, texts, directory)
     rows = []

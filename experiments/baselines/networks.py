@@ -17,12 +17,13 @@ from jaxrnn.models import (
     cell_name,
     count_parameters,
     cross_entropy,
+    token_vectors,
 )
 from jaxrnn.optimizers import OPTIMIZERS, decaying
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs.loop import Setting, prepare
 from jaxrnn.runs.text import Text
-from jaxrnn.training import Training, epoch_chunk, evaluate, init_state, make_train_step
+from jaxrnn.training import Parts, Training, epoch_chunk, evaluate, init_state, make_train_step
 
 LARGEST = 16_384
 """No hidden size above it is tried."""
@@ -170,7 +171,15 @@ def _training(
     def init(key, learning_rate):
         return init_state(cell, estimator, optimizer, key, config.batch_size, learning_rate)
 
-    return Training(init, chunk, part.epochs * chunks_per_epoch, steps_per_epoch)
+    parts = Parts(
+        cell=cell,
+        objective=cross_entropy,
+        estimator=estimator,
+        optimizer=optimizer,
+        batch=lambda: segment(on_device, jnp.int32(0), num_steps),
+        vectors=token_vectors,
+    )
+    return Training(init, chunk, part.epochs * chunks_per_epoch, steps_per_epoch, parts)
 
 
 def _validate(config: Config, text: Text, model: TokenModel) -> Callable[[Params], Metrics]:

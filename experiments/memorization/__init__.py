@@ -79,6 +79,7 @@ def run(config: Config, session: Session) -> None:
             setting,
             checkpoint_seconds=session.flags.checkpoint_seconds,
             at_epoch_end=lambda epoch, step, params: None,
+            record=session.record,
         )
     names = [name for name, _ in models]
     results = show(config, trained_in(directory.path, config), text, directory.path)

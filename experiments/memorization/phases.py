@@ -14,10 +14,11 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from experiments.memorization.config import Config
-from jaxrnn.base import Cell, Key, Params, TrainState, path_name, require_positive
-from jaxrnn.models import cross_entropy
+from jaxrnn.base import Batch, Cell, Key, Params, TrainState, path_name, require_positive
+from jaxrnn.gradients import stateless, tbptt
+from jaxrnn.models import cross_entropy, token_vectors
 from jaxrnn.optimizers import OPTIMIZERS
-from jaxrnn.training import Training
+from jaxrnn.training import Parts, Training
 from jaxrnn.unroll import unroll
 
 
@@ -182,7 +183,17 @@ def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Tra
         return state, jax.tree.map(lambda a: a[None], found)
 
     total = sum(config.most_epochs)
-    return Training(init, chunk, chunks=total, steps_per_epoch=total)
+    # a step of the log is an epoch, so what is looked at is all windows: each scores its last step
+    last = tbptt(cell, cross_entropy, window=config.window, stride=1)
+    parts = Parts(
+        cell=cell,
+        objective=cross_entropy,
+        estimator=stateless(last),
+        optimizer=optimizer,
+        batch=lambda: Batch(xs, targets[None]),
+        vectors=token_vectors,
+    )
+    return Training(init, chunk, total, total, parts)
 
 
 def _choose(condition, new, old):

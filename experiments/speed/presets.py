@@ -62,7 +62,7 @@ class Preset(NamedTuple):
     word_steps: int = 50
     bounded: Shape = Shape(4, 10_000, 100)
     logged: Shape = Shape(32, 50, 100)
-    logged_steps: int = 400
+    logged_steps: int = 200
     matmul: int = 2048
 
 

@@ -77,13 +77,11 @@ def run(config: Config, session: Session) -> None:
         variant = trained.variant
         session.explain(trained.setting.name, trained.task.model, variant.num_steps)
     for trained, setting in zip(every, prepared, strict=True):
-        _train(directory, trained, setting, session.flags.checkpoint_seconds)
+        _train(directory, trained, setting, session)
     report(built, every, directory)
 
 
-def _train(
-    directory: RunDirectory, trained: Trained, setting: Prepared, checkpoint_seconds: float
-) -> None:
+def _train(directory: RunDirectory, trained: Trained, setting: Prepared, session: Session) -> None:
     """A training whose loss is no number any more ends there, and the others go on without it."""
     if trained.setting.name in (ended := _diverged(directory)):
         return
@@ -91,7 +89,7 @@ def _train(
         train_setting(
             directory,
             setting,
-            checkpoint_seconds=checkpoint_seconds,
+            checkpoint_seconds=session.flags.checkpoint_seconds,
             at_epoch_end=_keep(directory, trained),
             record=session.record,
         )

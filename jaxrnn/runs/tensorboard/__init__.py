@@ -24,6 +24,9 @@ of a part of the model (`chain`), LEAF the path of a leaf of its params.
     hparams     the config, the setting and the seed; metrics are the last scalars
     text        samples/text        images      plots/NAME
 
+An experiment has all of it for `record=session.record` in its call of `train_setting` and for
+`parts` in its `Training`: `Parts.vectors` names what goes to the projector.
+
 A look is one pass over a fixed batch (`make_observe`). Looks are taken where a chunk of training
 steps ends: at the start, at the end, and in between as often as keeps them and all other writing
 below `SHARE` of the time; or every so many training steps, where that is asked for
