@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,6 +143,16 @@ def test_the_likeliest_text_is_always_the_same(rows):
     texts = {row["samples"]["0"]["text"] for row in rows if row["model"] == "witten-bell 0"}
     # without a context, the most frequent token for ever
     assert all(len(set(text.split(" ")) - {""}) <= 1 for text in texts)
+
+
+def test_a_training_is_timed_by_its_second_chunk(text, monkeypatch):
+    """By a clock that ticks at every look a chunk takes one tick; here it is an epoch of three."""
+    config = replace(PRESETS["smoke"], corpus=str(text), levels=("character",), log_every=10**6)
+    (part,) = parts(config)
+    one = networks.network(config, part, baselines.text_of(config, part), "elman", 3, ())
+    ticks = iter(range(1000))
+    monkeypatch.setattr(networks, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    assert networks.measured_seconds(one, [0], ()) == pytest.approx(3)
 
 
 def test_sizes_are_those_that_the_seconds_allow(rows):
