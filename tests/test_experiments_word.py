@@ -342,9 +342,9 @@ def test_claims_of_the_study():
         study.GRU: (8.0, 0.2, 0.2),
         study.LSTM: (8.0, 0.2, 0.2),
     }
-    assert [claim.holds for claim in saturation_claims(config, rows(**page))] == [True] * 8
-    other = page | {study.BASIC: (4.0, 0.1, 0.1)}
-    assert not any(claim.holds for claim in saturation_claims(config, rows(**other))[:4])
+    assert [claim.holds for claim in saturation_claims(config, rows(**page))] == [True] * 9
+    other = page | {study.BASIC: (4.0, 0.1, 0.1), study.RECOVERING: (5.0, 0.9, 0.6)}
+    assert not any(claim.holds for claim in saturation_claims(config, rows(**other))[:5])
     changed = word.replace(config, learning_rate=0.01)
     assert {claim.holds for claim in saturation_claims(changed, rows(**page))} == {None}
 
