@@ -88,10 +88,13 @@ def _small(model: Cell) -> Cell:
 
     def init(key):
         params = reinitialised(model, tenth).init(key)
+        key_embed, key_head = jax.random.split(jax.random.fold_in(key, 1))
+        w = params["head"]["w"]
+        # there the head is a table of words, and their number counts as its inputs
+        params["head"]["w"] = tenth(key_head, w.shape[::-1], w.dtype).T
         w = named_leaves(params).get("embed.w")  # not of a model on one-hot vectors, or a tied one
         if w is not None:
-            key = jax.random.fold_in(key, 1)
-            params["embed"]["w"] = jax.random.uniform(key, w.shape, w.dtype, -0.01, 0.01)
+            params["embed"]["w"] = jax.random.uniform(key_embed, w.shape, w.dtype, -0.01, 0.01)
         return params
 
     return model._replace(init=init)

@@ -9,7 +9,13 @@ import pytest
 from experiments_support import error_of, files_of, logged, summary
 
 from experiments import generate, word
-from experiments.word.claims import all_claims, notebook_claims, unigram_entropy
+from experiments.word import study
+from experiments.word.claims import (
+    all_claims,
+    notebook_claims,
+    saturation_claims,
+    unigram_entropy,
+)
 from experiments.word.training import make_model, make_train, make_validate, words_of
 from experiments.word.vectors import analogy, nearest, shown, unit_vectors
 from jaxrnn import runs
@@ -49,10 +55,11 @@ KINDS = {
     "streams": [
         *("--reading", "streams", "--loss", "sampled", "--optimizer", "adam"),
         *("--max-norm", "1.0", "--learning-rate", "0.01", "--seeds", "2"),
+        *("--tied", "--embedding-size", "5"),
     ],
     "regularised": [
-        *("--reading", "streams", "--loss", "full", "--optimizer", "rmsprop", "--tied"),
-        *("--dense-size", "0", "--embedding-size", "6", "--dropout", "0.2"),
+        *("--reading", "streams", "--loss", "full", "--optimizer", "rmsprop"),
+        *("--dense-size", "0", "--dropout", "0.2"),
         *("--weight-drop", "0.2", "--learning-rate", "0.01", "--decay", "cosine"),
     ],
 }
@@ -168,7 +175,7 @@ def test_text_is_written_from_a_run(trained, capsys):
     [
         (["--negatives", "17"], "--negatives is 17, the vocabulary has 16 words"),
         (["--negatives", "0"], "--negatives is 0"),
-        (["--tied", "--embedding-size", "5"], "--tied reads every word"),
+        (["--tied", "--embedding-size", "7"], "tied needs an embedding_size of 5"),
         (["--estimator", "rtrl"], "give --reading streams, or --estimator tbptt"),
         (["--embedding-size", "0"], "embedding_size is 0"),
         (["--dense-size", "-1"], "dense_size is -1"),
@@ -262,6 +269,84 @@ def test_analogies_of_made_up_vectors():
     assert analogy(vectors, "had", "has", "absent") == []
     with_zero = unit_vectors(np.zeros((5, 3)), Vocabulary("word", words, None))
     assert np.isfinite(with_zero.unit).all()
+
+
+# Saturation
+
+
+def test_shares_of_saturated_units(text):
+    config = word.Config(
+        corpus=str(text),
+        cell="elman",
+        hidden_size=6,
+        embedding_size=4,
+        dense_size=5,
+        init="default",
+    )
+    cell = build_model(make_model(config, words_of(config).vocabulary))
+    params = jax.tree.map(lambda a: 3 * a, cell.init(jax.random.key(0)))
+    tokens = np.arange(12).reshape(4, 3)
+    layer, h, outputs = jax.tree.map(np.asarray, params["layer_1"]), np.zeros((3, 6)), []
+    for row in tokens:
+        x = np.asarray(params["embed"]["w"])[row]
+        h = np.tanh(x @ layer.w_ih + h @ layer.w_hh + layer.b)
+        outputs.append(h)
+    dense = np.tanh(h @ np.asarray(params["hidden"]["linear"]["w"]))
+    found = study.saturation(config, params, jnp.asarray(tokens))
+    expected = {"saturated": np.stack(outputs), "saturated_dense": dense}
+    assert found.keys() == study.WATCHED.keys()
+    for name, units in expected.items():
+        np.testing.assert_allclose(found[name], np.mean(np.abs(units) > 0.97), rtol=1e-6)
+    assert 0 < found["saturated"] < 1
+
+
+def test_the_study_trains_its_settings_in_turn(text, tmp_path, monkeypatch):
+    two = {study.BASIC: {}, study.GRU: {"cell": "gru"}}
+    monkeypatch.setattr(study, "SATURATION", two)
+    run = tmp_path / "run"
+    flags = [*small(text), "--study", "saturation", "--epochs", "1", "--sample-length", "0"]
+    assert word.main([*flags, "--run", str(run)]) == 0
+    found = summary(run)
+    assert [row["model"] for row in found["results"]] == list(two)
+    assert [row["cell"] for row in found["results"]] == ["elman", "gru"]
+    for row in found["results"]:
+        lines = [line for line in logged(run) if line["setting"] == row["model"]]
+        shares = [line["saturated"] for line in lines if "saturated" in line]
+        assert row["saturation"]["saturated"]["highest"] == max(shares)
+        assert row["saturation"]["saturated"]["last"] == shares[-1]
+    assert {claim["holds"] for claim in found["claims"]} == {None}
+    assert (run / "plots" / "saturation.png").exists()
+
+
+def test_claims_of_the_study():
+    config = word.PRESETS["saturation"]
+
+    def rows(**found):
+        return [
+            {
+                "model": name,
+                "last_losses": [loss],
+                "saturation": {
+                    field: {"highest": high, "last": last}
+                    for field in ("saturated", "saturated_dense")
+                },
+            }
+            for name, (loss, high, last) in found.items()
+        ]
+
+    page = {
+        study.BASIC: (10.0, 0.9, 0.8),
+        study.RECOVERING: (5.0, 0.9, 0.4),
+        study.CLIPPED: (11.0, 0.3, 0.3),
+        study.SHORT: (9.0, 0.4, 0.1),
+        study.GRU: (8.0, 0.2, 0.2),
+        study.LSTM: (8.0, 0.2, 0.2),
+    }
+    assert [claim.holds for claim in saturation_claims(config, rows(**page))] == [True] * 9
+    other = page | {study.BASIC: (4.0, 0.1, 0.1), study.RECOVERING: (5.0, 0.9, 0.6)}
+    assert not any(claim.holds for claim in saturation_claims(config, rows(**other))[:5])
+    changed = word.replace(config, learning_rate=0.01)
+    assert {claim.holds for claim in saturation_claims(changed, rows(**page))} == {None}
 
 
 # Claims and presets

@@ -287,11 +287,12 @@ def test_published_weights_are_glorot_uniform():
 
 
 def test_small_weights():
-    """Of the embedding uniform, elsewhere a tenth of what keeps the size of an input."""
+    """Of the embedding uniform, elsewhere a tenth of what keeps the size of an input; the head is
+    drawn as a table of words."""
     config = replace(SMALL, vocab_size=30, hidden_size=40, embedding_size=20, init="small")
     params = build_model(config).init(KEY)
     assert 0.0095 < float(jnp.abs(params["embed"]["w"]).max()) < 0.01
-    for matrix in (params["layer_1"].w_ih, params["layer_1"].w_hh, params["head"]["w"]):
+    for matrix in (params["layer_1"].w_ih, params["layer_1"].w_hh, params["head"]["w"].T):
         np.testing.assert_allclose(matrix.std(), 0.1 / np.sqrt(len(matrix)), rtol=0.1)
     tied = replace(config, embedding_size=40, vocab_size=5, output_size=5, tied=True)
     assert build_model(tied).init(KEY)["embed"]["w"] == ()

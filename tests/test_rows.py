@@ -147,6 +147,33 @@ def test_every_word_as_a_negative_is_the_whole_softmax():
     jax.tree.map(_close, found, expected)
 
 
+def test_an_embedding_that_is_tied_to_the_head():
+    """One table, with the rows that are read and those that are predicted; all words as negatives
+    are the whole softmax here, too, and steps by rows those on whole tables."""
+    model = TokenModel(VOCAB_SIZE, VOCAB_SIZE, "elman", hidden_size=5, embedding_size=5, tied=True)
+    cell, plain = build_model(model), batch_at(jax.random.key(1), 0)
+    params = cell.init(jax.random.key(0))
+    drawn = draw_negatives(jax.random.key(1), VOCAB_SIZE, VOCAB_SIZE)
+    batch: Any = narrow(plain, VOCAB_SIZE, ("head",), drawn, tied=True)
+    of_rows, whole = narrowed(bptt(cell, sampled_softmax)), bptt(cell, cross_entropy)
+    carry = whole.init(params, jax.random.key(0), BATCH_SIZE)
+    found, expected = of_rows.estimate(params, carry, batch), whole.estimate(params, carry, plain)
+    jax.tree.map(_close, found, expected)
+
+    few = draw_negatives(jax.random.key(1), VOCAB_SIZE, 4)
+    optimizer, estimator = clipped_momentum(0.3, None, 0.8), bptt(cell, sampled_softmax)
+    by_rows = row_momentum(cell, estimator, optimizer, 0.8, ("head",))
+
+    def step_of(step):
+        return lambda state: step(state, narrow(plain, VOCAB_SIZE, ("head",), few, tied=True))
+
+    state = init_state(cell, estimator, optimizer, jax.random.key(4), BATCH_SIZE, 0.3)
+    plainly, rowwise = make_train_step(narrowed(estimator), optimizer), by_rows.train_step
+    expected = step_of(plainly)(step_of(plainly)(state)[0])
+    found = by_rows.within(lambda state: step_of(rowwise)(step_of(rowwise)(state)[0]))(state)
+    jax.tree.map(_close, found, expected)
+
+
 def test_a_window_is_the_last_output_alone():
     """19 words before it and its own: the published model's training step."""
     params = CELL.init(jax.random.key(0))

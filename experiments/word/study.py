@@ -24,7 +24,7 @@ SHORT, WIDE, GRU, LSTM = "three_steps", "wide_weights", "gru", "lstm"
 
 SATURATION: dict[str, dict[str, Any]] = {
     BASIC: {},
-    RECOVERING: {"learning_rate": 0.05},
+    RECOVERING: {"learning_rate": 0.05, "momentum": 0.8},
     CLIPPED: {"max_norm": 1.0},
     SHORT: {"num_steps": 3},
     WIDE: {"init": "default"},
@@ -67,7 +67,8 @@ def saturation(config: Config, params: Params, tokens: Array) -> Metrics:
     shares = {"saturated": _share(h)}
     if config.dense_size and config.num_layers == 1:
         dense = params["hidden"]["linear"]
-        shares["saturated_dense"] = _share(jnp.tanh(h[-1] @ dense["w"] + dense["b"]))
+        units = jax.vmap(lambda h: jnp.tanh(h @ dense["w"] + dense["b"]))(h[-1])
+        shares["saturated_dense"] = _share(units)
     return shares
 
 

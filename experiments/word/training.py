@@ -81,7 +81,7 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
             if "head" in tables:
                 key = jax.random.fold_in(key_negatives, position)
                 drawn = draw_negatives(key, text.vocabulary.size, config.negatives)
-            return narrow(batch, text.vocabulary.size, tables, drawn)
+            return narrow(batch, text.vocabulary.size, tables, drawn, tied=config.tied)
 
         return batch_at
 
@@ -153,19 +153,17 @@ def narrowed_tables(config: Config, vocabulary: Vocabulary) -> tuple[str, ...]:
     """The tables of which a training step reads some rows alone.
 
     Raises:
-      ValueError: more negatives than words, or negatives for an embedding that is the head.
+      ValueError: no negatives, or more than words.
     """
     if config.loss == "full":
         # the whole head is read anyway, and with it an embedding that is tied to it
         return ("embed",) if goes_by_rows(config) and not config.tied else ()
-    if config.tied:
-        raise ValueError(f"--tied reads every word, and --loss {config.loss} a few; give one")
     if not 1 <= config.negatives <= vocabulary.size:
         raise ValueError(
             f"--negatives is {config.negatives}, the vocabulary has {vocabulary.size} words; "
             f"give 1 to {vocabulary.size}, or --loss full"
         )
-    return ("embed", "head")
+    return ("head",) if config.tied else ("embed", "head")
 
 
 def goes_by_rows(config: Config) -> bool:

@@ -14,6 +14,9 @@ WORDS = ("run", "mr", "red", "he", "was", "holmes")
 ANALOGIES = (("had", "has", "was"), ("do", "doing", "go"), ("he", "his", "she"))
 """a is to b as c is to what; the first is the page's."""
 MOST = 5
+FREQUENT = 2048
+"""Neighbours are sought among so many of the most frequent words, as many as the page looks at:
+vectors of rare words are hardly moved from where they began."""
 
 
 class Vectors(NamedTuple):
@@ -77,7 +80,7 @@ def _vector(vectors, word):
 def _nearest_to(vectors, vector, without, count):
     if vector is None:
         return []
-    order = np.argsort(-(vectors.unit @ vector), kind="stable")
+    order = np.argsort(-(vectors.unit[:FREQUENT] @ vector), kind="stable")
     symbols = (vectors.vocabulary.symbols[i] for i in order)
     kept = (symbol for symbol in symbols if symbol not in without)
     return [symbol for symbol, _ in zip(kept, range(count), strict=False)]

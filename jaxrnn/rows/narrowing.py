@@ -26,8 +26,8 @@ class Narrowed(NamedTuple):
 
     Attributes:
       rows: of each narrowed table the ids of its rows, each once; V in the places of repetitions.
-      batch: inputs count the rows of "embed", targets are `Candidates` among those of "head"; of a
-        table that is not narrowed they are tokens.
+      batch: inputs count the rows of "embed", or of "head" where that is tied to it; targets are
+        `Candidates` among those of "head"; of a table that is not narrowed they are tokens.
     """
 
     rows: Rows
@@ -35,10 +35,16 @@ class Narrowed(NamedTuple):
 
 
 def narrow(
-    batch: Batch, vocab_size: int, tables: tuple[str, ...], negatives: Negatives | None = None
+    batch: Batch,
+    vocab_size: int,
+    tables: tuple[str, ...],
+    negatives: Negatives | None = None,
+    *,
+    tied: bool = False,
 ) -> Narrowed:
     """A batch of tokens with the rows that it reads of `tables`: of "embed" those of its inputs, of
-    "head" those of its targets and of the negatives."""
+    "head" those of its targets and of the negatives. Where the embedding is `tied` to the head,
+    "head" is both."""
     rows: Rows = {}
     inputs, targets = batch
     if "embed" in tables:
@@ -47,16 +53,18 @@ def narrow(
         if negatives is None:
             raise ValueError("negatives are None; a head is narrowed to them and the targets")
         drawn = len(negatives.ids)
-        every = jnp.concatenate([negatives.ids, targets.ravel()])
-        rows["head"], places = _distinct(every, vocab_size)
+        read = [negatives.ids, targets.ravel(), *([inputs.ravel()] if tied else [])]
+        rows["head"], places = _distinct(jnp.concatenate(read), vocab_size)
         negative = jnp.zeros(len(rows["head"]), bool).at[places[:drawn]].set(True)
         log_expected = jnp.log(expected_counts(rows["head"], negatives.draws, vocab_size))
         shape = (*targets.shape, len(rows["head"]))
         targets = Candidates(
-            places[drawn:].reshape(targets.shape),
+            places[drawn : drawn + targets.size].reshape(targets.shape),
             jnp.broadcast_to(negative, shape),
             jnp.broadcast_to(log_expected, shape),
         )
+        if tied:
+            inputs = places[drawn + batch.targets.size :].reshape(inputs.shape)
     return Narrowed(rows, Batch(inputs, targets))
 
 
