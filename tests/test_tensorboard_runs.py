@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import baselines, char, memorization, toy, truncation
+from experiments import baselines, char, memorization, toy, truncation, word
 from experiments.speed.presets import Shape
 from experiments.speed.tensorboard import character_training
 from jaxrnn.optimizers import current_learning_rate
@@ -102,7 +102,9 @@ def test_several_settings_have_a_folder_each(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "experiment", [baselines, char, memorization, toy, truncation], ids=lambda e: e.EXPERIMENT.name
+    "experiment",
+    [baselines, char, memorization, toy, truncation, word],
+    ids=lambda experiment: experiment.EXPERIMENT.name,
 )
 def test_every_training_can_be_looked_into(experiment):
     """Traced only: what a run would show."""

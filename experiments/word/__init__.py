@@ -65,6 +65,7 @@ def run(config: Config, session: Session) -> None:
             prepared[name],
             checkpoint_seconds=session.flags.checkpoint_seconds,
             at_epoch_end=make_sampler(part, directory, f"{name}_" if len(parts) > 1 else ""),
+            record=session.record,
         )
     report(config, parts, models, directory)
 

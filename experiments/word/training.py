@@ -17,12 +17,12 @@ from jaxrnn.candidates import CANDIDATE_LOSSES, draw_negatives
 from jaxrnn.data import Streams, Vocabulary, num_segments, segment, text_streams
 from jaxrnn.gradients import stateless
 from jaxrnn.gradients.configured import configured_estimator, configured_weight_drop
-from jaxrnn.models import TokenModel, build_model, cross_entropy
+from jaxrnn.models import TokenModel, build_model, cross_entropy, token_vectors
 from jaxrnn.optimizers import OPTIMIZERS, Optimizer, clipped_momentum, decaying
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.rows import narrow, narrowed, row_momentum
 from jaxrnn.runs.text import Text, read_text
-from jaxrnn.training import Training, epoch_chunk, evaluate, init_state, make_train_step
+from jaxrnn.training import Parts, Training, epoch_chunk, evaluate, init_state, make_train_step
 from jaxrnn.unroll import unroll
 
 
@@ -110,7 +110,17 @@ def make_train(config: Config, devices: Devices = ()) -> Training:
     def init(key, learning_rate):
         return init_state(cell, estimator, optimizer, key, config.batch_size, learning_rate)
 
-    return Training(init, chunk, config.epochs * chunks_per_epoch, steps_per_epoch)
+    # a sampled loss trains a narrowed model; what is looked at is the whole one, by its full loss
+    full = make_estimator(replace(config, loss="full"), cell, len(rows.inputs))
+    parts = Parts(
+        cell=cell,
+        objective=cross_entropy,
+        estimator=batch_parallel(full, devices),
+        optimizer=optimizer,
+        batch=lambda: segment(on_device, jnp.int32(0), scored, history),
+        vectors=token_vectors,
+    )
+    return Training(init, chunk, config.epochs * chunks_per_epoch, steps_per_epoch, parts)
 
 
 WATCHED = 64
