@@ -11,6 +11,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars"),
+    "--force-color-profile=srgb",
     "--enable-unsafe-swiftshader",
 )
 

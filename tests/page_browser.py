@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,11 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-dev-shm-usage", "--no-first-run", "--force-color-profile=srgb"),
-)
+from browser_support import browser_command
+
 KEYS = {
     "ArrowLeft": 37,
     "ArrowUp": 38,
@@ -44,13 +40,6 @@ for place, end in zip((3, 4), ends):
     os.dup2(end, place)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-
-
-def find_browser() -> str | None:
-    """The Chromium of this machine that a pipe can drive, or None."""
-    if sys.platform == "win32":
-        return None
-    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Tab:
@@ -183,14 +172,12 @@ class Tab:
 @contextlib.contextmanager
 def browsing() -> Iterator[Tab]:
     """A tab of a browser of its own."""
-    browser = find_browser()
-    assert browser is not None, "ask find_browser first"
     to_read, write = os.pipe()
     read, to_write = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        flags = [*FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"]
+        command = browser_command(Path(profile), "--remote-debugging-pipe", "about:blank")
         process = subprocess.Popen(
-            [sys.executable, "-ISc", LAUNCH, str(to_read), str(to_write), browser, *flags],
+            [sys.executable, "-ISc", LAUNCH, str(to_read), str(to_write), *command],
             pass_fds=(to_read, to_write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

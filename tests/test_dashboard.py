@@ -12,10 +12,10 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+from browser_support import find_browser, screenshot
+from experiments_support import error_of, small_char, write_text
 
 from experiments import char, dashboard
-from tests.browser_support import find_browser, screenshot
-from tests.experiments_support import error_of, small_char, write_text
 
 
 @pytest.fixture(scope="module")

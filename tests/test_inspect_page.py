@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser_support import find_browser
 from experiments_support import small_char
 from inspect_support import read_as_words
-from page_browser import browsing, find_browser
+from page_browser import browsing
 
 from experiments import char, inspect
 from jaxrnn.analysis.page.symbols import describe

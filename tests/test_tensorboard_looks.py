@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_tensorboard_files import accumulated
 
 from jaxrnn.base import Batch, Cell
 from jaxrnn.cells import CELLS
@@ -27,7 +28,6 @@ from jaxrnn.runs.tensorboard.observing import (
 from jaxrnn.runs.tensorboard.taps import find_taps, tapped
 from jaxrnn.training import Parts, init_state
 from jaxrnn.unroll import unroll
-from tests.test_tensorboard_files import accumulated
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
+from test_tensorboard_files import accumulated, scalars_of
 
 from experiments import baselines, char, memorization, toy, truncation, word
 from experiments.speed.presets import Shape
@@ -17,8 +19,6 @@ from jaxrnn.runs.files import write_json
 from jaxrnn.runs.tensorboard.boards import SHARE, Boards
 from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import make_observe
-from tests.experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
-from tests.test_tensorboard_files import accumulated, scalars_of
 
 TWO = ["--tensorboard", "--tensorboard-every", "6", "--checkpoint-seconds", "0"]
 
