@@ -318,6 +318,22 @@ def test_the_study_trains_its_settings_in_turn(text, tmp_path, monkeypatch):
     assert (run / "plots" / "saturation.png").exists()
 
 
+def test_a_study_changes_the_preset_of_its_name():
+    """Where no other preset is named; a run that goes on has its config already."""
+    assert word.from_its_preset(["--study", "saturation", "--epochs", "2"]) == [
+        *("--preset", "saturation", "--study", "saturation", "--epochs", "2")
+    ]
+    for argv in (
+        ["--study=saturation", "--preset", "smoke"],
+        ["--resume", "runs/a", "--study", "saturation"],
+        ["--study", "none"],
+        ["--study", "nonsense"],
+        ["--study"],
+        ["--epochs", "2"],
+    ):
+        assert word.from_its_preset(argv) == argv
+
+
 def test_claims_of_the_study():
     config = word.PRESETS["saturation"]
 
