@@ -24,7 +24,6 @@ from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_json
 from jaxrnn.runs.loop import Prepared, Setting, prepare
 from jaxrnn.runs.recorder import Recorder
-from jaxrnn.runs.tensorboard.boards import Boards
 from jaxrnn.training import Parts, Training, epoch_chunk, init_state, make_train_step
 
 LOG_EVERY = 10  # training steps
@@ -55,6 +54,10 @@ def tensorboard_cases(preset: Preset) -> Iterator[Case]:
 def tensorboard_case(shape: Shape, steps: int) -> Case:
     """Each side goes on with a training of its own, a line of the log every `LOG_EVERY` steps.
     `steps` of them should hold several looks, so that each turn pays for its share of them."""
+    from jaxrnn.runs.tensorboard.boards import (
+        Boards,
+    )  # tensorboardX imports torch, which takes long
+
     devices = chosen_devices(shape)
     chunks = -(-steps // LOG_EVERY)
     prepared = prepare(character_training(shape, devices), [0], devices)
