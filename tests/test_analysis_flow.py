@@ -72,16 +72,18 @@ def test_the_flow_of_every_cell_is_its_jacobian(name):
     for lag in (3, 2, 1):
         carry, _ = step(carry, xs[3 - lag])
         leaves, tree = jax.tree.flatten(carry)
-        numbers = [leaf.view(float) for leaf in leaves]
+        numbers = [leaf.ravel().view(float) for leaf in leaves]
 
         def last(vector, leaves=leaves, tree=tree, numbers=numbers, lag=lag):
             """From the numbers of the carry, `lag` time steps before, to those of the last one."""
             parts = np.split(vector, np.cumsum([part.size for part in numbers])[:-1])
             pairs = zip(parts, leaves, strict=True)
-            now = jax.tree.unflatten(tree, [part.view(leaf.dtype) for part, leaf in pairs])
+            now = tree.unflatten(
+                [part.view(leaf.dtype).reshape(leaf.shape) for part, leaf in pairs]
+            )
             for x in xs[4 - lag :]:
                 now, _ = step(now, x)
-            return np.concatenate([leaf.view(float) for leaf in jax.tree.leaves(now)])
+            return np.concatenate([leaf.ravel().view(float) for leaf in jax.tree.leaves(now)])
 
         jacobian = support.differences(last, np.concatenate(numbers))
         np.testing.assert_allclose(norms[lag], np.linalg.norm(jacobian), rtol=1e-6)

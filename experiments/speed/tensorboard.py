@@ -1,10 +1,9 @@
 """What TensorBoard costs a training, at the interval that it chooses by itself."""
 
-import atexit
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +47,16 @@ class Stopwatch:
 
 
 def tensorboard_cases(preset: Preset) -> Iterator[Case]:
-    yield tensorboard_case(preset.logged, preset.logged_steps)
+    shape, steps = preset.logged, preset.logged_steps
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tensorboard_case(Path(folder), shape, steps) as it,
+    ):
+        yield it
 
 
-def tensorboard_case(shape: Shape, steps: int) -> Case:
+@contextmanager
+def tensorboard_case(folder: Path, shape: Shape, steps: int) -> Iterator[Case]:
     """Each side goes on with a training of its own, a line of the log every `LOG_EVERY` steps.
     `steps` of them should hold several looks, so that each turn pays for its share of them."""
     from jaxrnn.runs.tensorboard.boards import (
@@ -61,14 +66,13 @@ def tensorboard_case(shape: Shape, steps: int) -> Case:
     devices = chosen_devices(shape)
     chunks = -(-steps // LOG_EVERY)
     prepared = prepare(character_training(shape, devices), [0], devices)
-    run = RunDirectory(Path(tempfile.mkdtemp()))
-    atexit.register(shutil.rmtree, run.path, ignore_errors=True)
+    run = RunDirectory(folder)
     write_json(run.config, {"config": {}, "settings": [{"name": "char"}]})
     clock = Stopwatch()
-    recorder = Boards(run, prepared, 0, 0, clock)
-    logged = training_side("jaxrnn", prepared, recorder, clock, chunks)
-    plain = training_side(WITHOUT, prepared, Recorder(), Stopwatch(), chunks)
-    return Case("tensorboard", shape_of(shape), [logged, plain], {})
+    with closing(Boards(run, prepared, 0, 0, clock)) as recorder:
+        logged = training_side("jaxrnn", prepared, recorder, clock, chunks)
+        plain = training_side(WITHOUT, prepared, Recorder(), Stopwatch(), chunks)
+        yield Case("tensorboard", shape_of(shape), [logged, plain], {})
 
 
 def shape_of(shape: Shape) -> str:
