@@ -183,20 +183,17 @@ def evaluate(
     """
     require_positive(num_steps=num_steps)
     length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
-    whole = length // num_steps
     carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, batch_size))
 
     def add(carry, part: Batch):
         carry, outputs = unroll(cell, params, carry, part.inputs)
         return carry, objective(outputs, part.targets).sum()
 
-    parts = jax.tree.map(
-        lambda a: a[: whole * num_steps].reshape((whole, num_steps, *a.shape[1:])), batch
-    )
-    carry, sums = lax.scan(add, carry, parts)
+    stretches, rest = _stretches(batch, num_steps)
+    carry, sums = lax.scan(add, carry, stretches)
     total = sums.sum()
     if length % num_steps:
-        total += add(carry, jax.tree.map(lambda a: a[whole * num_steps :], batch))[1]
+        total += add(carry, rest)[1]
     return total / (length * batch_size)
 
 
@@ -223,26 +220,34 @@ def dynamic_evaluate(
     """
     require_positive(num_steps=num_steps)
     length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
-    whole = length // num_steps
     estimator = bptt(cell, objective)
     train_step = make_train_step(estimator, optimizer)
-    state = init_state(cell, estimator, optimizer, key, batch_size)
-    state = state._replace(
+    state = TrainState(
         params=params,
         opt_state=optimizer.init(params),
         carry=estimator.init(params, key, batch_size),
+        key=key,
+        step=jnp.int32(0),
+        position=jnp.int32(0),
     )
 
     def learn(state, part: Batch):
         state, metrics = train_step(state, part)
         return state, metrics["loss"]
 
-    parts = jax.tree.map(
-        lambda a: a[: whole * num_steps].reshape((whole, num_steps, *a.shape[1:])), batch
-    )
-    state, losses = lax.scan(learn, state, parts)
+    stretches, rest = _stretches(batch, num_steps)
+    state, losses = lax.scan(learn, state, stretches)
     total = losses.sum() * num_steps
     if length % num_steps:
-        rest = jax.tree.map(lambda a: a[whole * num_steps :], batch)
         total += learn(state, rest)[1] * (length % num_steps)
     return total / length
+
+
+def _stretches(batch: Batch, num_steps: int) -> tuple[Batch, Batch]:
+    """The whole stretches of a batch [L, B, ...], [L // num_steps, num_steps, B, ...], and what is
+    left behind them, [L % num_steps, B, ...]."""
+    length = len(jax.tree.leaves(batch.targets)[0])
+    whole = length // num_steps
+    end = whole * num_steps
+    cut = jax.tree.map(lambda a: a[:end].reshape((whole, num_steps, *a.shape[1:])), batch)
+    return cut, jax.tree.map(lambda a: a[end:], batch)
