@@ -98,6 +98,15 @@ READABLE = {
     ),
     "argmax": recurrent(lambda params, h, x: x * jax.nn.one_hot(jnp.argmax(h), SIZE)),
     "sorted": recurrent(lambda params, h, x: jnp.sort(h + x)),
+    "slices side by side": recurrent(
+        lambda params, h, x: jnp.concatenate([jnp.sin(h[:1]), jnp.cos((h + x)[1:])])
+    ),
+    "slices with gaps, overlaps and strides": recurrent(
+        lambda params, h, x: x * h[1:2] + h[0] * h[:2].sum() + h[1:].sum() + h[::2].prod()
+    ),
+    "slices of several axes": recurrent(
+        lambda params, h, x: (jnp.outer(h, x)[:2] @ x)[:1] * jnp.outer(x, h)[1:, :2].sum() + h
+    ),
     "weight from both sides": recurrent(lambda params, h, x: params["w"] @ (h + x)),
 }
 
@@ -107,6 +116,21 @@ def test_scheduled_and_right(name):
     cell = cell_of(READABLE[name])
     assert explain(cell, PARAMS, CARRY, XS, schedule="distributed").schedule == "distributed"
     require_same(cell)
+
+
+def test_gradients_of_slices_are_put_side_by_side():
+    """Zeros around each of them and a sum cost the reverse loop of an LSTM a quarter of its time
+    (jaxlib 0.10.2, CPU)."""
+    cell = lstm(3, 4)
+    params = cell.init(KEYS[0])
+    carry = jax.tree.map(lambda a: jnp.stack([a, a]), cell.init_carry(params, KEYS[1]))
+
+    def last(params):
+        return unroll(cell, params, carry, XS, schedule="distributed")[0].c.sum()
+
+    program = str(jax.make_jaxpr(jax.grad(last))(params))
+    assert f"f32[{BATCH_SIZE},16] = concatenate" in program
+    assert " pad[" not in program
 
 
 def test_a_loss_that_reads_less_than_all_outputs():
