@@ -72,8 +72,9 @@ def draw_negatives(key: Key, vocab_size: int, count: int) -> Negatives:
     arrival = jax.random.exponential(key, (vocab_size,)) / log_uniform(vocab_size)
     # after the whole vocabulary nothing comes
     arrival = jnp.append(arrival, jnp.inf)
-    # behind a barrier: XLA:CPU (jaxlib 0.10.2) sorts everything where both results are cut
-    times, ids = lax.optimization_barrier(lax.top_k(-arrival, count + 1))
+    # behind barriers: XLA:CPU (jaxlib 0.10.2) sorts everything where both results are cut. One for
+    # each: on both together its compiler aborts where the batch is divided over devices
+    times, ids = map(lax.optimization_barrier, lax.top_k(-arrival, count + 1))
     return Negatives(ids[:count], -times[count])
 
 

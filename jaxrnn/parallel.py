@@ -78,6 +78,9 @@ def batch_parallel(estimator: GradientEstimator, devices: Devices) -> GradientEs
     alike = jax.shard_map(estimator.estimate, mesh=mesh, in_specs=P(), out_specs=P())
 
     def estimate(params, carry, batch: Batch):
+        # whole on every device: else XLA divides what the batch is made from as well, and the
+        # devices meet at each of its equations
+        batch = lax.with_sharding_constraint(batch, NamedSharding(mesh, P()))
         batch_size = jax.tree.leaves(batch.targets)[0].shape[1]
         left_over = batch_size % len(devices)
         if left_over == 0:

@@ -2,8 +2,10 @@
 
 import functools
 import os
+import re
 import subprocess
 import sys
+from typing import Any
 
 import hypothesis.strategies as st
 import jax
@@ -20,6 +22,7 @@ from jaxrnn import (
     bptt,
     chain,
     clipped_adam,
+    clipped_momentum,
     dropout,
     elman,
     embed,
@@ -28,7 +31,12 @@ from jaxrnn import (
     make_train_step,
     one_hot,
     reinitialised,
+    stateless,
+    tbptt,
 )
+from jaxrnn.candidates import draw_negatives
+from jaxrnn.candidates import noise_contrastive as nce
+from jaxrnn.data import Streams, segment
 from jaxrnn.laws.styles import Case, as_declared
 from jaxrnn.models import cross_entropy
 from jaxrnn.parallel import (
@@ -39,6 +47,7 @@ from jaxrnn.parallel import (
     place,
     shardings,
 )
+from jaxrnn.rows import narrow, row_momentum
 from jaxrnn.training import Training, epoch_chunk
 
 DEVICES = jax.devices()
@@ -139,6 +148,42 @@ def test_a_divided_batch_of_embedded_tokens(name):
         for each in (estimator, batch_parallel(estimator, DEVICES[:2]))
     )
     assert_close(one, two, 1e-5)
+
+
+@pytest.mark.skipif(AGAIN, reason="it is done on two")
+def test_devices_meet_once_in_a_training_step():
+    """To average the gradients. What a batch is made from (its words, drawn negatives) each device
+    computes for itself; left to choose, XLA divided that as well, with fifteen meetings."""
+    words = 50
+    cell = reinitialised(
+        chain(embed=embed(words, 2), layer=elman(2, 3), head=linear(3, words)), normal
+    )
+    estimator = batch_parallel(stateless(tbptt(cell, nce, window=4, stride=1)), DEVICES[:2])
+    optimizer = clipped_momentum(0.1)
+    by_rows = row_momentum(cell, estimator, optimizer, 0.9, ("embed", "head"))
+    text = Streams(*jnp.ones((2, 12, 4), jnp.int32))
+
+    def epoch_data(key):
+        def batch_at(position) -> Any:
+            batch = segment(text, position, 1, 3)
+            return narrow(batch, words, ("embed", "head"), draw_negatives(key, words, 5))
+
+        return batch_at
+
+    chunk = epoch_chunk(
+        by_rows.train_step,
+        by_rows.estimator,
+        epoch_data,
+        steps_per_epoch=3,
+        batch_size=4,
+        chunks_per_epoch=1,
+    )
+    state = init_state(cell, estimator, optimizer, KEY, 4)
+    members = place(jax.tree.map(lambda a: a[None], state), DEVICES[:2])
+    state = jax.tree.map(lambda a: a[0], members)
+    program = str(jax.jit(by_rows.within(chunk)).lower(state).compile().as_text())
+    meetings = re.findall(r" (all-\w+|collective-permute|reduce-scatter)(?:-start)?\(", program)
+    assert meetings == ["all-reduce"]
 
 
 def test_one_device_changes_nothing():
