@@ -55,6 +55,36 @@ def unroll(
     return _run(cell, choice, params, carry, xs, written_out=schedule == "auto")
 
 
+def unroll_last(
+    cell: Cell, params: Params, carry: Carry, xs: X, count: int, *, schedule: Schedule = "auto"
+) -> tuple[Carry, Y]:
+    """`unroll` that gives the last `count` of ys: what only the others would need is not computed.
+
+    Args:
+      count: 1 to T.
+
+    Returns:
+      The carry after the last time step, leaves [B, ...], and ys, leaves [count, B, ...].
+
+    Raises:
+      ValueError: as `unroll` does, or a count out of range.
+    """
+    params, carry, xs, choice = _chosen(cell, params, carry, xs, schedule)
+    length = jax.tree.leaves(xs)[0].shape[0]
+    if not 1 <= count <= length:
+        raise ValueError(f"count is {count}, xs have {length} time steps; give 1 to {length}")
+    if choice.plan is not None and choice.schedule != "checkpointed":
+        return _run(cell, choice, params, carry, xs, emit=count)
+    silent = cell._replace(step=lambda params, carry, x: (cell.step(params, carry, x)[0], ()))
+    before, behind = (
+        jax.tree.map(lambda a, part=part: a[part], xs)
+        for part in (slice(length - count), slice(length - count, None))
+    )
+    if count < length:
+        carry, _ = unroll(silent, params, carry, before, schedule=schedule)
+    return unroll(cell, params, carry, behind, schedule=schedule)
+
+
 def explain(
     cell: Cell, params: Params, carry: Carry, xs: X, *, schedule: Schedule = "auto"
 ) -> Explanation:
@@ -78,11 +108,11 @@ def _chosen(cell, params, carry, xs, schedule) -> tuple[Params, Carry, X, Choice
     return params, carry, xs, choose(cell, params, carry, xs, schedule, jax.default_backend())
 
 
-def _run(cell, choice: Choice, params, carry, xs, *, written_out: bool = False):
-    if choice.step is not None and choice.plan is not None:
-        return run_plan(choice.step, choice.plan, params, carry, xs)
-    batched = jax.vmap(cell.step, in_axes=(None, 0, 0))
+def _run(cell, choice: Choice, params, carry, xs, *, emit=None, written_out: bool = False):
     length = jax.tree.leaves(xs)[0].shape[0]
+    if choice.step is not None and choice.plan is not None:
+        return run_plan(choice.step, choice.plan, params, carry, xs, emit or length)
+    batched = jax.vmap(cell.step, in_axes=(None, 0, 0))
     return lax.scan(
         lambda carry, x: batched(params, carry, x),
         carry,

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import Cell, gru, unroll
-from jaxrnn.unroll import Schedule, where
+from jaxrnn import Cell, chain, gru, linear, unroll
+from jaxrnn.laws.comparing import random_projection, require_close
+from jaxrnn.unroll import Schedule, unroll_last, where
 
 CELL = gru(3, 4)
 PARAMS = CELL.init(jax.random.key(0))
 CARRY = jnp.zeros((2, 4))
+KEY = jax.random.key(1)
 
 
 def test_unknown_schedule():
@@ -39,6 +41,56 @@ def test_unknown_schedule():
 def test_axes_that_disagree(carry, xs, message, schedule):
     with pytest.raises(ValueError, match=message):
         unroll(CELL, PARAMS, carry, xs, schedule=schedule)
+
+
+STACK = chain(below=gru(3, 4), above=gru(4, 4), head=linear(4, 2))
+STEPS = 6
+
+
+def gradient_of_last(count, schedule, whole):
+    """Carry, the last ys and gradients; by `unroll_last`, or cut from all of `unroll`."""
+    params = STACK.init(jax.random.key(0))
+    carry = jax.vmap(STACK.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
+    xs = jax.random.normal(KEY, (STEPS, 2, 3))
+
+    def projected(params, carry, xs):
+        if whole:
+            last, ys = unroll(STACK, params, carry, xs, schedule=schedule)
+            ys = ys[STEPS - count :]
+        else:
+            last, ys = unroll_last(STACK, params, carry, xs, count, schedule=schedule)
+        return random_projection((last, ys), seed=1), (last, ys)
+
+    return jax.grad(projected, argnums=(0, 1, 2), has_aux=True)(params, carry, xs)
+
+
+@pytest.mark.parametrize("count", [1, 4, STEPS])
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_the_last_outputs(count, schedule):
+    found, wanted = (gradient_of_last(count, schedule, whole) for whole in (False, True))
+    require_close("", ("unroll_last", found), ("unroll", wanted), 1e-5)
+
+
+def test_the_last_outputs_cost_nothing_before():
+    """A head behind the recurrences is applied to the time steps that are asked for."""
+    params = STACK.init(jax.random.key(0))
+    carry = jax.vmap(STACK.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
+    xs = jnp.ones((STEPS, 2, 3))
+
+    def program(run):
+        return jax.jit(lambda params: run(params)[1]).lower(params).as_text()
+
+    last = program(lambda p: unroll_last(STACK, p, carry, xs, 1, schedule="distributed"))
+    every = program(lambda p: unroll(STACK, p, carry, xs, schedule="distributed"))
+    head, heads = "4xf32>, tensor<4x2xf32>) -> tensor<2x2xf32>", f"-> tensor<{2 * STEPS}x2xf32>"
+    assert (head in last, heads in last) == (True, False)
+    assert (head in every, heads in every) == (False, True)
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_a_count_out_of_range(count):
+    with pytest.raises(ValueError, match=f"count is {count}, xs have 5 time steps; give 1 to 5"):
+        unroll_last(CELL, PARAMS, CARRY, jnp.ones((5, 2, 3)), count)
 
 
 def test_where_takes_the_condition_along_leading_axes():

@@ -23,7 +23,7 @@ from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.rows import narrow, narrowed, row_momentum
 from jaxrnn.runs.text import Text, read_text
 from jaxrnn.training import Parts, Training, epoch_chunk, evaluate, init_state, make_train_step
-from jaxrnn.unroll import unroll
+from jaxrnn.unroll import unroll_last
 
 
 def words_of(config: Config) -> Text:
@@ -210,7 +210,6 @@ AT_ONCE = 256
 
 def _evaluate_windows(cell: Cell, params: Params, key: Key, tokens: Array, num_steps: int) -> Array:
     """Mean loss of the word behind every window of the text."""
-    silent = cell._replace(step=lambda params, carry, x: (cell.step(params, carry, x)[0], ()))
     starts = jnp.arange(len(tokens) - num_steps)
     count = len(starts)
     groups = -(-count // AT_ONCE)
@@ -220,8 +219,7 @@ def _evaluate_windows(cell: Cell, params: Params, key: Key, tokens: Array, num_s
 
     def losses(starts):
         inputs = tokens[starts[None] + jnp.arange(num_steps)[:, None]]
-        read, _ = unroll(silent, params, carry, inputs[:-1]) if num_steps > 1 else (carry, ())
-        _, logits = jax.vmap(cell.step, in_axes=(None, 0, 0))(params, read, inputs[-1])
+        _, (logits,) = unroll_last(cell, params, carry, inputs, 1)
         return cross_entropy(logits, tokens[starts + num_steps])
 
     return lax.map(losses, starts).ravel()[:count].mean()

@@ -8,7 +8,7 @@ from jaxrnn.base import Batch, Cell, GradientEstimator, Objective, require_posit
 from jaxrnn.gradients.bptt import bptt
 from jaxrnn.gradients.sequence import Sequences, begin, count_steps, proceed, starting_carry
 from jaxrnn.gradients.windows import overlapping
-from jaxrnn.unroll import Schedule, unroll
+from jaxrnn.unroll import Schedule, unroll_last
 
 
 def tbptt(
@@ -55,18 +55,13 @@ def tbptt(
 
 def _single(cell, objective, schedule):
     """One window: every error goes back to the batch's first time step."""
-    silent = cell._replace(step=lambda params, carry, x: (cell.step(params, carry, x)[0], ()))
 
     def estimate(params, carry: Sequences, batch: Batch):
         history, scored = count_steps(batch)
-        before = jax.tree.map(lambda a: a[:history], batch.inputs)
-        after = jax.tree.map(lambda a: a[history:], batch.inputs)
 
         def mean_loss(params):
             start = starting_carry(cell, params, carry)
-            if history:
-                start, _ = unroll(silent, params, start, before, schedule=schedule)
-            end, outputs = unroll(cell, params, start, after, schedule=schedule)
+            end, outputs = unroll_last(cell, params, start, batch.inputs, scored, schedule=schedule)
             return objective(outputs, batch.targets).mean(), end
 
         (loss, end), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
@@ -74,7 +69,7 @@ def _single(cell, objective, schedule):
             # of a carry that nobody reads (`stateless`) the compiler makes nothing
             start = starting_carry(cell, params, carry)
             first = jax.tree.map(lambda a: a[:scored], batch.inputs)
-            end, _ = unroll(silent, params, start, first, schedule=schedule)
+            end, _ = unroll_last(cell, params, start, first, 1, schedule=schedule)
         return grads, proceed(carry, end), {"loss": loss}
 
     return estimate

@@ -6,33 +6,38 @@ import jax.numpy as jnp
 from jaxrnn.base import Carry, Params, X, Y
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
-from jaxrnn.schedule.planning import AllSteps, Once, Plan
+from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan
 from jaxrnn.schedule.products import row_product
 from jaxrnn.schedule.reading import Step, as_function, is_product, is_variable, variables
 
 
-def run_plan(step: Step, plan: Plan, params: Params, carry: Carry, xs: X) -> tuple[Carry, Y]:
-    """What `lax.scan` of the batched step gives; carry leaves [B, ...], xs leaves [T, B, ...]."""
+def run_plan(
+    step: Step, plan: Plan, params: Params, carry: Carry, xs: X, emit: int
+) -> tuple[Carry, Y]:
+    """What `lax.scan` of the batched step gives; carry leaves [B, ...], xs leaves [T, B, ...].
+
+    Of ys the last `emit` time steps: what no loop reads is done for these alone.
+    """
     length, batch_size = jax.tree.leaves(xs)[0].shape[:2]
     once = dict(step.constants) | dict(zip(step.params, jax.tree.leaves(params), strict=True))
     always = dict(zip(step.x, jax.tree.leaves(xs), strict=True))
     first = jax.tree.leaves(carry)
     last = list(first)
 
-    for stage in plan:
-        if isinstance(stage, Once):
-            function = as_function(stage.equations, stage.inputs, stage.outputs)
-            found = function(*(once[v] for v in stage.inputs))
-            once.update(zip(stage.outputs, found, strict=True))
-            continue
-        if isinstance(stage, AllSteps):
-            # time and batch as one axis: a product is then one of matrices
-            rows = {v: always[v] for v in stage.inputs if v in always}
-            rows = {v: a.reshape(-1, *a.shape[2:]) for v, a in rows.items()}
-            found = _over_rows(stage, rows, once, length * batch_size)
-            for v, a in zip(stage.outputs, found, strict=True):
-                always[v] = a.reshape(length, batch_size, *a.shape[1:])
-            continue
+    def do_once(stage: Once):
+        function = as_function(stage.equations, stage.inputs, stage.outputs)
+        found = function(*(once[v] for v in stage.inputs))
+        once.update(zip(stage.outputs, found, strict=True))
+
+    def do_all_steps(stage: AllSteps):
+        # time and batch as one axis: a product is then one of matrices
+        rows = {v: always[v] for v in stage.inputs if v in always}
+        rows = {v: a.reshape(-1, *a.shape[2:]) for v, a in rows.items()}
+        found = _over_rows(stage, rows, once, length * batch_size)
+        for v, a in zip(stage.outputs, found, strict=True):
+            always[v] = a.reshape(length, batch_size, *a.shape[1:])
+
+    def do_loop(stage: Loop):
         begin = [first[i] for i in stage.members]
         end, new, emitted = (run_linear if stage.linear else run_loop)(
             stage,
@@ -48,6 +53,23 @@ def run_plan(step: Step, plan: Plan, params: Params, carry: Carry, xs: X) -> tup
             target = step.new_carry[i]
             if is_variable(target) and target not in once:
                 always.setdefault(target, new[k])
+
+    def do(stages: Plan):
+        for stage in stages:
+            if isinstance(stage, Once):
+                do_once(stage)
+            elif isinstance(stage, AllSteps):
+                do_all_steps(stage)
+            else:
+                do_loop(stage)
+
+    loops = [place for place, stage in enumerate(plan) if isinstance(stage, Loop)]
+    behind = loops[-1] + 1 if loops else 0
+    do(plan[:behind])
+    if emit < length:
+        always = {v: a[length - emit :] for v, a in always.items()}
+        length = emit
+    do(plan[behind:])
 
     def over_time(atom):
         if is_variable(atom) and atom in always:
