@@ -13,7 +13,7 @@ from jaxrnn.laws import COMPOSITIONS, subject
 from jaxrnn.laws.comparing import named_floats, random_projection, require_close, widened
 from jaxrnn.laws.derivatives import Point
 from jaxrnn.schedule import SHORT
-from jaxrnn.unroll import Schedule, explain
+from jaxrnn.unroll import Schedule, explain, unroll_last
 
 FACTORIES = CELLS | COMPOSITIONS
 FACTORIES["three layers"] = lambda input_size, hidden_size: chain(
@@ -154,6 +154,26 @@ def test_transformations(name, transformation):
             ("scan", found("scan")),
             TOLERANCE,
         )
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_the_last_outputs_are_those_of_all(name):
+    """Values and gradients of `unroll_last`, in double precision."""
+    cell, point = cell_and_point(name)
+    with jax.enable_x64(True):
+        floats, rebuild = named_floats(widened(point))
+
+        def cut(floats):
+            carry, ys = unroll(cell, *rebuild(floats), schedule="scan")
+            return random_projection((carry, jax.tree.map(lambda y: y[-2:], ys)), seed=1)
+
+        def last(floats):
+            params, carry, xs = rebuild(floats)
+            found = unroll_last(cell, params, carry, xs, 2, schedule="distributed")
+            return random_projection(found, seed=1)
+
+        wanted, found = (jax.jit(jax.value_and_grad(each))(floats) for each in (cut, last))
+        require_close("", ("unroll_last", found), ("unroll", wanted), TOLERANCE)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
