@@ -108,7 +108,9 @@ def _chosen(cell, params, carry, xs, schedule) -> tuple[Params, Carry, X, Choice
     return params, carry, xs, choose(cell, params, carry, xs, schedule, jax.default_backend())
 
 
-def _run(cell, choice: Choice, params, carry, xs, *, emit=None, written_out: bool = False):
+def _run(
+    cell, choice: Choice, params, carry, xs, *, emit: int | None = None, written_out: bool = False
+):
     length = jax.tree.leaves(xs)[0].shape[0]
     if choice.step is not None and choice.plan is not None:
         return run_plan(choice.step, choice.plan, params, carry, xs, emit or length)

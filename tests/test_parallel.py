@@ -153,7 +153,7 @@ def test_a_divided_batch_of_embedded_tokens(name):
 @pytest.mark.skipif(AGAIN, reason="it is done on two")
 def test_devices_meet_once_in_a_training_step():
     """To average the gradients. What a batch is made from (its words, drawn negatives) each device
-    computes for itself; left to choose, XLA divided that as well, with fifteen meetings."""
+    computes for itself; left to choose, XLA divided that as well, and they met all along."""
     words = 50
     cell = reinitialised(
         chain(embed=embed(words, 2), layer=elman(2, 3), head=linear(3, words)), normal

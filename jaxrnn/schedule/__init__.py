@@ -1,9 +1,9 @@
 """The scheduler: what leaves the loop over time, and the deferred gradient.
 
 `reading` turns a step into equations, `planning` distributes them over stages, `running` carries
-the stages out; a stage that is a recurrence runs in `loops`, whose derivative `reversing` works
-out, or, where it is linear, in `linear`. `choosing` says which schedule a step takes and
-`explaining` tells a reader.
+the stages out; a stage that is a recurrence runs in `loops`, whose derivative `reversing` works out
+from the `readers` of its weights and sums of `cotangents`, or, where it is linear, in `linear`.
+`choosing` says which schedule a step takes and `explaining` tells a reader.
 """
 
 from jaxrnn.schedule.choosing import Choice, Schedule, choose, rule

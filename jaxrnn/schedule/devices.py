@@ -37,6 +37,10 @@ def struct(shape: tuple[int, ...], aval: Any) -> jax.ShapeDtypeStruct:
     )
 
 
+def struct_of(atom: Any) -> jax.ShapeDtypeStruct:
+    return struct(atom.aval.shape, atom.aval)
+
+
 def _axes(a: Any) -> frozenset[Any]:
     return jax.typeof(a).manual_axis_type.varying
 

@@ -8,8 +8,9 @@ import jax
 from jaxrnn.base import Carry, Params, X
 from jaxrnn.schedule.choosing import Choice
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, why_not_linear
+from jaxrnn.schedule.readers import find_readers
 from jaxrnn.schedule.reading import HEAVY, Step, is_float, is_variable, variables
-from jaxrnn.schedule.reversing import find_readers, forward_of, reverse_of
+from jaxrnn.schedule.reversing import forward_of, reverse_of
 
 
 class Explanation(NamedTuple):

@@ -16,8 +16,9 @@ from jax.experimental.hijax import VJPHiPrimitive
 from jaxrnn.schedule.devices import vary_like, zeros
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.products import transposed_product
+from jaxrnn.schedule.readers import Reader, find_readers
 from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
-from jaxrnn.schedule.reversing import Forward, Reader, find_readers, forward_of, reverse_of
+from jaxrnn.schedule.reversing import Forward, forward_of, reverse_of
 from jaxrnn.schedule.symbolic import all_made, is_zero, made
 
 # Loops of up to so many time steps are written out: where a step is as small as the toy's, the

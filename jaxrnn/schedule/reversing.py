@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.schedule.devices import struct
+from jaxrnn.schedule.cotangents import Cotangents, part_of
+from jaxrnn.schedule.devices import struct, struct_of
 from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import (
     COSTLY,
     as_function,
     expand_custom,
     flatten,
     is_float,
-    is_product,
     is_variable,
     needed,
     variables,
@@ -28,22 +29,6 @@ from jaxrnn.schedule.reading import (
 
 # Equations whose results are parts of what they read.
 VIEWS = ("slice", "split", "squeeze", "reshape", "transpose")
-
-
-class Reader(NamedTuple):
-    """An equation that reads a weight, with what its weight's gradient needs.
-
-    Attributes:
-      equation: of the loop.
-      weights: learnt variables, the same at every time step.
-      rows: variables of the time step without which the gradient cannot be formed.
-      product: whether it is `x @ w` with x [I] and w [I, O].
-    """
-
-    equation: Any
-    weights: list[Any]
-    rows: list[Any]
-    product: bool
 
 
 class Forward(NamedTuple):
@@ -83,41 +68,6 @@ class Reverse(NamedTuple):
     d_carry: list[Any]
     d_streams: list[Any]
     deltas: list[list[Any]]
-
-
-def find_readers(loop: Loop) -> list[Reader]:
-    fixed = set(loop.weights)
-    readers = []
-    for equation in loop.equations:
-        weights = [v for v in variables(equation.invars) if v in loop.learnt]
-        if weights and any(is_float(v.aval) for v in equation.outvars):
-            product = is_product(equation, fixed)
-            rows = [equation.invars[0]] if product else _rows_needed(equation, weights, fixed)
-            readers.append(Reader(equation, weights, rows, product))
-    return readers
-
-
-def _rows_needed(equation: Any, weights: list[Any], fixed: set[Any]) -> list[Any]:
-    """Which of the varying inputs the gradient of its weights reads."""
-    inputs = variables(equation.invars)
-    outputs = [v for v in equation.outvars if is_float(v.aval)]
-    apply = as_function([equation], inputs, outputs)
-
-    def gradient(values, cotangents):
-        by_place = {v: values[i] for i, v in enumerate(inputs)}
-
-        def function(ws):
-            every = by_place | dict(zip(weights, ws, strict=True))
-            return apply(*(every[v] for v in inputs))
-
-        _, pull = jax.vjp(function, [by_place[v] for v in weights])
-        return pull(cotangents)
-
-    closed = jax.make_jaxpr(gradient)([_shape(v) for v in inputs], [_shape(v) for v in outputs])
-    equations, results, _ = flatten(closed)
-    read = variables([*results, *(v for e in needed(equations, results, ()) for v in e.invars)])
-    names = dict(zip(closed.jaxpr.invars, inputs, strict=False))
-    return [names[v] for v in read if v in names and names[v] not in fixed]
 
 
 def forward_of(loop: Loop, readers: list[Reader]) -> Forward:
@@ -215,7 +165,7 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
         turned = {id(e): w for e, w in zip(products, transposed, strict=True)}
         sources = {*(loop.carried[i] for i in moving), *moving_streams}
         tape = _record(loop, values, sources)
-        cotangents = _Cotangents()
+        cotangents = Cotangents()
         for atom, d in zip([*targets, *emitted], [*d_targets, *d_given], strict=True):
             cotangents.add(atom, d)
         at_reader = {id(r.equation): [None] * len(r.equation.outvars) for r in readers}
@@ -225,7 +175,7 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
             given = [
                 cotangents[v] if v in cotangents else jnp.zeros_like(values[v]) for v in outputs
             ]
-            part = _part_of(equation)
+            part = part_of(equation)
             if part is not None and inside:
                 cotangents.add_part(inside[0], part, given[0])
                 continue
@@ -249,10 +199,10 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
         return [leaf for leaf in leaves if leaf is not None]
 
     closed = jax.make_jaxpr(reverse)(
-        [_shape(v) for v in every],
+        [struct_of(v) for v in every],
         [_transposed(e.invars[1]) for e in products],
-        [_shape(v) for v in targets],
-        [_shape(v) for v in emitted],
+        [struct_of(v) for v in targets],
+        [struct_of(v) for v in emitted],
     )
     equations, results, constants = flatten(closed)
     tree, present = structure
@@ -306,89 +256,6 @@ def _record(loop: Loop, values: dict[Any, Any], sources: set[Any]) -> list[Any]:
     return tape
 
 
-class _Part(NamedTuple):
-    """A slice that cuts one axis."""
-
-    axis: int
-    start: int
-    stop: int
-
-
-def _part_of(equation: Any) -> _Part | None:
-    if equation.primitive.name != "slice":
-        return None
-    starts, stops, strides = (
-        equation.params[name] for name in ("start_indices", "limit_indices", "strides")
-    )
-    shape = equation.invars[0].aval.shape
-    cut = [i for i, size in enumerate(shape) if (starts[i], stops[i]) != (0, size)]
-    if len(cut) != 1 or any(stride != 1 for stride in strides or ()):
-        return None
-    return _Part(cut[0], starts[cut[0]], stops[cut[0]])
-
-
-class _Cotangents:
-    """Sums of cotangents by variable.
-
-    Those of slices wait until somebody asks: then what lies side by side is put side by side, where
-    `jax.vjp` pads each slice with zeros and adds, which the compiler turns into a choice for every
-    number.
-    """
-
-    def __init__(self):
-        self.sums: dict[Any, Any] = {}
-        self.parts: dict[Any, dict[_Part, Any]] = {}
-
-    def add(self, atom: Any, cotangent: Any) -> None:
-        if is_variable(atom):
-            self.sums[atom] = self.sums[atom] + cotangent if atom in self.sums else cotangent
-
-    def add_part(self, variable: Any, part: _Part, cotangent: Any) -> None:
-        parts = self.parts.setdefault(variable, {})
-        parts[part] = parts[part] + cotangent if part in parts else cotangent
-
-    def __contains__(self, variable: Any) -> bool:
-        return variable in self.sums or variable in self.parts
-
-    def __getitem__(self, variable: Any) -> Any:
-        for whole in _put_together(self.parts.pop(variable, {}), variable.aval.shape):
-            self.add(variable, whole)
-        return self.sums[variable]
-
-    def of(self, variables: list[Any]) -> list[Any]:
-        """None where there is none."""
-        there = [v in self for v in variables]
-        return [self[v] if has else None for v, has in zip(variables, there, strict=True)]
-
-
-def _put_together(parts: dict[_Part, Any], shape: tuple[int, ...]) -> list[Any]:
-    """Arrays of this shape whose sum has every part in its place: as few as parts overlap."""
-    rows: list[list[tuple[_Part, Any]]] = []
-    for part, value in sorted(parts.items(), key=lambda item: item[0]):
-        for row in rows:
-            last = row[-1][0]
-            if last.axis == part.axis and last.stop <= part.start:
-                row.append((part, value))
-                break
-        else:
-            rows.append([(part, value)])
-    return [_in_a_row(row, shape) for row in rows]
-
-
-def _in_a_row(row: list[tuple[_Part, Any]], shape: tuple[int, ...]) -> Any:
-    axis, dtype = row[0][0].axis, row[0][1].dtype
-
-    def zeros(start, stop):
-        return jnp.zeros((*shape[:axis], stop - start, *shape[axis + 1 :]), dtype)
-
-    pieces, end = [], 0
-    for part, value in row:
-        pieces += [zeros(end, part.start), value]
-        end = part.stop
-    pieces.append(zeros(end, shape[axis]))
-    return jnp.concatenate([piece for piece in pieces if piece.shape[axis]], axis)
-
-
 def _savable(equations: list[Any]) -> tuple[set[Any], dict[Any, Any]]:
     """What the forward pass computed at a cost, and parts of it with the whole they are from."""
     costly, views = set(), {}
@@ -434,10 +301,6 @@ def _identity(equation: Any, names: dict[Any, Any]) -> Any:
     except TypeError:
         params = id(equation)
     return equation.primitive, params, tuple(of(v) for v in equation.invars)
-
-
-def _shape(atom: Any) -> Any:
-    return struct(atom.aval.shape, atom.aval)
 
 
 def _transposed(atom: Any) -> Any:
