@@ -107,6 +107,26 @@ READABLE = {
     "slices of several axes": recurrent(
         lambda params, h, x: (jnp.outer(h, x)[:2] @ x)[:1] * jnp.outer(x, h)[1:, :2].sum() + h
     ),
+    "sigmoid of all, then parts": recurrent(
+        lambda params, h, x: jnp.prod(jnp.array(jnp.split(jax.nn.sigmoid(h + x), 3))) * x
+    ),
+    "sigmoid of a part, then overlapping parts": recurrent(
+        lambda params, h, x: (lambda s: x * s[:1] - x[::-1] * s[:2].sum())(jnp.tanh((h + x)[1:]))
+    ),
+    "sigmoid of all, then parts and all": recurrent(
+        lambda params, h, x: (lambda s: x * s[:1] + s)(jax.nn.sigmoid(h + x))
+    ),
+    "scale": recurrent(lambda params, h, x: h * params["b"] + x),
+    "scale and shift alike": recurrent(
+        lambda params, h, x: jnp.sin(h + x) * params["b"] + params["b"]
+    ),
+    "scale of a weight that is worked out": recurrent(
+        lambda params, h, x: x + jax.nn.sigmoid(params["b"]) * (h - x)
+    ),
+    "divided by a weight": recurrent(lambda params, h, x: (h + x) / (2 + params["b"] ** 2)),
+    "larger weight, number by number": recurrent(
+        lambda params, h, x: ((h + x)[0] * params["w"])[1] + x
+    ),
     "weight from both sides": recurrent(lambda params, h, x: params["w"] @ (h + x)),
 }
 
@@ -131,6 +151,55 @@ def test_gradients_of_slices_are_put_side_by_side():
     program = str(jax.make_jaxpr(jax.grad(last))(params))
     assert f"f32[{BATCH_SIZE},16] = concatenate" in program
     assert " pad[" not in program
+
+
+def test_costly_functions_are_taken_of_the_parts_that_are_read():
+    """Through several slices of one kept array XLA on a CPU works number by number (jaxlib
+    0.10.2)."""
+    cell = lstm(3, 4)
+    params = cell.init(KEYS[0])
+    carry = jax.tree.map(lambda a: jnp.stack([a, a]), cell.init_carry(params, KEYS[1]))
+    report = str(explain(cell, params, carry, XS, schedule="distributed"))
+    assert "logistic [4], logistic [4], logistic [4], tanh [4], tanh [4]" in report
+
+
+def test_a_scale_writes_nothing_out_for_its_gradient():
+    """Neither rows nor cotangents: its gradient is summed up on the way back."""
+
+    def arrays_over_time(function):
+        cell = cell_of(recurrent(function))
+
+        def total(params):
+            return unroll(cell, params, CARRY, XS, schedule="distributed")[0].sum()
+
+        program = jax.make_jaxpr(jax.grad(total))(PARAMS)
+        loops = [e for e in program.eqns if e.primitive.name == "scan"]
+        return [[v.aval.shape for v in e.outvars].count(XS.shape) for e in loops]
+
+    plain = arrays_over_time(lambda params, h, x: jnp.sin(h * 2) + x)
+    scaled = arrays_over_time(lambda params, h, x: jnp.sin(h * params["b"]) + x)
+    assert scaled == plain
+
+
+def test_a_gradient_that_is_summed_up_in_narrow_floats():
+    """A sum of 300 ones in bfloat16 stops at 256."""
+    num_steps = 300
+    params = {"b": jnp.ones(SIZE, jnp.bfloat16)}
+
+    def step(params, h, x):
+        h = 0 * h + x * params["b"] * jnp.exp(h * 0)
+        return h, h
+
+    cell = Cell(lambda key: params, lambda params, key: jnp.zeros(SIZE, jnp.bfloat16), step)
+    carry = jnp.zeros((1, SIZE), jnp.bfloat16)
+    xs = jnp.ones((num_steps, 1, SIZE), jnp.bfloat16)
+
+    def total(params):
+        _, ys = unroll(cell, params, carry, xs, schedule="distributed")
+        return ys.astype(jnp.float32).sum()
+
+    found = jax.grad(total)(params)["b"].astype(jnp.float32)
+    np.testing.assert_allclose(found, num_steps, rtol=0.01)
 
 
 def test_a_loss_that_reads_less_than_all_outputs():

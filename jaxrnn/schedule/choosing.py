@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 import jax
 
 from jaxrnn.base import Carry, Cell, Params, X
+from jaxrnn.schedule.parts import on_parts
 from jaxrnn.schedule.planning import Plan, make_plan
 from jaxrnn.schedule.reading import Step, Unreadable, read_step
 
@@ -50,7 +51,7 @@ def choose(
     if not length or not batch_size:
         return Choice("scan", "nothing to do: no time step or no example")
     try:
-        step = read_step(cell, params, carry, xs)
+        step = on_parts(read_step(cell, params, carry, xs))
     except Unreadable as cause:
         # bounded memory needs no analysis
         return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))

@@ -12,6 +12,14 @@ from jaxrnn.schedule.readers import find_readers
 from jaxrnn.schedule.reading import HEAVY, Step, is_float, is_variable, variables
 from jaxrnn.schedule.reversing import forward_of, reverse_of
 
+# How the gradient of an equation's weights comes about, by the kind of reader that it is.
+_GRADIENTS = {
+    "product": "deferred gradient: {}, one product over time and batch",
+    "scaled": "gradient summed up in the reverse loop: {}",
+    "added": "gradient the sum of cotangents: {}",
+    "pulled": "deferred gradient: {}, one sum over time and batch",
+}
+
 
 class Explanation(NamedTuple):
     """How a cell is unrolled; `str()` is the report.
@@ -84,8 +92,7 @@ def _loop(loop: Loop, step: Step, names: dict[Any, str]) -> list[str]:
     readers = find_readers(loop)
     for reader in readers:
         read = _read(reader.equation, names)
-        how = "one product over time and batch" if reader.product else "one sum over time and batch"
-        lines.append(f"  deferred gradient: {reader.equation.primitive.name}{read}, {how}")
+        lines.append(f"  {_GRADIENTS[reader.kind].format(reader.equation.primitive.name + read)}")
     if readers:
         forward = forward_of(loop, readers)
         floats = [i for i, v in enumerate(loop.emitted) if is_float(v.aval)]

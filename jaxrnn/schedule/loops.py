@@ -2,7 +2,8 @@
 
 In the reverse scan only the cotangent of the carry is sequential. The forward scan keeps what was
 costly to compute; the reverse scan gives out the cotangents of the equations that read a weight;
-and each weight's gradient is one product over time and batch afterwards.
+and each weight's gradient is one product over time and batch afterwards. Only that of a weight that
+scales number by number is summed up on the way.
 """
 
 from typing import Any
@@ -102,11 +103,15 @@ class DeferredLoop(VJPHiPrimitive):
         forward = forward_of(loop, readers)
         floats = [i for i, v in enumerate(loop.emitted) if is_float(v.aval)]
         saved = reverse_of(loop, readers, forward, floats).saved
+        given_out = [*forward.targets, *forward.emitted]
+        beside = [v for v in saved if v not in given_out]
         inputs = [*loop.weights, *forward.constants, *loop.carried, *loop.streams]
-        step = as_function(forward.equations, inputs, [*forward.targets, *forward.emitted, *saved])
+        step = as_function(forward.equations, inputs, [*given_out, *beside])
         fixed = [*weights, *forward.constants.values()]
         last, new, out = _run(step, len(loop.targets), fixed, carry, streams, self.length)
-        emitted, kept = out[: len(loop.emitted)], out[len(loop.emitted) :]
+        emitted = out[: len(loop.emitted)]
+        over_time = dict(zip([*given_out, *beside], [*new, *out], strict=True))
+        kept = [over_time[v] for v in saved]
         plan = Passed(readers, forward, saved)
         return (last, new, emitted), (weights, carry, new, streams, kept, plan)
 
@@ -128,7 +133,7 @@ def _backward(loop: Loop, length: int, residuals, cotangents):
     before = [jnp.concatenate([c[None], n[:-1]]) for c, n in zip(first, new, strict=True)]
     over_time = dict(zip([*loop.carried, *loop.streams], [*before, *streams], strict=True))
     over_time |= dict(zip(passed.saved, kept, strict=True))
-    reverse, d_first, found = _reverse_scan(
+    reverse, d_first, found, sums = _reverse_scan(
         loop, length, passed, weight_of, over_time, first, cotangents
     )
     over_time |= found
@@ -140,6 +145,10 @@ def _backward(loop: Loop, length: int, residuals, cotangents):
         if atom is not None
     }
     d_weights: dict[Any, Any] = {}
+
+    def add(v, d):
+        d_weights[v] = d if v not in d_weights else d_weights[v] + d
+
     for reader, rows, atoms in zip(
         passed.readers, passed.forward.rows, reverse.deltas, strict=True
     ):
@@ -147,7 +156,9 @@ def _backward(loop: Loop, length: int, residuals, cotangents):
             deltas = [_over_time(over_time, atom, first[0], length) for atom in atoms]
             values = [over_time[v] for v in rows]
             for v, d in _weight_gradients(reader, weight_of, values, deltas):
-                d_weights[v] = d if v not in d_weights else d_weights[v] + d
+                add(v, d)
+    for v, d in sums:
+        add(v, d)
     return (
         [_or_zero(d_weights.get(v), w) for v, w in weight_of.items()],
         [_or_zero(d_carry.get(v), c) for v, c in zip(loop.carried, first, strict=True)],
@@ -159,8 +170,8 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
     """The sequential part of the way back.
 
     Returns:
-      The reverse step, the cotangents of the first carry's float leaves, and the variables that it
-      gives out, [T, B, ...].
+      The reverse step, the cotangents of the first carry's float leaves, the variables that it
+      gives out, [T, B, ...], and pairs of a weight and its gradient, where that was summed up.
     """
     d_last, d_new, d_emitted = cotangents
     moving = [i for i, v in enumerate(loop.carried) if is_float(v.aval)]
@@ -170,7 +181,7 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
         i for i, v in enumerate(loop.emitted) if is_float(v.aval) and not is_zero(d_emitted[i])
     ]
     reverse = reverse_of(loop, passed.readers, passed.forward, emitted_at, passed.saved)
-    products = [reader.equation for reader in passed.readers if reader.product]
+    products = [reader.equation for reader in passed.readers if reader.kind == "product"]
     # without the barrier XLA transposes again at every time step
     transposed = [lax.optimization_barrier(weight_of[e.invars[1]].T) for e in products]
     fixed = weight_of | dict(zip(reverse.transposed, transposed, strict=True))
@@ -179,7 +190,13 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
     rows = [v for names in passed.forward.rows for v in names if v not in over_time]
     deltas = [d for atoms in reverse.deltas for d in atoms]
     given_out = variables(d for d in [*reverse.d_streams, *deltas, *rows] if d is not None)
-    wanted = variables([*(d for d in reverse.d_carry if d is not None), *given_out])
+    summed = [
+        (v, d)
+        for reader, atoms in zip(passed.readers, reverse.d_weights, strict=True)
+        for v, d in zip(reader.weights if atoms else (), atoms, strict=True)
+    ]
+    d_carry = [d for d in reverse.d_carry if d is not None]
+    wanted = variables([*d_carry, *given_out, *(d for _, d in summed)])
     read = variables([*(v for e in reverse.equations for v in e.invars), *wanted])
     held, streamed = [v for v in read if v in fixed], [v for v in read if v in over_time]
     inputs = [*held, *reverse.d_targets, *reverse.d_emitted, *streamed]
@@ -188,8 +205,17 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
         in_axes=(*[None] * len(held), *[0] * (len(inputs) - len(held))),
     )
 
-    def body(d_carry, xs):
-        d_new_t, d_emitted_t, values = xs
+    viewed = {e.invars[0] for e in reverse.equations if e.primitive.name in ("slice", "split")}
+
+    def body(state, xs):
+        (d_carry, sums), (d_new_t, d_emitted_t, values) = state, xs
+        import os
+
+        if os.environ.get("BAR"):
+            values = [
+                lax.optimization_barrier(a) if v in viewed else a
+                for v, a in zip(streamed, values, strict=True)
+            ]
         d_targets = list(d_carry)
         for k, d in zip(new_at, d_new_t, strict=True):
             d_targets[k] = d_targets[k] + d
@@ -199,21 +225,31 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
             jnp.zeros_like(old) if atom is None else _value(found, atom, old)
             for atom, old in zip(reverse.d_carry, d_carry, strict=True)
         ]
-        return d_carry, [found[v] for v in given_out]
+        sums = [
+            total + _value(found, atom, total).astype(total.dtype)
+            for (_, atom), total in zip(summed, sums, strict=True)
+        ]
+        return (d_carry, sums), [found[v] for v in given_out]
 
     start = [vary_like(made(d_last[i]), first[i]) for i in moving]
+    nothing = [vary_like(_sums_of(v.aval, first[0].shape[0]), first[0]) for v, _ in summed]
     xs = (
         [d_new[moving[k]] for k in new_at],
         [d_emitted[i] for i in emitted_at],
         [over_time[v] for v in streamed],
     )
-    d_first, out = lax.scan(body, start, xs, length=length, reverse=True, unroll=length <= SHORT)
-    return reverse, d_first, dict(zip(given_out, out, strict=True))
+    (d_first, sums), out = lax.scan(
+        body, (start, nothing), xs, length=length, reverse=True, unroll=length <= SHORT
+    )
+    d_weights = [
+        (v, total.sum(0).astype(v.aval.dtype)) for (v, _), total in zip(summed, sums, strict=True)
+    ]
+    return reverse, d_first, dict(zip(given_out, out, strict=True)), d_weights
 
 
 def _weight_gradients(reader: Reader, weight_of, rows, deltas):
     """Pairs of a weight and its gradient; rows and deltas [T, B, ...]."""
-    if reader.product:
+    if reader.kind == "product":
         (x,), (d,) = rows, deltas
         x, d = _rows(x), _rows(d)
         yield reader.weights[0], transposed_product(x, d)
@@ -226,8 +262,7 @@ def _weight_gradients(reader: Reader, weight_of, rows, deltas):
     deltas = [_rows(d) for d in deltas if d is not None]
     rows = dict(zip(reader.rows, map(_rows, rows), strict=True))
     count = deltas[0].shape[0]
-    if not rows:
-        # linear in the weights alone: only the sum of the cotangents counts
+    if reader.kind == "added":
         deltas = [d.sum(0, keepdims=True) for d in deltas]
         count = 1
 
@@ -248,6 +283,13 @@ def _weight_gradients(reader: Reader, weight_of, rows, deltas):
 def _rows(a):
     """[T, B, ...] as [T * B, ...]: large products are fastest as those of matrices."""
     return a.reshape(-1, *a.shape[2:])
+
+
+def _sums_of(aval: Any, batch_size: int) -> Any:
+    """Zeros to sum up a weight's gradient in, for each example by itself: a sum over the batch at
+    every time step would be an operation more. Narrow floats would lose what is small beside it."""
+    dtype = aval.dtype if aval.dtype.itemsize >= 4 else jnp.float32
+    return jnp.zeros((batch_size, *aval.shape), dtype)
 
 
 def _floats(names: list[Any]) -> list[Any]:

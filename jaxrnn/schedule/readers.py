@@ -1,12 +1,22 @@
 """The equations of a loop that read a weight: what its gradient needs of every time step."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
 from jaxrnn.schedule.devices import struct_of
 from jaxrnn.schedule.planning import Loop
-from jaxrnn.schedule.reading import as_function, flatten, is_float, is_product, needed, variables
+from jaxrnn.schedule.reading import (
+    HEAVY,
+    as_function,
+    flatten,
+    is_float,
+    is_product,
+    needed,
+    variables,
+)
+
+Kind = Literal["product", "added", "scaled", "pulled"]
 
 
 class Reader(NamedTuple):
@@ -15,14 +25,19 @@ class Reader(NamedTuple):
     Attributes:
       equation: of the loop.
       weights: learnt variables, the same at every time step.
-      rows: variables of the time step without which the gradient cannot be formed.
-      product: whether it is `x @ w` with x [I] and w [I, O].
+      rows: variables of the time step without which the gradient cannot be formed afterwards.
+      kind: "product" is `x @ w` with x [I] and w [I, O], whose gradient is a product over time and
+        batch after the reverse loop. "scaled" is what else needs rows for a gradient that is no
+        larger than what the equation makes: it is summed up in the reverse loop, which costs less
+        than to write rows and cotangents out and to read them again. "added" is the same without
+        rows, a bias: the sum of its cotangents. "pulled" is any other: its pullback over time and
+        batch after the reverse loop.
     """
 
     equation: Any
     weights: list[Any]
     rows: list[Any]
-    product: bool
+    kind: Kind
 
 
 def find_readers(loop: Loop) -> list[Reader]:
@@ -31,10 +46,20 @@ def find_readers(loop: Loop) -> list[Reader]:
     for equation in loop.equations:
         weights = [v for v in variables(equation.invars) if v in loop.learnt]
         if weights and any(is_float(v.aval) for v in equation.outvars):
-            product = is_product(equation, fixed)
-            rows = [equation.invars[0]] if product else _rows_needed(equation, weights, fixed)
-            readers.append(Reader(equation, weights, rows, product))
+            if is_product(equation, fixed):
+                readers.append(Reader(equation, weights, [equation.invars[0]], "product"))
+                continue
+            rows = _rows_needed(equation, weights, fixed)
+            if not _small(equation, weights):
+                readers.append(Reader(equation, weights, rows, "pulled"))
+            else:
+                readers.append(Reader(equation, weights, [], "scaled" if rows else "added"))
     return readers
+
+
+def _small(equation: Any, weights: list[Any]) -> bool:
+    made = sum(v.aval.size for v in equation.outvars if is_float(v.aval))
+    return sum(v.aval.size for v in weights) <= made and equation.primitive.name not in HEAVY
 
 
 def _rows_needed(equation: Any, weights: list[Any], fixed: set[Any]) -> list[Any]:

@@ -57,7 +57,10 @@ class Reverse(NamedTuple):
       saved: variables of the forward pass that it reads.
       d_targets, d_emitted: cotangents that go in, variables; of float leaves only.
       d_carry, d_streams: cotangents that come out, atoms; of float leaves only, None where zero.
-      deltas: for every reader, the cotangents of its outputs; None where there is none.
+      deltas: for every reader, the cotangents of its outputs; None where there is none, and of
+        those whose weights' gradients are summed up.
+      d_weights: for every reader, what the time step adds to the gradient of its weights; empty
+        where that waits.
     """
 
     equations: list[Any]
@@ -68,6 +71,7 @@ class Reverse(NamedTuple):
     d_carry: list[Any]
     d_streams: list[Any]
     deltas: list[list[Any]]
+    d_weights: list[list[Any]]
 
 
 def forward_of(loop: Loop, readers: list[Reader]) -> Forward:
@@ -101,6 +105,10 @@ def reverse_of(
         found.equations, found.results, dict(found.names), forward.equations
     )
     forward.constants.update(found.constants)
+    d_carry, d_streams, deltas, d_weights = found.unflatten(results)
+    _leave_one(readers, d_streams, deltas, d_weights)
+    results = [*d_carry, *d_streams, *(d for atoms in (*deltas, *d_weights) for d in atoms)]
+    results = [d for d in results if d is not None]
     # rows that the loop itself makes have to be there afterwards
     made = {v for e in forward.equations for v in e.outvars}
     rows = [v for names in forward.rows for v in names if v in made]
@@ -118,7 +126,6 @@ def reverse_of(
         # a part is not saved beside the whole
         kept = costly | {v for v, whole in views.items() if whole not in saved}
     chosen, saved = choose(set(kept))
-    d_carry, d_streams, deltas = found.unflatten(results)
     return Reverse(
         chosen,
         found.transposed,
@@ -128,7 +135,20 @@ def reverse_of(
         d_carry,
         d_streams,
         deltas,
+        d_weights,
     )
+
+
+def _leave_one(readers, d_streams, deltas, d_weights):
+    """Takes away either the cotangents of a reader or what the step adds to its gradient: of a bias
+    the latter where something else gives the cotangents out anyway."""
+    anyway = [atoms for atoms, added in zip(deltas, d_weights, strict=True) if not added]
+    given_out = variables([*d_streams, *(d for atoms in anyway for d in atoms)])
+    for reader, atoms, added in zip(readers, deltas, d_weights, strict=True):
+        if reader.kind == "added" and all(d is None or d in given_out for d in atoms):
+            added.clear()
+        elif added:
+            atoms[:] = [None] * len(atoms)
 
 
 class _Traced(NamedTuple):
@@ -138,7 +158,7 @@ class _Traced(NamedTuple):
       equations, results, constants: of the trace.
       names: from variables of the trace to those of the loop, for what goes into a time step.
       transposed, d_targets, d_emitted: the other variables that go in.
-      unflatten: from results to (d_carry, d_streams, deltas), None where zero.
+      unflatten: from results to (d_carry, d_streams, deltas, d_weights), None where zero.
     """
 
     equations: list[Any]
@@ -157,18 +177,20 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
     every = [*loop.weights, *loop.carried, *loop.streams]
     targets = [loop.targets[i] for i in moving]
     emitted = [loop.emitted[i] for i in d_emitted]
-    products = [reader.equation for reader in readers if reader.product]
+    products = [reader.equation for reader in readers if reader.kind == "product"]
+    summed = {id(r.equation): r.weights for r in readers if r.kind in ("added", "scaled")}
     structure: list[Any] = []
 
     def reverse(inputs, transposed, d_targets, d_given):
         values = dict(zip(every, inputs, strict=True))
         turned = {id(e): w for e, w in zip(products, transposed, strict=True)}
         sources = {*(loop.carried[i] for i in moving), *moving_streams}
-        tape = _record(loop, values, sources)
+        tape = _record(loop, values, sources, summed)
         cotangents = Cotangents()
         for atom, d in zip([*targets, *emitted], [*d_targets, *d_given], strict=True):
             cotangents.add(atom, d)
         at_reader = {id(r.equation): [None] * len(r.equation.outvars) for r in readers}
+        added = {id(r.equation): [] for r in readers}
         for equation, inside, outputs, pull in reversed(tape):
             if not any(v in cotangents for v in outputs):
                 continue
@@ -187,12 +209,16 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
                 if id(equation) in turned
                 else pull(given)[0]
             )
+            if id(equation) in summed:
+                added[id(equation)] = pulled[len(inside) :]
+                pulled = pulled[: len(inside)]
             for v, d in zip(inside, pulled, strict=True):
                 cotangents.add(v, d)
         out = (
             cotangents.of([loop.carried[i] for i in moving]),
             cotangents.of(moving_streams),
             [at_reader[id(r.equation)] for r in readers],
+            [added[id(r.equation)] for r in readers],
         )
         leaves, tree = jax.tree.flatten(out, is_leaf=lambda a: a is None)
         structure.extend([tree, [leaf is not None for leaf in leaves]])
@@ -224,12 +250,15 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
     )
 
 
-def _record(loop: Loop, values: dict[Any, Any], sources: set[Any]) -> list[Any]:
+def _record(
+    loop: Loop, values: dict[Any, Any], sources: set[Any], summed: dict[int, list[Any]]
+) -> list[Any]:
     """Runs the loop's equations and adds what they make to `values`.
 
     Returns:
       For each equation on the way of a derivative: itself, its varying inputs, its float outputs,
-      and its pullback to these inputs.
+      and its pullback to these inputs, followed by the weights that `summed` has by the equation's
+      id.
     """
     tape, moving = [], set(sources)
     for equation in loop.equations:
@@ -244,13 +273,14 @@ def _record(loop: Loop, values: dict[Any, Any], sources: set[Any]) -> list[Any]:
             out = apply(*(values[v] for v in inputs))
         else:
             moving.update(outputs)
+            pulled = [*inside, *summed.get(id(equation), ())]
 
-            def function(numbers, inside=inside, inputs=inputs, apply=apply, made=equation.outvars):
-                every = values | dict(zip(inside, numbers, strict=True))
+            def function(numbers, pulled=pulled, inputs=inputs, apply=apply, made=equation.outvars):
+                every = values | dict(zip(pulled, numbers, strict=True))
                 out = apply(*(every[v] for v in inputs))
                 return [o for o, v in zip(out, made, strict=True) if is_float(v.aval)], out
 
-            _, pull, out = jax.vjp(function, [values[v] for v in inside], has_aux=True)
+            _, pull, out = jax.vjp(function, [values[v] for v in pulled], has_aux=True)
             tape.append((equation, inside, outputs, pull))
         values.update(zip(equation.outvars, out, strict=True))
     return tape
