@@ -103,6 +103,18 @@ def test_training_steps_of_every_library():
     assert agreeing(case) == expected | torch_sides("PyTorch", "PyTorch, pages kept")
 
 
+@pytest.mark.usefixtures("as_users_have_it", "two_devices")
+def test_ours_in_bfloat16_beside_the_same_in_float32():
+    narrow, name = SMOKE._replace(precision="bfloat16", libraries=()), "jaxrnn, bfloat16"
+    for cases in (layers.gru_cases, training.char_step_cases):
+        (case,) = cases(narrow)
+        found = measure(case, 3, 0)
+        assert not found.wrong
+        assert len(found.times[name]) == 3
+        (side,) = [side for side in case.sides if side.name == name]
+        assert disagreement(side.check(), case.sides[0].check(), 1e-6) is not None
+
+
 @pytest.mark.parametrize("samples", [1, 3])
 def test_generated_characters(samples):
     case = generating.generate_case(SMOKE, samples)

@@ -47,6 +47,7 @@ from experiments.speed.toy import toy_step_cases
 from experiments.speed.training import char_step_cases
 from experiments.speed.words import word_cases
 from jaxrnn.base import require_positive
+from jaxrnn.models import Precision
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.directory import create_run, default_run_path
 from jaxrnn.runs.environment import describe_environment
@@ -99,6 +100,8 @@ class Config:
     """Most measurements of each side; medians are shown."""
     seconds: float = 6.0
     """After so long a case ends, with 3 measurements at least."""
+    precision: Precision = "float32"
+    """bfloat16: lstm, gru, cells and char-step have ours a second time, computed in it."""
     run: Path | None = None
     """Directory of the result; runs/speed/TIME if not given."""
 
@@ -112,7 +115,7 @@ def run(config: Config) -> None:
     # a device per core must be asked for before JAX starts; one of them alone is the single device
     with contextlib.suppress(AttributeError, RuntimeError):  # macOS; JAX has started
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    preset = PRESETS[config.preset]
+    preset = PRESETS[config.preset]._replace(precision=config.precision)
     directory = create_run(config.run or default_run_path("speed"))
     print(f"run {directory.path}", flush=True)
     environment = describe_environment({}, jax.device_count())

@@ -21,13 +21,17 @@ from experiments.speed.libraries import Layer, flax_forward
 from experiments.speed.measuring import Case, Side, Unsuitable
 from experiments.speed.presets import Preset, Shape
 from jaxrnn.cells.layer_norm_lstm import EPSILON
+from jaxrnn.models import Precision
 
 
 def custom_cases(preset: Preset) -> Iterator[Case]:
-    return (custom_case(name, preset.cell, preset.torch_compile) for name in CUSTOM)
+    for name in CUSTOM:
+        yield custom_case(name, preset.cell, preset.torch_compile, preset.precision)
 
 
-def custom_case(name: str, shape: Shape, torch_compile: bool = False) -> Case:
+def custom_case(
+    name: str, shape: Shape, torch_compile: bool = False, precision: Precision = "float32"
+) -> Case:
     problem = make_problem(CUSTOM[name], shape)
     devices = chosen_devices(shape)
     layer = FLAX[name]
@@ -42,7 +46,7 @@ def custom_case(name: str, shape: Shape, torch_compile: bool = False) -> Case:
     if torch_compile:
         title_compiled = "PyTorch loop, torch.compile of a step"
         builders[title_compiled] = lambda: torch_loop(title_compiled, name, problem, compile=True)
-    return beside_ours(name, shape, problem, builders)
+    return beside_ours(name, shape, problem, builders, precision)
 
 
 # Flax: a cell of Dense and LayerNorm modules inside nn.RNN

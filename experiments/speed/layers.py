@@ -12,10 +12,12 @@ from jax.sharding import PartitionSpec as P
 
 from experiments.speed.libraries import JAX_LIBRARIES, Layer, torch_layer
 from experiments.speed.machine import gradient_flops
-from experiments.speed.measuring import Case, Side, compiled, gather
+from experiments.speed.measuring import NARROW, Case, Side, compiled, gather
 from experiments.speed.model import zero_carry
 from experiments.speed.presets import Preset, Shape
 from jaxrnn import CELLS, Cell, unroll
+from jaxrnn.compose import computing_in
+from jaxrnn.models import Precision
 from jaxrnn.parallel import Workload, choose_devices
 from jaxrnn.unroll import Schedule
 
@@ -151,21 +153,33 @@ def flax_as_ours(devices: Sequence[Any]) -> str:
 
 
 def beside_ours(
-    name: str, shape: Shape, problem: Problem, peers: dict[str, Callable[[], Side]]
+    name: str,
+    shape: Shape,
+    problem: Problem,
+    peers: dict[str, Callable[[], Side]],
+    precision: Precision,
 ) -> Case:
-    """Ours as an experiment runs it, and on one device if that is not the same; then the peers."""
+    """Ours as an experiment runs it, on one device and in `precision` if these are not the same;
+    then the peers."""
     devices, layer = chosen_devices(shape), our_layer(problem)
     ours = [jax_side("jaxrnn", layer, problem, devices, pages_kept=True)]
     if len(devices) > 1:
         one = jax_side("jaxrnn, one device", layer, problem, devices[:1], pages_kept=True)
         ours.append(one)
+    if precision != "float32":
+        narrow = problem._replace(cell=computing_in(problem.cell, precision))
+        title = f"jaxrnn, {precision}"
+        side = jax_side(title, our_layer(narrow), narrow, devices, pages_kept=True)
+        ours.append(side._replace(tolerance=NARROW))
     sides, missing = gather(peers)
     x = jax.ShapeDtypeStruct((shape.hidden_size,), jnp.float32)
     flops = gradient_flops(problem.cell, x, shape.num_steps, shape.batch_size)
     return Case(name, str(shape), [*ours, *sides], missing, flops=flops)
 
 
-def layer_case(name: str, shape: Shape, libraries: Sequence[str]) -> Case:
+def layer_case(
+    name: str, shape: Shape, libraries: Sequence[str], precision: Precision = "float32"
+) -> Case:
     """The layer `name` of CELLS beside `libraries`."""
     problem = make_problem(CELLS[name], shape)
     devices = chosen_devices(shape)
@@ -180,12 +194,17 @@ def layer_case(name: str, shape: Shape, libraries: Sequence[str]) -> Case:
     )
     builders["PyTorch"] = lambda: torch_side(name, problem)
     wanted = {key: build for key, build in builders.items() if key.split(",")[0] in libraries}
-    return beside_ours(name, shape, problem, wanted)
+    return beside_ours(name, shape, problem, wanted, precision)
 
 
 def lstm_cases(preset: Preset) -> Iterator[Case]:
-    return (layer_case("lstm", shape, preset.libraries) for shape in preset.layers)
+    return _layer_cases("lstm", preset)
 
 
 def gru_cases(preset: Preset) -> Iterator[Case]:
-    return (layer_case("gru", shape, preset.libraries) for shape in preset.layers)
+    return _layer_cases("gru", preset)
+
+
+def _layer_cases(name: str, preset: Preset) -> Iterator[Case]:
+    for shape in preset.layers:
+        yield layer_case(name, shape, preset.libraries, preset.precision)

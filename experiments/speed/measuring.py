@@ -16,6 +16,9 @@ from jaxrnn.runs.allocator import keep_pages, return_pages
 # it finds the caches and threads as it left them, and not as another library did.
 BRIEF = 0.5  # seconds
 
+# How far a gradient that is computed in bfloat16 (8 bits) may differ.
+NARROW = 0.1
+
 # One whose call is longer is timed once, the first time.
 LONG = 5.0  # seconds
 
@@ -34,6 +37,7 @@ class Side(NamedTuple):
       pages_kept: whether the process keeps its memory from call to call, as our experiments have
         it; the users of other libraries leave malloc as it is.
       temporary_bytes: of the compiled program, or None where there is none.
+      tolerance: how far its check may differ, where that is more than the case's.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Side(NamedTuple):
     devices: int = 1
     pages_kept: bool = False
     temporary_bytes: int | None = None
+    tolerance: float = 0.0
 
 
 class Case(NamedTuple):
@@ -139,7 +144,7 @@ def measure(case: Case, repeats: int, seconds: float) -> Measured:
     fewer (at least `LEAST_TURNS`) once they took `seconds`."""
     expected, wrong = case.sides[0].check(), {}
     for side in case.sides[1:]:
-        if where := disagreement(side.check(), expected, case.tolerance):
+        if where := disagreement(side.check(), expected, max(case.tolerance, side.tolerance)):
             wrong[side.name] = where
     sides = [side for side in case.sides if side.name not in wrong]
     # one way of keeping memory after the other

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.speed.libraries import LAST_TWO, flax_params, reorder
 from experiments.speed.presets import Shape
 from jaxrnn.base import Batch, Cell
-from jaxrnn.models import TokenModel, build_model
+from jaxrnn.models import Precision, TokenModel, build_model
 
 VOCAB_SIZE = 65  # of tiny-shakespeare
 
@@ -22,9 +22,10 @@ class Problem(NamedTuple):
     batch: Batch
 
 
-def make_problem(shape: Shape, num_layers: int) -> Problem:
+def make_problem(shape: Shape, num_layers: int, precision: Precision = "float32") -> Problem:
     batch_size, num_steps, size = shape
-    model = build_model(TokenModel(VOCAB_SIZE, VOCAB_SIZE, "lstm", size, num_layers, size))
+    config = TokenModel(VOCAB_SIZE, VOCAB_SIZE, "lstm", size, num_layers, size, precision=precision)
+    model = build_model(config)
     key = jax.random.key(1)
     tokens = jax.random.randint(key, (num_steps + 1, batch_size), 0, VOCAB_SIZE)
     params = jax.jit(model.init)(jax.random.key(0))

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from jaxrnn.models import Precision
+
 
 class Shape(NamedTuple):
     """Of one layer or model; the input is as large as the hidden size."""
@@ -37,6 +39,7 @@ class Preset(NamedTuple):
       logged: shape of the model that is trained with TensorBoard and without.
       logged_steps: training steps of a turn.
       matmul: rows of the matrices that show the machine's limit.
+      precision: what ours computes in once more, if not in float32 alone.
     """
 
     libraries: tuple[str, ...] = ("Flax", "PyTorch")
@@ -64,6 +67,7 @@ class Preset(NamedTuple):
     logged: Shape = Shape(32, 50, 100)
     logged_steps: int = 200
     matmul: int = 2048
+    precision: Precision = "float32"
 
 
 PRESETS = {

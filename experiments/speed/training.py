@@ -10,7 +10,7 @@ import optax
 
 from experiments.speed.layers import chosen_devices, flax_as_ours
 from experiments.speed.machine import gradient_flops
-from experiments.speed.measuring import Case, Side, gather, temporary_bytes
+from experiments.speed.measuring import NARROW, Case, Side, gather, temporary_bytes
 from experiments.speed.model import (
     Problem,
     flax_model,
@@ -21,7 +21,7 @@ from experiments.speed.model import (
 from experiments.speed.presets import Preset, Shape
 from jaxrnn.base import Batch, GradientEstimator, TrainState
 from jaxrnn.gradients import bptt
-from jaxrnn.models import cross_entropy
+from jaxrnn.models import Precision, cross_entropy
 from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices, batch_parallel, place
 from jaxrnn.training import init_state, make_train_step
@@ -31,15 +31,21 @@ MAX_NORM = 1.0
 
 
 def char_step_cases(preset: Preset) -> Iterator[Case]:
-    yield char_step_case(preset.model, preset.num_layers, preset.libraries)
+    yield char_step_case(preset.model, preset.num_layers, preset.libraries, preset.precision)
 
 
-def char_step_case(shape: Shape, num_layers: int, libraries: Sequence[str]) -> Case:
+def char_step_case(
+    shape: Shape, num_layers: int, libraries: Sequence[str], precision: Precision = "float32"
+) -> Case:
     problem = make_problem(shape, num_layers)
     devices = chosen_devices(shape)
     sides = [our_side("jaxrnn", problem, devices)]
     if len(devices) > 1:
         sides.append(our_side("jaxrnn, one device", problem, devices[:1]))
+    if precision != "float32":
+        narrow = make_problem(shape, num_layers, precision)
+        side = our_side(f"jaxrnn, {precision}", narrow, devices)
+        sides.append(side._replace(tolerance=NARROW))
     sides = [side._replace(pages_kept=True) for side in sides]
     plain = our_side("jaxrnn, pages returned", problem, devices)
     builders: dict[str, Callable[[], Side]] = {}
