@@ -1,30 +1,15 @@
-"""One recurrence as a scan whose weight gradients wait until after it.
-
-In the reverse scan only the cotangent of the carry is sequential. The forward scan keeps what was
-costly to compute; the reverse scan gives out the cotangents of the equations that read a weight;
-and each weight's gradient is one product over time and batch afterwards. Only that of a weight that
-scales number by number is summed up on the way.
-"""
-
-from typing import Any
+"""One recurrence as a scan that keeps, for its way back, what was costly to compute."""
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import lax
 from jax.experimental.hijax import VJPHiPrimitive
 
-from jaxrnn.schedule.devices import vary_like, zeros
+from jaxrnn.schedule.backward import Passed, go_back
 from jaxrnn.schedule.planning import Loop
-from jaxrnn.schedule.products import transposed_product
-from jaxrnn.schedule.readers import Reader, find_readers
-from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
-from jaxrnn.schedule.reversing import Forward, forward_of, reverse_of
-from jaxrnn.schedule.symbolic import all_made, is_zero, made
-
-# Loops of up to so many time steps are written out: where a step is as small as the toy's, the
-# loop's own bookkeeping counts (`python -m experiments.speed --case toy-step`).
-SHORT = 8
+from jaxrnn.schedule.readers import find_readers
+from jaxrnn.schedule.reading import as_function, is_float
+from jaxrnn.schedule.reversing import forward_of, reverse_of
+from jaxrnn.schedule.scanning import scan
+from jaxrnn.schedule.symbolic import all_made
 
 
 def run_loop(loop: Loop, weights: list, carry: list, streams: list, length: int):
@@ -53,7 +38,7 @@ def _run(step, count, weights, carry, streams, length):
         out = batched(*weights, *carry, *xs)
         return out[:count], out
 
-    last, out = lax.scan(body, list(carry), list(streams), length=length, unroll=length <= SHORT)
+    last, out = scan(body, list(carry), list(streams), length)
     return last, out[:count], out[count:]
 
 
@@ -116,200 +101,4 @@ class DeferredLoop(VJPHiPrimitive):
         return (last, new, emitted), (weights, carry, new, streams, kept, plan)
 
     def vjp_bwd_retval(self, residuals, cotangents):
-        return _backward(self.loop, self.length, residuals, cotangents)
-
-
-@jax.tree_util.register_static
-class Passed:
-    """What the forward pass went by: the readers of weights, its equations, the saved variables."""
-
-    def __init__(self, readers: list[Reader], forward: Forward, saved: list[Any]):
-        self.readers, self.forward, self.saved = readers, forward, saved
-
-
-def _backward(loop: Loop, length: int, residuals, cotangents):
-    weights, first, new, streams, kept, passed = residuals
-    weight_of = dict(zip(loop.weights, weights, strict=True))
-    before = [jnp.concatenate([c[None], n[:-1]]) for c, n in zip(first, new, strict=True)]
-    over_time = dict(zip([*loop.carried, *loop.streams], [*before, *streams], strict=True))
-    over_time |= dict(zip(passed.saved, kept, strict=True))
-    reverse, d_first, found, sums = _reverse_scan(
-        loop, length, passed, weight_of, over_time, first, cotangents
-    )
-    over_time |= found
-
-    d_carry: dict[Any, Any] = dict(zip(_floats(loop.carried), d_first, strict=True))
-    d_streams: dict[Any, Any] = {
-        v: _value(over_time, atom, over_time[v])
-        for v, atom in zip(_floats(loop.streams), reverse.d_streams, strict=True)
-        if atom is not None
-    }
-    d_weights: dict[Any, Any] = {}
-
-    def add(v, d):
-        d_weights[v] = d if v not in d_weights else d_weights[v] + d
-
-    for reader, rows, atoms in zip(
-        passed.readers, passed.forward.rows, reverse.deltas, strict=True
-    ):
-        if any(atom is not None for atom in atoms):
-            deltas = [_over_time(over_time, atom, first[0], length) for atom in atoms]
-            values = [over_time[v] for v in rows]
-            for v, d in _weight_gradients(reader, weight_of, values, deltas):
-                add(v, d)
-    for v, d in sums:
-        add(v, d)
-    return (
-        [_or_zero(d_weights.get(v), w) for v, w in weight_of.items()],
-        [_or_zero(d_carry.get(v), c) for v, c in zip(loop.carried, first, strict=True)],
-        [_or_zero(d_streams.get(v), x) for v, x in zip(loop.streams, streams, strict=True)],
-    )
-
-
-def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cotangents):
-    """The sequential part of the way back.
-
-    Returns:
-      The reverse step, the cotangents of the first carry's float leaves, the variables that it
-      gives out, [T, B, ...], and pairs of a weight and its gradient, where that was summed up.
-    """
-    d_last, d_new, d_emitted = cotangents
-    moving = [i for i, v in enumerate(loop.carried) if is_float(v.aval)]
-    # cotangents that are zero do not travel
-    new_at = [k for k, i in enumerate(moving) if not is_zero(d_new[i])]
-    emitted_at = [
-        i for i, v in enumerate(loop.emitted) if is_float(v.aval) and not is_zero(d_emitted[i])
-    ]
-    reverse = reverse_of(loop, passed.readers, passed.forward, emitted_at, passed.saved)
-    products = [reader.equation for reader in passed.readers if reader.kind == "product"]
-    # without the barrier XLA transposes again at every time step
-    transposed = [lax.optimization_barrier(weight_of[e.invars[1]].T) for e in products]
-    fixed = weight_of | dict(zip(reverse.transposed, transposed, strict=True))
-    fixed |= passed.forward.constants
-
-    rows = [v for names in passed.forward.rows for v in names if v not in over_time]
-    deltas = [d for atoms in reverse.deltas for d in atoms]
-    given_out = variables(d for d in [*reverse.d_streams, *deltas, *rows] if d is not None)
-    summed = [
-        (v, d)
-        for reader, atoms in zip(passed.readers, reverse.d_weights, strict=True)
-        for v, d in zip(reader.weights if atoms else (), atoms, strict=True)
-    ]
-    d_carry = [d for d in reverse.d_carry if d is not None]
-    wanted = variables([*d_carry, *given_out, *(d for _, d in summed)])
-    read = variables([*(v for e in reverse.equations for v in e.invars), *wanted])
-    held, streamed = [v for v in read if v in fixed], [v for v in read if v in over_time]
-    inputs = [*held, *reverse.d_targets, *reverse.d_emitted, *streamed]
-    step = jax.vmap(
-        as_function(reverse.equations, inputs, wanted),
-        in_axes=(*[None] * len(held), *[0] * (len(inputs) - len(held))),
-    )
-
-    viewed = {e.invars[0] for e in reverse.equations if e.primitive.name in ("slice", "split")}
-
-    def body(state, xs):
-        (d_carry, sums), (d_new_t, d_emitted_t, values) = state, xs
-        import os
-
-        if os.environ.get("BAR"):
-            values = [
-                lax.optimization_barrier(a) if v in viewed else a
-                for v, a in zip(streamed, values, strict=True)
-            ]
-        d_targets = list(d_carry)
-        for k, d in zip(new_at, d_new_t, strict=True):
-            d_targets[k] = d_targets[k] + d
-        found = step(*(fixed[v] for v in held), *d_targets, *d_emitted_t, *values)
-        found = dict(zip(wanted, found, strict=True))
-        d_carry = [
-            jnp.zeros_like(old) if atom is None else _value(found, atom, old)
-            for atom, old in zip(reverse.d_carry, d_carry, strict=True)
-        ]
-        sums = [
-            total + _value(found, atom, total).astype(total.dtype)
-            for (_, atom), total in zip(summed, sums, strict=True)
-        ]
-        return (d_carry, sums), [found[v] for v in given_out]
-
-    start = [vary_like(made(d_last[i]), first[i]) for i in moving]
-    nothing = [vary_like(_sums_of(v.aval, first[0].shape[0]), first[0]) for v, _ in summed]
-    xs = (
-        [d_new[moving[k]] for k in new_at],
-        [d_emitted[i] for i in emitted_at],
-        [over_time[v] for v in streamed],
-    )
-    (d_first, sums), out = lax.scan(
-        body, (start, nothing), xs, length=length, reverse=True, unroll=length <= SHORT
-    )
-    d_weights = [
-        (v, total.sum(0).astype(v.aval.dtype)) for (v, _), total in zip(summed, sums, strict=True)
-    ]
-    return reverse, d_first, dict(zip(given_out, out, strict=True)), d_weights
-
-
-def _weight_gradients(reader: Reader, weight_of, rows, deltas):
-    """Pairs of a weight and its gradient; rows and deltas [T, B, ...]."""
-    if reader.kind == "product":
-        (x,), (d,) = rows, deltas
-        x, d = _rows(x), _rows(d)
-        yield reader.weights[0], transposed_product(x, d)
-        return
-    equation = reader.equation
-    inputs = variables(equation.invars)
-    outputs = [v for v, d in zip(equation.outvars, deltas, strict=True) if d is not None]
-    apply = as_function([equation], inputs, outputs)
-    mine = reader.weights
-    deltas = [_rows(d) for d in deltas if d is not None]
-    rows = dict(zip(reader.rows, map(_rows, rows), strict=True))
-    count = deltas[0].shape[0]
-    if reader.kind == "added":
-        deltas = [d.sum(0, keepdims=True) for d in deltas]
-        count = 1
-
-    def over_rows(ws):
-        values = weight_of | dict(zip(mine, ws, strict=True))
-
-        def one(each):
-            every = values | each
-            return apply(*(every[v] if v in every else zeros(v.aval) for v in inputs))
-
-        return jax.vmap(one, axis_size=count)(rows)
-
-    _, pull = jax.vjp(over_rows, [weight_of[v] for v in mine])
-    deltas = [d.astype(v.aval.dtype) for d, v in zip(deltas, outputs, strict=True)]
-    yield from zip(mine, pull(deltas)[0], strict=True)
-
-
-def _rows(a):
-    """[T, B, ...] as [T * B, ...]: large products are fastest as those of matrices."""
-    return a.reshape(-1, *a.shape[2:])
-
-
-def _sums_of(aval: Any, batch_size: int) -> Any:
-    """Zeros to sum up a weight's gradient in, for each example by itself: a sum over the batch at
-    every time step would be an operation more. Narrow floats would lose what is small beside it."""
-    dtype = aval.dtype if aval.dtype.itemsize >= 4 else jnp.float32
-    return jnp.zeros((batch_size, *aval.shape), dtype)
-
-
-def _floats(names: list[Any]) -> list[Any]:
-    return [v for v in names if is_float(v.aval)]
-
-
-def _value(found, atom, like):
-    return found[atom] if is_variable(atom) else jnp.full_like(like, atom.val)
-
-
-def _over_time(found, atom, first, length):
-    """The values [T, B, ...] of an atom of the reverse step; None of None."""
-    if atom is None or is_variable(atom):
-        return None if atom is None else found[atom]
-    return jnp.full((length, first.shape[0], *atom.aval.shape), atom.val, atom.aval.dtype)
-
-
-def _or_zero(d, like):
-    if d is not None:
-        return d
-    if not is_float(like):
-        return np.zeros(like.shape, jax.dtypes.float0)
-    return jnp.zeros_like(like)
+        return go_back(self.loop, self.length, residuals, cotangents)
