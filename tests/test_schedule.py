@@ -12,7 +12,9 @@ from jaxrnn.cells import CELLS
 from jaxrnn.laws import COMPOSITIONS, subject
 from jaxrnn.laws.comparing import named_floats, random_projection, require_close, widened
 from jaxrnn.laws.derivatives import Point
-from jaxrnn.schedule import SHORT
+from jaxrnn.schedule import SHORT, choose
+from jaxrnn.schedule.planning import Loop, carry_read_by
+from jaxrnn.schedule.reading import is_costly
 from jaxrnn.unroll import Schedule, explain, unroll_last
 
 FACTORIES = CELLS | COMPOSITIONS
@@ -38,6 +40,31 @@ def test_nothing_falls_back(name):
     for schedule in SCHEDULES:
         explanation = explain(cell, *point, schedule=schedule)
         assert explanation.schedule != "scan", explanation
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_what_is_costly_and_reads_no_carry_leaves_the_loop(name):
+    """Inside, XLA on a CPU does it a time step at a time, most of it number by number: an LSTM of
+    Feng et al. took twice as long as in the plain loop."""
+    cell, point = cell_and_point(name)
+    choice = choose(cell, *point, "distributed", "cpu")
+    assert choice.step is not None
+    assert choice.plan is not None
+    reads = carry_read_by(choice.step)
+    for loop in (stage for stage in choice.plan if isinstance(stage, Loop)):
+        for equation in filter(is_costly, loop.equations):
+            own = [reads[v] & set(loop.members) for v in equation.outvars]
+            assert all(own), equation.primitive.name
+
+
+def test_a_costly_function_with_a_derivative_of_its_own_leaves_the_loop():
+    def step(params, h, x):
+        h = params * h + jax.nn.softplus(x)
+        return h, h
+
+    cell = Cell(lambda key: jnp.float32(0.5), lambda params, key: jnp.float32(0), step)
+    report = explain(cell, jnp.float32(0.5), jnp.zeros(2), jnp.ones((9, 2)), schedule="distributed")
+    assert "all time steps at once: custom_jvp_call" in str(report)
 
 
 def total(cell, rebuild, schedule):

@@ -3,8 +3,8 @@
 from typing import Any, NamedTuple
 
 from jaxrnn.schedule.reading import (
-    HEAVY,
     Step,
+    is_costly,
     is_float,
     is_variable,
     learnt,
@@ -65,7 +65,7 @@ _SUMS = ("add", "sub", "add_any", "neg", "copy")
 def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
     """Distributes the step's loop over its recurrences, in the order in which they feed each other.
 
-    Only heavy equations, and what they need, leave a loop; cheap ones stay where they are read.
+    Only costly equations, and what they need, leave a loop; cheap ones stay where they are read.
     """
     fixed, of_params = _same_at_every_step(step), frozenset(learnt(step))
     reads = carry_read_by(step)
@@ -102,8 +102,8 @@ def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
         outside = variables([*(v for e in body for v in e.invars), *targets])
         outside = [v for v in outside if v not in made and v not in carried]
         feeders = needed(step.equations, outside, once | streams)
-        heavy = [v for e in feeders if e.primitive.name in HEAVY for v in e.outvars]
-        hoisted = {id(e) for e in needed(step.equations, heavy, once | streams)}
+        costly = [v for e in feeders if is_costly(e) for v in e.outvars]
+        hoisted = {id(e) for e in needed(step.equations, costly, once | streams)}
         hoisted |= {id(e) for e in feeders if all(v in fixed for v in e.outvars)}
         inside = {id(e) for e in [*body, *feeders]} - hoisted
         body = [e for e in step.equations if id(e) in inside]

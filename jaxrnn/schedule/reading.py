@@ -19,7 +19,7 @@ def names(text: str) -> frozenset[str]:
 CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
 # The same, with a derivative of their own: kept whole where derivatives are taken.
 CUSTOM = {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
-# What is worth leaving the loop for: the rest is elementwise, and a [T, B, ...] array costs more.
+# What works on more than number by number, or draws.
 HEAVY = names(
     """
     dot_general conv_general_dilated gather dynamic_slice scan while cond sort top_k
@@ -29,7 +29,9 @@ HEAVY = names(
 )
 # What a reverse pass should not work out twice: also sums, which are smaller than what they are of,
 # and the functions that a processor computes in many instructions. Writing their results out also
-# keeps XLA on a CPU from fusing several of them into one loop, which it then cannot vectorise.
+# keeps XLA on a CPU from fusing several of them into one loop, which it then cannot vectorise. Each
+# is an array [T, B, ...] then anyway and leaves the loop if it can; what is cheap stays, for which
+# such an array would cost more than it saves.
 COSTLY = HEAVY | names(
     """
     exp exp2 expm1 log log1p tanh logistic erf erfc erf_inv pow rsqrt sqrt cbrt digamma lgamma
@@ -226,6 +228,14 @@ def expand_custom(
     read = variables([*(v for e in equations for v in e.invars), *targets])
     inputs = [v for v in read if v not in made]
     return flatten(_closed(equations, inputs, targets), custom=True)
+
+
+def is_costly(equation: Any) -> bool:
+    """Whether it is in `COSTLY`, or calls what is."""
+    if equation.primitive.name not in CUSTOM:
+        return equation.primitive.name in COSTLY
+    inside, _, _ = expand_custom([equation], equation.outvars)
+    return any(e.primitive.name in COSTLY for e in inside)
 
 
 def is_product(equation: Any, fixed: Collection[Any]) -> bool:
