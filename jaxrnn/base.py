@@ -95,13 +95,13 @@ class TrainState(NamedTuple):
     position: Int[Array, ""]
 
 
-def named_leaves(tree: PyTree) -> dict[str, Any]:
-    """The leaves of a tree under their paths, a dot between the parts: "layer_1.w_hh"."""
-    return {path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+def named_leaves(tree: PyTree, separator: str = ".") -> dict[str, Any]:
+    """The leaves of a tree under their paths: "layer_1.w_hh"."""
+    return {path_name(path, separator): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
-def path_name(path: tuple) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=".")
+def path_name(path: tuple, separator: str = ".") -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=separator)
 
 
 def require_positive(**sizes: int) -> None:

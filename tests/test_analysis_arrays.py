@@ -18,7 +18,7 @@ def test_names_are_places_in_the_tree(tmp_path):
     path = tmp_path / "new" / "arrays.npz"
     write_arrays(path, found._asdict())
     with np.load(path, allow_pickle=False) as there:
-        assert {"ys", "carry/layer_1/h", "named/layer_1/logistic", "carry/drop/key"} <= {*there}
+        assert {"ys", "carry/layer_1/h", "named/layer_1/gate_1", "carry/drop/key"} <= {*there}
         np.testing.assert_array_equal(there["carry/layer_1/c"], found.carry["layer_1"].c)
         keys = jax.random.key_data(found.carry["drop"]["key"])
         np.testing.assert_array_equal(there["carry/drop/key"], keys)

@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # Every part of jaxrnn with those that it may import; what these may import, it may too.
-# DESIGN section 2, and two arrows more: laws train a small model (training), and runs lay the
-# members of a run over devices (parallel). What check prints follows runs.command. Analysis reads a
-# step's equations, as the schedule of unroll does.
+# DESIGN section 2, and some arrows more: laws train a small model (training), and runs lay the
+# members of a run over devices (parallel) and show in TensorBoard what analysis names. What check
+# prints follows runs.command. Analysis reads a step's equations, as the schedule of unroll does.
 ARROWS: dict[str, tuple[str, ...]] = {
     "base": (),
     "schedule": ("base",),
@@ -31,7 +31,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "generation": ("padding",),
     "models": ("cells", "compose", "data"),
     "laws": ("training", "models", "padding"),
-    "runs": ("models", "parallel"),
+    "runs": ("models", "parallel", "analysis"),
     "analysis": ("models", "unroll"),
     "interop": ("models", "unroll"),
     "check": ("laws", "runs"),

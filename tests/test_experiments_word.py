@@ -292,7 +292,7 @@ def test_shares_of_saturated_units(text):
         h = np.tanh(x @ layer.w_ih + h @ layer.w_hh + layer.b)
         outputs.append(h)
     dense = np.tanh(h @ np.asarray(params["hidden"]["linear"]["w"]))
-    found = study.saturation(config, params, jnp.asarray(tokens))
+    found = study.shares_saturated(config, params, jnp.asarray(tokens))
     expected = {"saturated": np.stack(outputs), "saturated_dense": dense}
     assert found.keys() == study.WATCHED.keys()
     for name, units in expected.items():

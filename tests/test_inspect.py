@@ -76,10 +76,10 @@ def test_the_arrays_are_the_models(run, found):
 
 def test_of_units_what_is_asked_for(run, folder):
     out = folder / "units"
-    assert inspect.main(flags(run, folder, "--units", "layer_1/*gistic", "--out", out)) == 0
+    assert inspect.main(flags(run, folder, "--units", "layer_1/g*_2", "--out", out)) == 0
     arrays = np.load(out / "inspect.npz")
     (name,) = [name for name in arrays if name.startswith("units/")]
-    assert name == "units/layer_1/logistic"
+    assert name == "units/layer_1/gate_2"
     assert 0 < arrays[name].min() < arrays[name].max() < 1
 
 
@@ -127,7 +127,7 @@ def test_characters_that_the_vocabulary_lacks(run, tmp_path, capsys):
         (["--at", "4000"], "--at is 4000"),
         (["--draw", "layer_9/h 2"], "the layers are layer_1/"),
         (["--draw", "layer_1/h 6"], "layer_1/h has units 0 to 5"),
-        (["--units", "layer_9/*"], "--units is 'layer_9/*'; the names are layer_1/h, layer_1/c"),
+        (["--units", "layer_9/*"], "--units is 'layer_9/*'; the names are embed, layer_1/gate_1"),
         (["--member", "2"], "member is 2"),
         (["--setting", "none"], "setting is 'none'"),
         (["--beside-member", "1"], "need --beside"),

@@ -87,8 +87,8 @@ def test_units_of_complex_carries_are_two():
 def test_units_by_pattern():
     model, params, carry = model_of()
     found = unit_values(model, params, carry, TOKENS, ("*/c", "layer/tanh*"))
-    assert list(found) == ["layer/c", "layer/tanh", "layer/tanh_1"]
-    with pytest.raises(ValueError, match=r"--units is 'x\*'; the names are layer/h, layer/c"):
+    assert list(found) == ["layer/tanh_1", "layer/c", "layer/tanh_2"]
+    with pytest.raises(ValueError, match=r"--units is 'x\*'; the names are embed, layer/gate_1"):
         unit_values(model, params, carry, TOKENS, ("x*",))
 
 

@@ -1,4 +1,4 @@
-"""Looks into a training: what is counted, tapped and drawn."""
+"""Looks into a training: what is counted and drawn."""
 
 from collections import Counter
 from typing import Any
@@ -19,15 +19,8 @@ from jaxrnn.optimizers import clipped_adam
 from jaxrnn.runs.tensorboard.board import Board
 from jaxrnn.runs.tensorboard.buckets import LIMITS, bucket_of, histogram, to_message
 from jaxrnn.runs.tensorboard.graph import training_graph
-from jaxrnn.runs.tensorboard.observing import (
-    gates_saturated,
-    make_observe,
-    saturation,
-    tanh_saturated,
-)
-from jaxrnn.runs.tensorboard.taps import find_taps, tapped
+from jaxrnn.runs.tensorboard.observing import make_observe, shares_saturated
 from jaxrnn.training import Parts, init_state
-from jaxrnn.unroll import unroll
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -91,59 +84,22 @@ def observed(cell: Cell, edit=lambda params: params) -> Any:
     return jax.jit(make_observe(parts, parts.batch()))(state), state
 
 
-@pytest.mark.parametrize("name", CELLS)
-def test_taps_change_nothing_and_see_every_part(name):
-    cell = model_of(name)
-    parts = parts_of(cell)
-    params = cell.init(jax.random.key(0))
-    carry = jax.vmap(cell.init_carry, (None, 0))(params, jax.random.split(jax.random.key(0), 3))
-    inputs = parts.batch().inputs
-    end, outputs = unroll(cell, params, carry, inputs, schedule="scan")
-    same_end, (same, values) = jax.jit(lambda: unroll(tapped(cell), params, carry, inputs))()
-    np.testing.assert_allclose(same, outputs, rtol=1e-5, atol=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), same_end, end)
-    assert {"embed", "layer_1", "layer_2", "head"} <= values.keys()
-    np.testing.assert_allclose(values["head"], outputs, rtol=1e-5, atol=1e-6)
-    assert len({len(a) for a in values.values()}) == 1
-
-
-def test_an_lstm_shows_its_three_gates_and_its_carry():
-    cell = CELLS["lstm"](3, 4)
-    params = cell.init(jax.random.key(0))
-    key = jax.random.key(1)
-    taps = find_taps(cell, params, cell.init_carry(params, key), jnp.zeros(3))
-    assert [tap.name for tap in taps if tap.unit] == [
-        *(f"gate_{i}" for i in (1, 2, 3)),
-        *("tanh_1", "tanh_2"),
-    ]
-    assert {"carry/c", "output"} <= {tap.name for tap in taps}
-    carry = jax.tree.map(lambda a: a + 0.3, cell.init_carry(params, key))
-    x = jax.random.normal(key, (3,))
-    (_, c), (h, values) = tapped(cell).step(params, carry, x)
-    i, f, o = (values[f"gate_{k}"] for k in (1, 2, 3))
-    np.testing.assert_allclose(f * 0.3 + i * values["tanh_1"], c, rtol=1e-5)
-    np.testing.assert_allclose(o * values["tanh_2"], h, rtol=1e-5)
-    z = x @ params.w_ih + carry.h @ params.w_hh + params.b
-    np.testing.assert_allclose(i, jax.nn.sigmoid(z[:4]), rtol=1e-5)
-
-
-def test_saturation_counts_what_is_beyond_the_limits():
-    assert np.array_equal(
-        gates_saturated(jnp.array([0.0, 0.049, 0.051, 0.5, 0.949, 0.951])),
-        [True, True, False, False, False, True],
-    )
-    assert np.array_equal(
-        tanh_saturated(jnp.array([-1.0, -0.969, 0.0, 0.971])), [True, False, False, True]
-    )
-    cell = CELLS["lstm"](1, 1)
-    params = cell.init(jax.random.key(0))
-    taps = find_taps(cell, params, cell.init_carry(params, jax.random.key(0)), jnp.zeros(1))
-    values = {tap.name: jnp.full((2, 2), 0.5) for tap in taps}
-    values["gate_2"] = jnp.array([[0.0, 0.5], [1.0, 1.0]])
-    shares = saturation(taps, values)
-    assert shares["saturation/gate_2"] == 0.75
-    assert shares["saturation/all_gates"] == 0.25
-    assert shares["saturation/all_tanh_units"] == 0
+def test_saturation_of_each_and_of_all():
+    """A gate is saturated beyond 0.05 and 0.95, a tanh unit beyond 0.97 in size."""
+    units = {"a/gate_1": "gate", "a/gate_2": "gate", "b/tanh": "tanh"}
+    values = {
+        "a/gate_1": jnp.full((2, 2), 0.5),
+        "a/gate_2": jnp.array([[0.0, 0.051, 0.949, 0.5], [1.0, 0.049, 0.951, 0.5]]),
+        "b/tanh": jnp.array([[-1.0, -0.969, 0.0, 0.971]]),
+    }
+    shares = shares_saturated(values, units)
+    assert {tag: float(share) for tag, share in shares.items()} == {
+        "saturation/a/gate_1": 0,
+        "saturation/a/gate_2": 0.5,
+        "saturation/b/tanh": 0.5,
+        "saturation/all_gates": pytest.approx(4 / 12),
+        "saturation/all_tanh_units": 0.5,
+    }
 
 
 def test_a_look_shows_a_network_that_is_pinned():
@@ -160,6 +116,8 @@ def test_a_look_has_every_leaf_and_agrees_with_the_estimator():
     leaves = len(jax.tree.leaves(state.params))
     kinds = Counter(tag.partition("/")[0] for tag in found.histograms)
     assert kinds["params"] == kinds["gradients"] == leaves
+    inside = {"layer_1", *(f"layer_1/{unit}" for unit in ("gate_1", "gate_2", "tanh"))}
+    assert {f"activations/{value}" for value in inside} <= found.histograms.keys()
     parts = parts_of(cell)
     fresh = parts.estimator.init(state.params, jax.random.key(5), 3)
     grads, _, _ = parts.estimator.estimate(state.params, fresh, parts.batch())

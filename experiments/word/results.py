@@ -15,10 +15,11 @@ from experiments.word.claims import (
     whole_sherlock,
 )
 from experiments.word.config import Config
-from experiments.word.study import SATURATED, WATCHED
+from experiments.word.study import WATCHED
 from experiments.word.training import words_of
 from experiments.word.vectors import both_embeddings, describe, shown
 from jaxrnn.analysis.plots import Panel, learning_curves
+from jaxrnn.analysis.saturation import PINNED
 from jaxrnn.models import TokenModel, build_model, count_parameters
 from jaxrnn.runs import load
 from jaxrnn.runs.directory import RunDirectory
@@ -129,7 +130,7 @@ def print_saturation(rows: Sequence[Mapping[str, Any]]) -> None:
             for row in rows
             for field, found in row["saturation"].items()
         ],
-        title=f"share of units beyond {SATURATED} in size",
+        title=f"share of units beyond {PINNED.tanh[1]} in size",
     )
 
 
@@ -205,5 +206,5 @@ def plot_saturation(rows: Sequence[Mapping[str, Any]], directory: RunDirectory) 
         if known:
             panels.append(Panel(title, known, {}))
     with writing(path):
-        learning_curves(path, panels, y_label=f"share of units beyond {SATURATED} in size")
+        learning_curves(path, panels, y_label=f"share of units beyond {PINNED.tanh[1]} in size")
     return path

@@ -9,12 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from experiments.word.config import Config
+from jaxrnn.analysis.saturation import PINNED, saturation
 from jaxrnn.base import Metrics, Params, TrainState
 from jaxrnn.models import find_cell
 from jaxrnn.unroll import unroll
-
-SATURATED = 0.97
-"""A unit is saturated beyond this, in size."""
 
 WATCHED = {"saturated": "the recurrent layer", "saturated_dense": "the tanh layer before the head"}
 """What is watched, by the field of the log."""
@@ -50,27 +48,23 @@ def watched(chunk: Chunk, config: Config, tokens: Array) -> Chunk:
 
     def watching(state: TrainState):
         state, metrics = chunk(state)
-        shares = saturation(config, state.params, tokens)
+        shares = shares_saturated(config, state.params, tokens)
         alike = {name: jnp.full_like(metrics["loss"], share) for name, share in shares.items()}
         return state, metrics | alike
 
     return watching
 
 
-def saturation(config: Config, params: Params, tokens: Array) -> Metrics:
-    """Shares of units beyond 0.97 in size, on windows [T, B] of `tokens`: outputs of the (first)
-    layer over all time steps, and the tanh units before the head at the last one."""
+def shares_saturated(config: Config, params: Params, tokens: Array) -> Metrics:
+    """Shares of units that are pinned at -1 or 1 (`PINNED`), on windows [T, B] of `tokens`: outputs
+    of the (first) layer over all time steps, and the tanh units before the head at the last one."""
     layer = find_cell(config.cell)(config.embedding_size, config.hidden_size)
     keys = jax.random.split(jax.random.key(0), tokens.shape[1])
     carry = jax.vmap(layer.init_carry, in_axes=(None, 0))(params["layer_1"], keys)
     _, h = unroll(layer, params["layer_1"], carry, params["embed"]["w"][tokens])
-    shares = {"saturated": _share(h)}
+    shares = {"saturated": saturation(h, PINNED.tanh).share}
     if config.dense_size and config.num_layers == 1:
         dense = params["hidden"]["linear"]
         units = jax.vmap(lambda h: jnp.tanh(h @ dense["w"] + dense["b"]))(h[-1])
-        shares["saturated_dense"] = _share(units)
+        shares["saturated_dense"] = saturation(units, PINNED.tanh).share
     return shares
-
-
-def _share(units: Array) -> Array:
-    return (jnp.abs(units) > SATURATED).mean()

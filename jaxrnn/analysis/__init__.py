@@ -1,7 +1,8 @@
 """Seeing what a model does and what a run did: arrays, files and plots.
 
-`activations` has a cell's carries, outputs and named values over time (`named` says which names)
-and their saturation; `connectivity` what each prediction owes to each input; `flow` how gradients
-go back through the carry; `memory` turns these into numbers. All are pure functions of one example,
-to be jitted and vmapped by the caller. `arrays` and `plots` write files.
+`named` finds the values inside a step and names them; `activations` has these and a cell's carries
+and outputs over time; `saturation` how often units are at an end of their range; `connectivity`
+what each prediction owes to each input; `flow` how gradients go back through the carry; `memory`
+turns these into numbers. All are pure functions of one example, to be jitted and vmapped by the
+caller. `arrays` and `plots` write files.
 """

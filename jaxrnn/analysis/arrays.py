@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.base import PyTree
+from jaxrnn.base import PyTree, named_leaves
 
 
 def write_arrays(path: Path, tree: PyTree) -> None:
@@ -22,8 +22,7 @@ def write_arrays(path: Path, tree: PyTree) -> None:
     if path.suffix != ".npz":
         raise ValueError(f"path is {path}; give one that ends in .npz")
     named = {}
-    for place, leaf in jax.tree.leaves_with_path(tree):
-        name = jax.tree_util.keystr(place, simple=True, separator="/")
+    for name, leaf in named_leaves(tree, "/").items():
         if not name:
             raise ValueError("tree is a single array; give it a name, as in {'losses': losses}")
         named[name] = _to_numpy(leaf)

@@ -1,27 +1,42 @@
-"""The values inside a step, by name.
+"""The values inside a step, by name: the one scheme of arrays, pages and TensorBoard.
 
-What a part of `chain` hands on has the part's name (parts of parts: "layers/first"). So does what
-the scope's equations compute with a logistic function or tanh, the gates and candidates of most
-cells: "layer_1/logistic", "layer_1/tanh", "layer_1/tanh_1", in the order of the equations. Any
-other value has the name that the cell gives it with `jax.ad_checkpoint.checkpoint_name(value,
-"forget")`: "layer_1/forget".
+    layer_1         what a part of `chain` hands on; of parts of parts "layers/first"
+    output          what a cell without parts has as its output
+    layer_1/c       a leaf of the carry, by its path; "layer_1/carry" of a carry that is one array,
+                    where that is another value than what the part hands on
+    layer_1/forget  what the cell names: `jax.ad_checkpoint.checkpoint_name(value, "forget")`
+    layer_1/gate    what comes out of a sigmoid; one that is split at once is several gates
+    layer_1/tanh    what comes out of a tanh
 
-A part that hands on what it was given, such as dropout at rate 0, has no value of its own.
+Where there are several in a part they are numbered, in the order of the step: "layer_1/gate_2",
+"layer_1/output_1". A value may have several of these names. Values are floats that are worked out
+of the carry and x: a part that hands on what it was given, such as dropout at rate 0, has none.
+Inside a function with a derivative of its own nothing has a name.
 """
 
 import itertools
-import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.extend import core
 from jaxtyping import Array
 
-from jaxrnn.base import Carry, Cell, Params, X, Y
-from jaxrnn.schedule import is_float
-from jaxrnn.schedule.reading import as_function, flatten, is_variable, needed, variables
+from jaxrnn.base import Carry, Cell, Params, X, Y, named_leaves
+from jaxrnn.schedule.reading import (
+    as_function,
+    flatten,
+    is_float,
+    is_variable,
+    needed,
+    scope_of,
+    variables,
+)
 
-SQUASHING = ("logistic", "tanh")
+Scope = tuple[str, ...]
+
+UNITS = {"logistic": "gate", "tanh": "tanh"}
 """The operations whose results have a name without being given one."""
 
 
@@ -29,48 +44,53 @@ class NamedStep(NamedTuple):
     """A cell's step with its inside in view.
 
     Attributes:
-      shapes: name to shape and dtype of the value, in the order of the equations.
-      step: `(params, carry, x) -> (carry, y, values)`, values by name.
+      shapes: name to shape and dtype of the value, in the order of the step.
+      first: name to the first name of the same value: that of the outputs, else of the cell's own
+        names, else of the carry, else of the units. Its values are those to keep.
+      carry: the names of the leaves of the carry.
+      units: name to "gate" or "tanh".
+      step: `(params, carry, x) -> (carry, y, values)`, values by first name.
       nudged: `(params, carry, x, name, nudge) -> (carry, y)`, the step with `nudge` added to the
         value `name` and all that follows from it. So the gradient to a nudge of zeros is the
         gradient to the value.
     """
 
     shapes: dict[str, jax.ShapeDtypeStruct]
+    first: dict[str, str]
+    carry: tuple[str, ...]
+    units: dict[str, str]
     step: Callable[[Params, Carry, X], tuple[Carry, Y, dict[str, Array]]]
     nudged: Callable[[Params, Carry, X, str, Array], tuple[Carry, Y]]
+
+    def every(self, values: dict[str, Array]) -> dict[str, Array]:
+        """Values by first name, by all their names."""
+        return {name: values[first] for name, first in self.first.items()}
 
 
 def name_values(cell: Cell, params: Params, carry: Carry, x: X) -> NamedStep:
     """Reads the step of `cell` for one example and one time step; arguments may be shapes."""
-    trees: list[Any] = []
-
-    def flat_step(params, carry, x):
-        new, y = cell.step(params, carry, x)
-        trees.extend([jax.tree.structure(new), jax.tree.structure(y)])
-        return jax.tree.leaves(new), jax.tree.leaves(y)
-
-    closed = jax.make_jaxpr(flat_step)(params, carry, x)
+    closed, results = jax.make_jaxpr(cell.step, return_shape=True)(params, carry, x)
     equations, outputs, constants = flatten(closed)
-    carry_tree, y_tree = trees
-    count = carry_tree.num_leaves
     known = [*closed.jaxpr.invars, *constants]
-    names = _names(equations, set(variables(outputs[count:])))
+    paths = list(named_leaves(results[0], "/"))
+    varying = closed.jaxpr.invars[len(jax.tree.leaves(params)) :]
+    names, first, carried, units = _find(equations, varying, paths, outputs)
+    kept = {name: names[name] for name in dict.fromkeys(first.values())}
 
     def evaluate(wanted, inputs, values):
         """The variables `wanted`, from the values of the variables `inputs`."""
-        equations_of = needed(equations, wanted, inputs)
+        equations_of = [_leaving(e, set(inputs)) for e in needed(equations, wanted, inputs)]
         return as_function(equations_of, inputs, wanted)(*values)
 
     def given(params, carry, x):
         return [*jax.tree.leaves((params, carry, x)), *constants.values()]
 
     def built(found):
-        return carry_tree.unflatten(found[:count]), y_tree.unflatten(found[count : len(outputs)])
+        return jax.tree.unflatten(jax.tree.structure(results), found[: len(outputs)])
 
     def step(params, carry, x):
-        found = evaluate([*outputs, *names.values()], known, given(params, carry, x))
-        return *built(found), dict(zip(names, found[len(outputs) :], strict=True))
+        found = evaluate([*outputs, *kept.values()], known, given(params, carry, x))
+        return *built(found), dict(zip(kept, found[len(outputs) :], strict=True))
 
     def nudged(params, carry, x, name, nudge):
         there = given(params, carry, x)
@@ -78,63 +98,117 @@ def name_values(cell: Cell, params: Params, carry: Carry, x: X) -> NamedStep:
         return built(evaluate(outputs, [*known, names[name]], [*there, value + nudge]))
 
     shapes = {name: jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for name, v in names.items()}
-    return NamedStep(shapes, step, nudged)
+    return NamedStep(shapes, first, carried, units, step, nudged)
 
 
 def require_name(named: NamedStep, name: str) -> jax.ShapeDtypeStruct:
     """The shape of the value of that name.
 
     Raises:
-      ValueError: there is none, or it is not of real numbers.
+      ValueError: there is none.
     """
     if name not in named.shapes:
         known = ", ".join(named.shapes) or "none: name parts with chain(name=cell)"
         raise ValueError(f"name is {name!r}; the values of this cell are {known}")
-    if not is_float(named.shapes[name]):
-        raise ValueError(f"name is {name!r}, of {named.shapes[name].dtype}; give one of floats")
     return named.shapes[name]
 
 
-def _names(equations: list[Any], ys: set[Any]) -> dict[str, Any]:
-    """Name to variable, in the order in which they are computed."""
-    scope_of = {v: _scope(equation) for equation in equations for v in equation.outvars}
-    readers: dict[Any, list[str]] = {}
+def _leaving(equation: Any, known: set[Any]) -> Any:
+    """Without computing anew what is known, such as a gate of several that are split."""
+    outputs = [core.Var(v.aval) if v in known else v for v in equation.outvars]
+    return equation.replace(outvars=outputs)
+
+
+class _Found(NamedTuple):
+    """As in `NamedStep`, and the variable of every name."""
+
+    names: dict[str, Any]
+    first: dict[str, str]
+    carry: tuple[str, ...]
+    units: dict[str, str]
+
+
+def _find(
+    equations: Sequence[Any], varying: Sequence[Any], paths: Sequence[str], outputs: Sequence[Any]
+) -> _Found:
+    """The names, where `varying` goes in and a carry with leaves at `paths` comes out, then y."""
+    scopes = _computed(equations, varying)
+    readers: dict[Any, list[Any]] = {}
     for equation in equations:
         for v in variables(equation.invars):
-            readers.setdefault(v, []).append(_scope(equation))
-    found: dict[str, Any] = {}
+            readers.setdefault(v, []).append(equation)
+    carry, ys = outputs[: len(paths)], set(variables(outputs[len(paths) :]))
+    names: dict[str, Any] = {}
 
-    def add(name, variable):
-        numbered = (f"{name}_{n}" for n in itertools.count(1))
-        found[name if name not in found else next(n for n in numbered if n not in found)] = variable
+    def add(variable, *wishes) -> str:
+        """The first wish that is not the name of another value, or it with a number."""
+        numbered = (f"{wishes[-1]}_{n}" for n in itertools.count(2))
+        free = (n for n in itertools.chain(wishes, numbered) if names.get(n, variable) is variable)
+        name = next(free)
+        names[name] = variable
+        return name
 
+    for name, v in _numbered(_handed_on(scopes, readers, ys)):
+        add(v, name.removesuffix("/output"))
+    own = [e for e in equations if e.primitive.name == "name" and e.outvars[0] in scopes]
+    for name, v in _numbered((scope_of(e), e.params["name"], e.outvars[0]) for e in own):
+        add(v, name)
+    carried = []
+    for path, v in zip(paths, carry, strict=True):
+        if is_variable(v) and v in scopes:
+            alone = "output" if names.get("output") is v else "carry"
+            carried.append(add(v, path, f"{path}/carry") if path else add(v, alone))
+    units = {}
+    for name, v in _numbered(_units(equations, scopes, readers)):
+        units[add(v, name)] = name.rpartition("/")[2].partition("_")[0]
+
+    same: dict[Any, Any] = {}  # what has been given a name is another variable
+    for e in own:
+        same[e.outvars[0]] = same.get(e.invars[0], e.invars[0])
+    first: dict[Any, str] = {}
+    for name, v in names.items():
+        first.setdefault(same.get(v, v), name)
+    place = {v: i for i, v in enumerate(scopes)}
+    names = dict(sorted(names.items(), key=lambda item: place[item[1]]))
+    firsts = {name: first[same.get(v, v)] for name, v in names.items()}
+    return _Found(names, firsts, tuple(carried), units)
+
+
+def _computed(equations: Sequence[Any], varying: Sequence[Any]) -> dict[Any, Scope]:
+    """The floats that are worked out of what varies, in order, each with its scope."""
+    found: dict[Any, Scope] = {}
+    known = set(varying)
     for equation in equations:
-        scope, kind = _scope(equation), equation.primitive.name
-        inside = f"{scope}/" if scope else ""
-        (first, *_) = equation.outvars
-        if kind in SQUASHING:
-            add(inside + kind, first)
-        if kind == "name":
-            add(inside + equation.params["name"], first)
-        for v in equation.outvars:
-            for outer in _and_around(scope_of[v]):
-                outside = any(not _is_within(reader, outer) for reader in readers.get(v, []))
-                if v in ys or outside:
-                    add(outer, v)
-    return {name: v for name, v in found.items() if is_variable(v)}
+        if not known.isdisjoint(variables(equation.invars)):
+            known.update(equation.outvars)
+            found |= {v: scope_of(equation) for v in equation.outvars if is_float(v.aval)}
+    return found
 
 
-def _scope(equation: Any) -> str:
-    """Without the transformations between the scopes, such as the vmap of "layer/vmap(gate)"."""
-    parts = re.sub(r"\w*\(|\)", "", str(equation.source_info.name_stack)).split("/")
-    return "/".join(filter(None, parts))
+def _handed_on(scopes, readers, ys) -> Iterator[tuple[Scope, str, Any]]:
+    """What leaves a scope, and those around it."""
+    for v, scope in scopes.items():
+        for end in range(len(scope), 0, -1) or (0,):
+            outer = scope[:end]
+            if v in ys or any(scope_of(reader)[:end] != outer for reader in readers.get(v, ())):
+                yield outer, "output", v
 
 
-def _and_around(scope: str) -> list[str]:
-    """The scope and those around it: "a/b" and "a"."""
-    parts = scope.split("/") if scope else []
-    return ["/".join(parts[:end]) for end in range(len(parts), 0, -1)]
+def _units(equations, scopes, readers) -> Iterator[tuple[Scope, str, Any]]:
+    for equation in equations:
+        kind, v = UNITS.get(equation.primitive.name), equation.outvars[0]
+        if kind is not None and v in scopes:
+            users = readers.get(v, [])
+            divided = len(users) == 1 and users[0].primitive.name == "split"
+            for part in users[0].outvars if divided else [v]:
+                yield scopes[v], kind, part
 
 
-def _is_within(scope: str, outer: str) -> bool:
-    return scope == outer or scope.startswith(f"{outer}/")
+def _numbered(found: Iterable[tuple[Scope, str, Any]]) -> Iterator[tuple[str, Any]]:
+    """`part/word` of each, with a number behind it where a part has several of a word."""
+    found = list(found)
+    count, seen = Counter(each[:2] for each in found), Counter()
+    for scope, word, variable in found:
+        seen[scope, word] += 1
+        number = f"_{seen[scope, word]}" if count[scope, word] > 1 else ""
+        yield "/".join([*scope, word + number]), variable

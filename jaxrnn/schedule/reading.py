@@ -1,5 +1,6 @@
 """Reading a step: its equations, and what each needs."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
         trees.extend([jax.tree.structure(new), jax.tree.structure(y)])
         return jax.tree.leaves(new), jax.tree.leaves(y)
 
-    inputs = (_shapes(params, 0), _shapes(carry, 1), _shapes(xs, 2))
+    inputs = (shapes_of(params, 0), shapes_of(carry, 1), shapes_of(xs, 2))
     closed = jax.make_jaxpr(step)(*inputs)
     if closed.jaxpr.effects:
         raise Unreadable(f"effects: {', '.join(map(str, closed.jaxpr.effects))}")
@@ -175,9 +176,12 @@ def _closed(equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[A
     return core.ClosedJaxpr(jaxpr, ())
 
 
-def flatten(closed: Any, custom: bool = False) -> tuple[list[Any], list[Any], dict[Any, Any]]:
+def flatten(
+    closed: Any, custom: bool = False, functions: bool = False
+) -> tuple[list[Any], list[Any], dict[Any, Any]]:
     """The equations of a jaxpr with what they call in place of calls (custom derivatives too, if
-    `custom`), its outputs, and its constants. Equations keep the scopes around their call."""
+    `custom`), its outputs, and its constants. Equations keep the scopes around their call; a
+    function that is called, such as `jax.nn.silu`, is a scope of its name, if `functions`."""
     equations: list[Any] = []
     constants = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
 
@@ -205,7 +209,11 @@ def flatten(closed: Any, custom: bool = False) -> tuple[list[Any], list[Any], di
                 else:
                     inside = {}
                 inside |= dict(zip(body.invars, inputs, strict=True))
-                outputs = walk(body, inside, source.name_stack)
+                inner = source.name_stack
+                function = str(equation.params.get("name", "")).strip("_<>")
+                if functions and function:
+                    inner = inner.extend(function)
+                outputs = walk(body, inside, inner)
             else:
                 # new names: a function that is called twice has the same inside
                 outputs = [core.Var(v.aval) for v in equation.outvars]
@@ -217,6 +225,13 @@ def flatten(closed: Any, custom: bool = False) -> tuple[list[Any], list[Any], di
 
     outputs = walk(closed.jaxpr, {}, source_info_util.new_name_stack())
     return equations, outputs, constants
+
+
+def scope_of(equation: Any) -> tuple[str, ...]:
+    """The `jax.named_scope`s around an equation, as `chain` makes them for the parts of a model,
+    without the transformations between: of "transpose(jvp(model))/layer_1" (model, layer_1)."""
+    text = re.sub(r"\w*\(|\)", "", str(equation.source_info.name_stack))
+    return tuple(filter(None, text.split("/")))
 
 
 def expand_custom(
@@ -264,6 +279,6 @@ def _kind(atom: Any) -> tuple[Any, Any]:
     return atom.aval.shape, atom.aval.dtype
 
 
-def _shapes(tree: PyTree, leading: int) -> PyTree:
-    """The shapes of one example at one time step."""
+def shapes_of(tree: PyTree, leading: int) -> PyTree:
+    """Without that many leading axes: of [T, B, ...] and 2, of one example at one time step."""
     return jax.eval_shape(lambda tree: jax.tree.map(lambda a: a[(0,) * leading], tree), tree)

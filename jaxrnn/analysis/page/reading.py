@@ -16,7 +16,6 @@ from jaxrnn.analysis.activations import activations
 from jaxrnn.analysis.connectivity import SQUARE_ROOT, SQUARED, connectivity
 from jaxrnn.analysis.named import name_values
 from jaxrnn.base import Carry, Cell, Params
-from jaxrnn.schedule import is_float
 
 ONE_HOT = "one_hot_input"
 """The name of what `reading_one_hot` reads."""
@@ -106,26 +105,20 @@ def unit_values(
     """What units hold after each token has been read, by the name of their layer.
 
     Args:
-      patterns: names as shells have them, such as "layer_2/*", of the carry's leaves and the values
-        of `jaxrnn.analysis.named`; empty takes the carry's leaves.
+      patterns: names of `jaxrnn.analysis.named` as shells have them, such as "layer_2/*"; empty
+        takes the leaves of the carry.
       cell, params, carry, tokens: as in `predict`.
 
     Raises:
       ValueError: a pattern that no name follows, or a carry without numbers.
     """
-    found = activations(cell, params, carry, tokens)
-    carried = {_leaf_name(path): leaf for path, leaf in jax.tree.leaves_with_path(found.carry)}
-    # a layer whose carry is a single array hands on a value of the same name
-    named = {f"{name} output" if name in carried else name: a for name, a in found.named.items()}
-    every = {name: leaf for name, leaf in (carried | named).items() if is_float(leaf)}
+    every = activations(cell, params, carry, tokens).named
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in every):
             raise ValueError(f"--units is {pattern!r}; the names are {', '.join(every)}")
-    wanted = [
-        name
-        for name in every
-        if (any(fnmatchcase(name, each) for each in patterns) if patterns else name in carried)
-    ]
+    carried = name_values(cell, params, carry, tokens[0]).carry
+    chosen = [n for n in every if any(fnmatchcase(n, pattern) for pattern in patterns)]
+    wanted = chosen if patterns else carried
     if not wanted:
         raise ValueError("the cell's carry holds no numbers; name other values with --units")
     values = {}
@@ -136,10 +129,6 @@ def unit_values(
         else:
             values[name] = flat.astype(jnp.float32)
     return values
-
-
-def _leaf_name(path: tuple) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/") or "carry"
 
 
 def most_varied(values: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:

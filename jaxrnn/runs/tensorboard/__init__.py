@@ -2,7 +2,8 @@
 
 A member's events are in `tensorboard/seed_K` of the run, or in `tensorboard/SETTING/seed_K` where
 the run has several settings; what is about all of them is in `tensorboard` itself. PART is the name
-of a part of the model (`chain`), LEAF the path of a leaf of its params.
+of a part of the model (`chain`), LEAF the path of a leaf of its params, VALUE a value in the step
+under its name in `jaxrnn.analysis.named`: layer_1, layer_1/c, layer_1/gate_2.
 
     scalars, at every line of the log
         loss/training           mean over the training steps of the line, nats per time step
@@ -15,9 +16,9 @@ of a part of the model (`chain`), LEAF the path of a leaf of its params.
         metrics/NAME            what else the gradient style or the validation measures
     scalars, at every look
         norm/params, norm/updates
-        saturation/PART/gate_1, saturation/PART/tanh_1, saturation/all_gates, .../all_tanh_units
+        saturation/VALUE of gates and tanh units; saturation/all_gates, .../all_tanh_units
     histograms and distributions, at every look
-        activations/PART, activations/PART/carry/LEAF, activations/PART/gate_1, .../tanh_1
+        activations/VALUE
         params/LEAF, gradients/LEAF
     graphs      a time step of training: PART, loss, gradient/PART, optimizer/LEAF, inputs
     projector   the embeddings that `Parts.vectors` names, of the 2,048 most frequent symbols

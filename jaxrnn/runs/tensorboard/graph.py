@@ -12,10 +12,9 @@ import jax
 import optax
 from jax.extend import core
 
-from jaxrnn.base import Batch, PyTree
+from jaxrnn.base import Batch, PyTree, named_leaves
 from jaxrnn.runs.tensorboard.protos import GraphDef
-from jaxrnn.runs.tensorboard.scopes import placed_equations
-from jaxrnn.schedule.reading import is_variable
+from jaxrnn.schedule.reading import flatten, is_variable, scope_of, shapes_of
 from jaxrnn.training import Parts
 
 # The types of TensorFlow that have a name of their own there; a key, for one, has none.
@@ -44,15 +43,11 @@ def training_graph(parts: Parts, batch: Batch) -> Any:
     params and "all" for what concerns every one; "inputs" with x and target. The batch's arrays may
     be shapes.
     """
-
-    def shapes(tree: PyTree, leading: int) -> PyTree:
-        return jax.eval_shape(lambda t: jax.tree.map(lambda a: a[(0,) * leading], t), tree)
-
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(parts.cell.init, key)
     carry = jax.eval_shape(parts.cell.init_carry, params, key)
     opt_state = jax.eval_shape(parts.optimizer.init, params)
-    x, target = shapes(batch.inputs, 2), shapes(batch.targets, 2)
+    x, target = shapes_of(batch.inputs, 2), shapes_of(batch.targets, 2)
 
     def gradient(params, carry, x, target):
         def mean_loss(params):
@@ -91,10 +86,7 @@ def training_graph(parts: Parts, batch: Batch) -> Any:
 
 def _paths(tree: PyTree) -> list[str]:
     """Of each leaf, `layer_1/w_ih`."""
-    return [
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, _ in jax.tree.leaves_with_path(tree)
-    ]
+    return list(named_leaves(tree, "/"))
 
 
 def _join(*names: str) -> str:
@@ -136,18 +128,19 @@ class _Drawing:
 
         With `owners`, the leaf of params that each input belongs to, it is an optimizer's.
         """
-        placed, outputs, constants = placed_equations(closed)
+        equations, outputs, constants = flatten(closed, custom=True, functions=True)
         named = dict(zip(closed.jaxpr.invars, sources, strict=True))
         owned = dict(zip(closed.jaxpr.invars, owners, strict=True)) if owners else {}
         for variable in constants:
             named[variable] = self.node("constants/constant", "Const", [], [variable.aval])
-        for each in placed:
-            equation = each.equation
-            scope = ("gradient", *each.scope) if each.backward else each.scope
+        for equation in equations:
+            scope = scope_of(equation)
             if owners:
                 mine = _owner_of(equation, owned)
                 owned |= dict.fromkeys(equation.outvars, mine)
-                scope = ("optimizer", mine or "all", *each.scope)
+                scope = ("optimizer", mine or "all", *scope)
+            elif "transpose(" in str(equation.source_info.name_stack):
+                scope = ("gradient", *scope)  # JAX marks what it transposes
             kind = equation.primitive.name
             inputs = [named[v] for v in equation.invars if is_variable(v)]
             shapes = [v.aval for v in equation.outvars]
