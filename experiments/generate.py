@@ -33,8 +33,8 @@ class Config:
     run: Path
     """Directory of the run."""
     prompt: str | None = None
-    """What the model reads first; every character must be in its vocabulary. A new line if not
-    given, or the text's most frequent symbol where it has no lines."""
+    """What the model reads first; every character (or word) must be in its vocabulary. A new line
+    if not given, or the text's most frequent symbol where it has no lines."""
     length: int = 500
     """Characters (or words) to write."""
     temperature: float = 0.8
@@ -74,14 +74,17 @@ def write(config: Config) -> str:
     if vocabulary is None:
         raise ValueError(f"--run {config.run} reads no text, so it writes none; give another run")
     start = starting_text(vocabulary) if config.prompt is None else config.prompt
+    between = "" if vocabulary.level == "character" else " "
     if absent := vocabulary.missing(start):
         raise ValueError(
             f"--prompt holds {absent[0]!r}, which is not in the vocabulary of {config.run}; "
-            f"its symbols are {''.join(vocabulary.symbols)!r:.200}"
+            f"its symbols are {between.join(vocabulary.symbols)!r:.200}"
         )
     prompt = vocabulary.encode(start)
     if not len(prompt):
-        raise ValueError("--prompt is empty; give at least one character")
+        raise ValueError(
+            f"--prompt is {start!r}, which holds no {vocabulary.level}; give at least one"
+        )
     padded, lengths = pad_prompts([prompt.tolist()] * config.samples)
 
     @jax.jit

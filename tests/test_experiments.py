@@ -128,7 +128,7 @@ def test_generate_moved_and_into_a_file(char_run, tmp_path):
     ("flags", "named"),
     [
         (["--prompt", "é"], "'é'"),
-        (["--prompt", ""], "--prompt is empty"),
+        (["--prompt", ""], "--prompt is '', which holds no character"),
         (["--temperature", "-1"], "temperature is -1"),
         (["--top-k", "0"], "top_k is 0"),
         (["--top-p", "2"], "top_p is 2"),

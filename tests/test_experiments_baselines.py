@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from experiments_support import error_of, files_of, summary, write_text
 
-from experiments import baselines
+from experiments import baselines, generate
 from experiments.baselines import chart, claims, counting, networks
 from experiments.baselines.config import PRESETS, Config, parts
 from experiments.baselines.samples import HELD_OUT, LENGTHS
@@ -81,6 +81,24 @@ def test_counts_are_scored_per_character(rows, text):
         total = model.nats(tokens.valid).sum()
         assert row["valid_nats"] == pytest.approx(total / len(held_out), rel=1e-12)
         assert row["nats_per_token"] == pytest.approx(total / len(tokens.valid), rel=1e-12)
+
+
+def test_both_levels_write_text(run, capsys):
+    """Each with the vocabulary that it reads."""
+    flags = ["--run", str(run), "--length", "5", "--temperature", "0", "--prompt", "the rose by"]
+    written = {}
+    for level in ("character", "word"):
+        capsys.readouterr()
+        assert generate.main([*flags, "--setting", f"{level}_elman"]) == 0
+        written[level], errors = capsys.readouterr()
+        assert errors == ""
+        assert written[level].startswith("the rose by")
+    assert len(written["character"]) == len("the rose by") + 5 + 1
+    assert len(written["word"].split()) == 3 + 5
+    unknown = [*flags[:-1], "the thorn", "--setting", "word_elman"]
+    assert "--prompt holds 'thorn', which is not in the" in error_of(capsys, generate.main, unknown)
+    none = [*flags[:-1], "<>", "--setting", "word_elman"]
+    assert "--prompt is '<>', which holds no word" in error_of(capsys, generate.main, none)
 
 
 def test_what_was_never_seen_costs_infinitely_much(rows, text):

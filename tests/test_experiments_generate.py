@@ -96,7 +96,7 @@ def test_into_a_file(write, tmp_path):
     ("arguments", "message"),
     [
         (["--prompt", "théQ"], "--prompt holds 'é', which is not in the vocabulary"),
-        (["--prompt", ""], "--prompt is empty"),
+        (["--prompt", ""], "--prompt is '', which holds no character; give at least one"),
         (["--temperature", "-1"], "temperature is -1.0"),
         (["--temperature", "nan"], "temperature is nan"),
         (["--temperature", "inf"], "temperature is inf"),

@@ -340,10 +340,12 @@ def test_a_finished_run_is_read_again(run):
 
 
 def test_members_are_loaded_with_their_own_vocabulary(run):
-    words = load(run, 0)[2]
+    words, characters = load(run, 0)[2], load(run, 3)[2]
     assert words is not None
     assert words.level == "word"
-    assert load(run, 3)[2] is None  # the characters of the reference
+    assert characters is not None
+    assert characters.level == "character"
+    assert characters.size == 8
 
 
 def test_a_cell_of_the_grid_trained_on(folder, smoke):

@@ -40,6 +40,21 @@ def scalars_of(folder: Path) -> list[tuple[str, int, float]]:
     ]
 
 
+def hparams_messages(folder: Path) -> list[Any]:
+    return [
+        HParamsPluginData.FromString(value.metadata.plugin_data.content)
+        for event in events_of(folder)
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "hparams"
+    ]
+
+
+def hparams_of(folder: Path) -> dict[str, Any]:
+    """The row of a member."""
+    fields = hparams_messages(folder)[0].session_start_info.hparams
+    return {name: getattr(v, v.WhichOneof("kind")) for name, v in fields.items()}
+
+
 def accumulated(folder: Path) -> Any:
     """What TensorBoard itself keeps of a folder."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -115,15 +130,7 @@ def test_hparams_keep_their_types(tmp_path):
     board.scalars(7, {"loss/validation": 1.5})
     board.ended("success")
     board.close()
-    contents = [
-        HParamsPluginData.FromString(value.metadata.plugin_data.content)
-        for event in events_of(tmp_path)
-        for value in event.summary.value
-        if value.metadata.plugin_data.plugin_name == "hparams"
-    ]
-    fields = contents[0].session_start_info.hparams
-    read = {name: getattr(v, v.WhichOneof("kind")) for name, v in fields.items()}
-    assert read == {
+    assert hparams_of(tmp_path) == {
         "f": 0.5,
         "i": 3.0,
         "t": "1 5 10",
@@ -132,7 +139,7 @@ def test_hparams_keep_their_types(tmp_path):
         "s": "lstm",
         "x": "inf",
     }
-    assert contents[1].session_end_info.status == 1
+    assert hparams_messages(tmp_path)[1].session_end_info.status == 1
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
     assert plain(jnp.float32(2.0)) == 2.0
 

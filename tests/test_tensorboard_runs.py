@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
-from test_tensorboard_files import accumulated, scalars_of
+from test_tensorboard_files import accumulated, events_of, hparams_of, scalars_of
 
 from experiments import baselines, char, memorization, toy, truncation, word
 from experiments.speed.presets import Shape
@@ -16,7 +16,7 @@ from jaxrnn.optimizers import current_learning_rate
 from jaxrnn.runs import loop
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_json
-from jaxrnn.runs.tensorboard.boards import SHARE, Boards
+from jaxrnn.runs.tensorboard.boards import SHARE, Boards, show_results
 from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import make_observe
 
@@ -98,6 +98,45 @@ def test_several_settings_have_a_folder_each(tmp_path):
             for setting in ("steps_2_state_2", "steps_3_state_3")
             for seed in (0, 1)
         ),
+    }
+    for size in (2, 3):
+        row = hparams_of(run / f"tensorboard/steps_{size}_state_{size}/seed_1")
+        assert row["setting"] == f"steps_{size}_state_{size}"
+        assert (row["hidden_size"], row["epochs"], row["seed"]) == (size, size - 1, 1)
+
+
+def test_every_text_of_a_run_is_shown(tmp_path):
+    """What an epoch wrote with it, what the end wrote at the end."""
+    run = RunDirectory(tmp_path)
+    run.samples.mkdir()
+    record = {"config": {}, "settings": [{"name": "char"}]}
+    write_json(run.config, record)
+    devices = jax.devices()[:1]
+    prepared = loop.prepare(character_training(Shape(2, 3, 4), devices), [0, 1], devices)
+    boards = Boards(run, prepared, 0, 0)
+    state = prepared.init()
+    for epoch in (1, 2):
+        for name in ("seed_1", "argmax_seed_0"):
+            path = run.samples / f"epoch_{epoch:03d}_{name}.txt"
+            path.write_text(f"{name} of epoch {epoch}", encoding="utf-8")
+        boards.epoch(epoch, state, np.zeros(2))
+    boards.close()
+    run.metrics.write_text('{"step": 3}\n')
+    (run.samples / "char_end_seed_0.txt").write_text("the end", encoding="utf-8")
+    show_results(run)
+    shown = {
+        folder: [
+            (value.tag, event.step, value.tensor.string_val[0].decode().strip())
+            for event in events_of(tmp_path / "tensorboard" / folder)
+            for value in event.summary.value
+            if value.metadata.plugin_data.plugin_name == "text"
+        ]
+        for folder in ("seed_0", "seed_1", ".")
+    }
+    assert shown == {
+        "seed_0": [("samples/argmax", n, f"argmax_seed_0 of epoch {n}") for n in (1, 2)],
+        "seed_1": [("samples/text", n, f"seed_1 of epoch {n}") for n in (1, 2)],
+        ".": [("samples/char_end_seed_0", 3, "the end")],
     }
 
 

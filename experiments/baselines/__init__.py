@@ -103,7 +103,11 @@ def run(config: Config, session: Session) -> None:
     prepared = [prepare(each.setting, seeds, session.devices) for each in networks]
     first = texts[every[0].level]
     directory = session.begin(
-        [(each.name, each.model) for each in networks], seeds, first.sha256, first.vocabulary
+        [(each.name, each.model) for each in networks],
+        seeds,
+        first.sha256,
+        first.vocabulary,
+        {each.name: texts[each.part.level].vocabulary for each in networks},
     )
     for each in networks:
         session.explain(each.name, each.model, each.part.num_steps)

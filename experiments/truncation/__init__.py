@@ -16,7 +16,8 @@ from typing import Any
 
 from experiments.truncation import claims, estimators, fair, published, timing, vanishing
 from experiments.truncation.config import PRESETS, Config
-from experiments.truncation.tasks import Trained, read_words, usual_corpus
+from experiments.truncation.tasks import Trained, usual_corpus
+from jaxrnn.data import Vocabulary
 from jaxrnn.models import find_cell
 from jaxrnn.parallel import Devices, Workload
 from jaxrnn.runs.directory import RunDirectory
@@ -71,8 +72,9 @@ def run(config: Config, session: Session) -> None:
     every = trainings(built, devices)
     prepared = [prepare(trained.setting, seeds, session.devices) for trained in every]
     models = [(trained.setting.name, trained.task.model) for trained in every]
-    texts, vocabulary = _texts(config)
-    directory = session.begin(models, seeds, texts, vocabulary)
+    vocabularies = _vocabularies(every)
+    first = next(iter(vocabularies.values()), None)
+    directory = session.begin(models, seeds, _texts(config), first, vocabularies)
     for trained in every:
         variant = trained.variant
         session.explain(trained.setting.name, trained.task.model, variant.num_steps)
@@ -109,14 +111,17 @@ def _resolved(config: Config) -> Config:
     return replace(config, corpus=config.corpus or usual_corpus())
 
 
-def _texts(config: Config):
-    """What the run reads, and the vocabulary of the words where there is a model of them."""
+def _texts(config: Config) -> dict[str, str]:
+    """What the run reads."""
     if not {"published", "fair", "estimators"} & set(config.part):
-        return {}, None
-    sha256 = read_corpus(config.corpus).sha256
-    if "published" not in config.part:
-        return sha256, None
-    return sha256, read_words(config).vocabulary
+        return {}
+    return read_corpus(config.corpus).sha256
+
+
+def _vocabularies(every: Sequence[Trained]) -> dict[str, Vocabulary]:
+    """Of the words and of the characters, by the settings that read them."""
+    found = {each.setting.name: each.task.vocabulary for each in every}
+    return {name: own for name, own in found.items() if own is not None}
 
 
 def _keep(directory: RunDirectory, trained: Trained):

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from experiments.truncation.config import Config
 from experiments.truncation.variants import Variant
@@ -13,6 +12,7 @@ from jaxrnn.base import Batch, GradientEstimator, Key, Metrics, Params, require_
 from jaxrnn.data import (
     TOY,
     Streams,
+    Vocabulary,
     is_here,
     lag_sequence,
     num_segments,
@@ -38,12 +38,14 @@ class Task(NamedTuple):
       rows: `key -> Streams` of an epoch.
       valid: sequences to validate on.
       batch_size: of the rows.
+      vocabulary: of the text, where it is one.
     """
 
     model: TokenModel
     rows: Callable[[Key], Streams]
     valid: Batch
     batch_size: int
+    vocabulary: Vocabulary | None = None
 
 
 def usual_corpus() -> str:
@@ -75,7 +77,7 @@ def word_task(config: Config) -> Task:
         init=config.init,
         precision=config.precision,
     )
-    return _text_task(model, words.train, words.valid, config.batch_size)
+    return _text_task(model, words, config.batch_size)
 
 
 def character_task(config: Config) -> Task:
@@ -96,15 +98,17 @@ def character_task(config: Config) -> Task:
         raise ValueError(
             f"--text-tokens is {config.text_tokens}, a quarter as many are held out; give 8 or more"
         )
-    return _text_task(model, train, valid, config.text_batch)
+    return _text_task(model, text._replace(train=train, valid=valid), config.text_batch)
 
 
-def _text_task(model: TokenModel, train: np.ndarray, valid: np.ndarray, batch_size: int) -> Task:
+def _text_task(model: TokenModel, text: Text, batch_size: int) -> Task:
+    train, valid = text.train, text.valid
     if len(valid) < 2:
         raise ValueError("--valid-fraction holds out no text; give more, or a longer text")
     rows = Streams(*map(jnp.asarray, text_streams(train, batch_size)))
     held_out = text_streams(valid, min(batch_size, len(valid) // 2))
-    return Task(model, lambda key: rows, Batch(*map(jnp.asarray, held_out)), batch_size)
+    batch = Batch(*map(jnp.asarray, held_out))
+    return Task(model, lambda key: rows, batch, batch_size, text.vocabulary)
 
 
 def toy_task(config: Config) -> Task:

@@ -31,6 +31,10 @@ class RunDirectory:
     def vocabulary(self) -> Path:
         return self.path / "vocabulary.json"
 
+    def own_vocabulary(self, setting: str) -> Path:
+        """Of a setting that reads with another vocabulary than the run's."""
+        return self.path / "vocabularies" / f"{setting}.json"
+
     @property
     def cell(self) -> Path:
         """The source of the cell, where it came from a user's file."""

@@ -33,8 +33,8 @@ def load(
       setting: the name of one; member then counts its seeds alone.
 
     Returns:
-      (cell, params, vocabulary, config); the vocabulary is None where the setting reads no
-      text or not with that vocabulary, the config is what config.json holds.
+      (cell, params, vocabulary, config); the vocabulary is the setting's, None where it
+      reads no text, the config is what config.json holds.
 
     Raises:
       FileNotFoundError, ValueError: no run, no checkpoint yet, no such setting or member,
@@ -67,12 +67,17 @@ def load(
             f"{directory} has no checkpoint of setting {chosen['name']} yet; train it further"
         )
     params = jax.tree.map(lambda a: jnp.asarray(a[member % len(seeds)]), restored[1])
-    vocabulary = None
-    if run.vocabulary.is_file():
-        vocabulary = Vocabulary.from_json(read_json(run.vocabulary))
-        if vocabulary.size != model.vocab_size:  # that of the run's other settings
-            vocabulary = None
+    vocabulary = read_vocabulary(run, chosen["name"])
+    if vocabulary is not None and vocabulary.size != model.vocab_size:
+        vocabulary = None  # that of the run's other settings
     return cell, params, vocabulary, record["config"]
+
+
+def read_vocabulary(run: RunDirectory, setting: str) -> Vocabulary | None:
+    """The setting's own vocabulary, or the run's; None where there is none."""
+    own = run.own_vocabulary(setting)
+    path = own if own.is_file() else run.vocabulary
+    return Vocabulary.from_json(read_json(path)) if path.is_file() else None
 
 
 def starting_text(vocabulary: Vocabulary) -> str:

@@ -5,7 +5,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -108,6 +108,7 @@ class Session:
         seeds: Sequence[int],
         texts: dict[str, str],
         vocabulary: Vocabulary | None = None,
+        vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> RunDirectory:
         """The run directory, ready to train in.
 
@@ -116,6 +117,7 @@ class Session:
           seeds: of the members.
           texts: name to sha256 of what the run reads.
           vocabulary: of the texts, where there is one.
+          vocabularies: by name those of settings that may read with another one.
 
         Raises:
           FileExistsError: a new run whose directory exists.
@@ -143,6 +145,10 @@ class Session:
                 write_atomic(directory.cell, source.read_bytes())
         if vocabulary is not None:
             write_json(directory.vocabulary, vocabulary.to_json())
+        for name, own in (vocabularies or {}).items():
+            if own != vocabulary:
+                directory.own_vocabulary(name).parent.mkdir(exist_ok=True)
+                write_json(directory.own_vocabulary(name), own.to_json())
         if not directory.environment.exists():
             write_json(directory.environment, describe_environment(texts, len(self.devices)))
         print(f"{'resuming' if self.resumed else 'run'} {directory.path}", flush=True)
@@ -231,9 +237,9 @@ def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
     try:
         experiment.run(config, session)
         if session.with_tensorboard:
-            from jaxrnn.runs.tensorboard.boards import show_plots
+            from jaxrnn.runs.tensorboard.boards import show_results
 
-            show_plots(open_run(path))
+            show_results(open_run(path))
     except Interrupted as interrupted:
         raise Interrupted(f"{interrupted}; resume with: {command}") from None
     except KeyboardInterrupt:

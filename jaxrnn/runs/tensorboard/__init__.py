@@ -23,7 +23,9 @@ under its name in `jaxrnn.analysis.named`: layer_1, layer_1/c, layer_1/gate_2.
     graphs      a time step of training: PART, loss, gradient/PART, optimizer/LEAF, inputs
     projector   the embeddings that `Parts.vectors` names, of the 2,048 most frequent symbols
     hparams     the config, the setting and the seed; metrics are the last scalars
-    text        samples/text        images      plots/NAME
+    text        samples/text, of an epoch; samples/argmax of a file epoch_001_argmax_seed_0.txt;
+                samples/NAME in `tensorboard` itself, of the run's end
+    images      plots/NAME in `tensorboard` itself
 
 An experiment has all of it for `record=session.record` in its call of `train_setting` and for
 `parts` in its `Training`: `Parts.vectors` names what goes to the projector.

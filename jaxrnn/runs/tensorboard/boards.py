@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from jaxrnn.base import TrainState
-from jaxrnn.data import Vocabulary
 from jaxrnn.optimizers import current_learning_rate
 from jaxrnn.parallel import over_members
 from jaxrnn.runs.directory import RunDirectory, read_metrics
 from jaxrnn.runs.files import read_json
+from jaxrnn.runs.load import read_vocabulary
 from jaxrnn.runs.loop import Prepared
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.runs.tensorboard.board import Board
@@ -57,18 +57,20 @@ class Boards(Recorder):
     ):
         self._run, self._seeds, self._every = run, list(prepared.seeds), every
         self._clock = clock
-        record = read_json(run.config)
-        name = prepared.setting.name
+        record, setting = read_json(run.config), prepared.setting
+        self._setting = name = setting.name
         folder = run.tensorboard / name if len(record["settings"]) > 1 else run.tensorboard
         first = step + 1 if step else 0
         self._boards = [Board(folder / f"seed_{seed}", first) for seed in self._seeds]
         self._sampled = {path: path.stat().st_mtime_ns for path in self._samples()}
-        self._parts = prepared.setting.training.parts
+        self._parts = setting.training.parts
         self._observe = self._vectors = None
         self._batch_size = 0
         if step == 0:
+            own = {"learning_rate": setting.learning_rate, "epochs": setting.epochs}
+            values = hparams_of(record, name, own)
             for board, seed in zip(self._boards, self._seeds, strict=True):
-                board.hparams(flat(record["config"]) | {"setting": name, "seed": seed})
+                board.hparams(values | {"seed": seed})
         if self._parts is not None:
             batch = jax.jit(self._parts.batch)()
             self._batch_size = jax.tree.leaves(batch.targets)[0].shape[1]
@@ -162,10 +164,11 @@ class Boards(Recorder):
         self._looked = step
 
     def _show_vectors(self, state: TrainState) -> None:
-        if self._vectors is None or not self._run.vocabulary.is_file():
+        vocabulary = read_vocabulary(self._run, self._setting)
+        if self._vectors is None or vocabulary is None:
             return
         with self._counted("vectors"):
-            words = Vocabulary.from_json(read_json(self._run.vocabulary)).symbols
+            words = vocabulary.symbols
             found = {
                 name: jax.device_get(rows[:, :MOST])
                 for name, rows in self._vectors(state.params).items()
@@ -179,12 +182,14 @@ class Boards(Recorder):
         return sorted(self._run.samples.glob("*.txt"))
 
     def _sample(self, step: int, path: Path) -> None:
-        """A file such as `epoch_001_seed_0.txt` belongs to its seed, any other to the first."""
-        seed = re.search(r"seed_(\d+)", path.stem)
-        mine = int(seed[1]) if seed else self._seeds[0]
+        """A file such as `epoch_001_seed_0.txt` belongs to its seed, any other to the first; the
+        one of `epoch_001_argmax_seed_0.txt` is the sample "argmax"."""
+        found = re.search(r"(?:epoch_\d+_(\w+)_)?seed_(\d+)", path.stem)
+        mine = int(found[2]) if found else self._seeds[0]
+        name = found[1] if found and found[1] else "text"
         if mine in self._seeds:
             text = path.read_text(encoding="utf-8")
-            self._boards[self._seeds.index(mine)].text(step, "samples/text", text)
+            self._boards[self._seeds.index(mine)].text(step, f"samples/{name}", text)
 
     def _affords(self, what: str) -> bool:
         elapsed = self._clock() - self._began
@@ -200,6 +205,15 @@ class Boards(Recorder):
             self._costs[what] = cost
 
 
+def hparams_of(record: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a setting: the run's config, and where the settings of a run differ what this one
+    has: its model, and what the config knows of `own`."""
+    config = flat(record["config"])
+    models = [each.get("model", {}) for each in record["settings"] if each["name"] == name]
+    mine = {key: value for key, value in own.items() if key in config}
+    return config | flat(models[0] if models else {}) | mine | {"setting": name}
+
+
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A plain config's values by dotted name."""
     found: dict[str, Any] = {}
@@ -211,13 +225,17 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def show_plots(run: RunDirectory) -> None:
-    """Puts the plots of a complete run into its TensorBoard, in place of earlier ones."""
+def show_results(run: RunDirectory) -> None:
+    """Puts the plots of a complete run into its TensorBoard, in place of earlier ones, and the
+    samples that it wrote at its end: those of an epoch were shown with it."""
     plots = sorted(run.plots.glob("*.png"))
-    if not plots:
+    samples = [path for path in sorted(run.samples.glob("*.txt")) if "epoch_" not in path.stem]
+    if not plots and not samples:
         return
     step = max((line["step"] for line in read_metrics(run.metrics)), default=0)
     board = Board(run.tensorboard, step)
     for path in plots:
         board.image(step, f"plots/{path.stem}", path.read_bytes())
+    for path in samples:
+        board.text(step, f"samples/{path.stem}", path.read_text(encoding="utf-8"))
     board.close()
