@@ -1,8 +1,6 @@
-"""A headless browser for tests that look at a page: found, started and asked for a picture."""
+"""A headless browser for tests that look at a page: found, and how it is started."""
 
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -29,30 +27,3 @@ def browser_command(profile: Path, *arguments: str) -> list[str]:
     browser = find_browser()
     assert browser is not None, "ask find_browser first"
     return [str(browser), *FLAGS, f"--user-data-dir={profile}", *arguments]
-
-
-def screenshot(
-    page: str | Path,
-    picture: Path,
-    *,
-    width: int = 1400,
-    height: int = 900,
-    milliseconds: int = 10_000,
-) -> None:
-    """Writes `picture`, a PNG of the page as it is after `milliseconds` of its own time, which
-    passes faster than ours and not while it waits for the network.
-
-    Args:
-      page: an address, or a file.
-    """
-    address = page.resolve().as_uri() if isinstance(page, Path) else page
-    with tempfile.TemporaryDirectory() as profile:
-        command = browser_command(
-            Path(profile),
-            f"--window-size={width},{height}",
-            f"--virtual-time-budget={milliseconds}",
-            f"--screenshot={picture}",
-            address,
-        )
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert picture.is_file(), f"no picture of {address}: {done.stderr[-2000:]}"

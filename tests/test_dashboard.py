@@ -1,21 +1,38 @@
 """The dashboard: what TensorBoard's server lists of a run, and shows in a browser."""
 
 import json
+import re
 import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pytest
-from browser_support import find_browser, screenshot
+from board_page import equip, open_node, open_tab, place_of_node, search_words, seen, still
+from board_server import (
+    COLUMNS,
+    ONE,
+    SEEDS,
+    children,
+    distributions_listed,
+    fetch,
+    graph_names,
+    histograms_listed,
+    hparams_listed,
+    in_category,
+    listed,
+    points_listed,
+    scalars_listed,
+    serving,
+)
+from browser_support import find_browser
 from experiments_support import error_of, small_char, write_text
+from page_browser import Tab, browsing
 
 from experiments import char, dashboard
+from jaxrnn.runs.tensorboard.board import Board
+from jaxrnn.runs.tensorboard.projector import visible
 
 
 @pytest.fixture(scope="module")
@@ -69,43 +86,8 @@ def test_the_dashboard_needs_a_free_port(capsys, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def server(runs, tmp_path_factory) -> Iterator[str]:
-    """TensorBoard's own server on the run, as the dashboard starts it."""
-    pytest.importorskip("tensorboard")
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    arguments = dashboard.command(dashboard.Arguments(runs, port))
-    said = tmp_path_factory.mktemp("server") / "said.txt"
-    with said.open("wb") as log, subprocess.Popen(arguments, stdout=log, stderr=log) as process:
-        address = f"http://localhost:{port}"
-        try:
-            for _ in range(600):
-                if process.poll() is not None:
-                    pytest.fail(f"TensorBoard ended: {said.read_text()}")
-                try:
-                    if len(json.loads(fetch(f"{address}/data/runs"))) == 3:
-                        break
-                except OSError:
-                    pass
-                time.sleep(0.2)
-            yield address
-        finally:
-            process.terminate()
-
-
-def fetch(address: str, body: dict[str, Any] | None = None) -> bytes:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return answer.read()
-
-
-def listed(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    return json.loads(fetch(f"{server}/data/plugin/{path}", body))
-
-
-SEEDS = {f"char/tensorboard/seed_{seed}" for seed in (0, 1)}
-ONE = "char/tensorboard/seed_0"
+    with serving(runs, tmp_path_factory.mktemp("server") / "said.txt", 3) as address:
+        yield address
 
 
 def test_the_server_lists_scalars_histograms_text_and_images(server):
@@ -169,24 +151,117 @@ def test_the_server_lists_hyper_parameters_with_their_types(server):
         assert 0 < values["loss/validation"] < 10
 
 
-TABS = ["scalars", "histograms", "distributions", "graphs", "projector", "hparams"]
-
-
-def picture(server: str, tab: str, path: Path) -> np.ndarray:
-    """The page of a tab below its head line, [height, width, 3]."""
-    screenshot(f"{server}/#{tab}", path, milliseconds=15_000)
-    return np.asarray(matplotlib.image.imread(path))[150:, :, :3]
+@pytest.fixture(scope="module")
+def bare(runs, tmp_path_factory) -> Iterator[str]:
+    """TensorBoard on a run that has a plot, and nothing for any of the tabs."""
+    folder = tmp_path_factory.mktemp("bare")
+    board = Board(folder / "char" / "tensorboard", 0)
+    board.image(0, "plots/learning_curves", (runs / "char/plots/learning_curves.png").read_bytes())
+    board.close()
+    with serving(folder, folder / "said.txt", 1) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
-def empty(server, tmp_path_factory) -> np.ndarray:
-    """The page of a tab for which there is nothing: no run has a sound."""
-    return picture(server, "audio", tmp_path_factory.mktemp("shots") / "empty.png")
+def page() -> Iterator[Tab]:
+    if find_browser() is None:
+        pytest.skip("no Chromium here")
+    with browsing() as tab:
+        equip(tab)
+        yield tab
 
 
-@pytest.mark.skipif(find_browser() is None, reason="no Chromium here")
-@pytest.mark.parametrize("tab", TABS)
-def test_the_tab_has_content_in_a_browser(server, empty, tmp_path, tab):
-    drawn = picture(server, tab, tmp_path / f"{tab}.png")
-    assert drawn.shape == empty.shape
-    assert (np.abs(drawn - empty).max(-1) > 0.1).mean() > 0.005
+def charts_shown(page: Tab, plugin: str) -> list[Any]:
+    """The names of the categories, and the charts of the first."""
+    categories, charts = page.evaluate(f"[board.categories(), board.{plugin}()]")
+    first = categories[0] if categories else ""
+    return [*categories, *(chart for chart in charts if in_category(chart[:-1], first))]
+
+
+def table_shown(page: Tab) -> list[Any]:
+    header, *rows = page.evaluate("board.table()") or [[]]
+    if not set(COLUMNS) <= set(header):
+        return []
+    shown = [dict(zip(header, map(number_or_text, row), strict=True)) for row in rows]
+    return [[row[name] for name in COLUMNS] for row in shown]
+
+
+def number_or_text(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+CONTENT = {
+    "scalars": (scalars_listed, lambda page: charts_shown(page, "scalars")),
+    "histograms": (histograms_listed, lambda page: charts_shown(page, "histograms")),
+    "distributions": (distributions_listed, lambda page: charts_shown(page, "distributions")),
+    "graphs": (
+        lambda server: children(graph_names(server), ""),
+        lambda page: sorted(page.evaluate("board.labels()")),
+    ),
+    "projector": (points_listed, lambda page: page.evaluate("board.points()")),
+    "hparams": (hparams_listed, table_shown),
+}
+"""Of each tab what the server has for it, and what is read from the page."""
+
+
+@pytest.mark.parametrize("tab", CONTENT)
+def test_the_tab_shows_what_the_server_has(server, page, tmp_path, tab):
+    wanted, shown = CONTENT[tab]
+    open_tab(page, server, tab)
+    found = seen(lambda: shown(page), wanted(server))
+    page.screenshot(tmp_path / f"{tab}.png")
+    assert found == wanted(server)
+    assert found
+    assert not page.evaluate("board.notices()")
+
+
+@pytest.mark.parametrize("tab", CONTENT)
+def test_a_notice_is_no_content(bare, page, tmp_path, tab):
+    open_tab(page, bare, tab)
+    page.wait("board.notices().length > 0")
+    page.screenshot(tmp_path / f"{tab}.png")
+    assert CONTENT[tab][1](page) == []
+
+
+def test_the_projector_shows_the_words(server, runs, page, tmp_path):
+    symbols = json.loads((runs / "char" / "vocabulary.json").read_text())["symbols"]
+    open_tab(page, server, "projector")
+    seen(lambda: page.evaluate("board.points()"), points_listed(server))
+    search_words(page)
+    words = sorted(map(visible, symbols))
+    found = seen(lambda: sorted(page.evaluate("board.words()")), words)
+    page.screenshot(tmp_path / "words.png")
+    assert found == words
+
+
+@pytest.mark.parametrize(("top", "levels"), [("layer_1", 2), ("optimizer", 3)])
+def test_the_graph_opens_level_by_level(server, page, tmp_path, top, levels):
+    """By a double click on a node, on one inside it, on one inside that."""
+    names = graph_names(server)
+    deepest = max(in_category(names, top), key=lambda name: name.count("/")).split("/")
+    scopes = ["/".join(deepest[:count]) for count in range(1, len(deepest))][:3]
+    assert len(scopes) >= levels
+    open_tab(page, server, "graphs")
+    for level, scope in enumerate(scopes, start=1):
+        open_node(page, scope)
+        inside = children(names, scope)
+        found = seen(lambda scope=scope: children(nodes_shown(page), scope), inside)
+        still(page, place_of_node(scope))
+        page.screenshot(tmp_path / f"level_{level}.png")
+        assert found == inside
+
+
+def nodes_shown(page: Tab) -> list[str]:
+    """Their names, one by one where TensorBoard draws several as a pile, `mul_[2-4]`. What it adds
+    at the edge of a scope has ~ in its name."""
+    names = []
+    for name in page.evaluate("board.nodes()"):
+        pile = re.fullmatch(r"(.*)\[(\d+)-(\d+)\]", name)
+        if pile:
+            names += [f"{pile[1]}{n}" for n in range(int(pile[2]), int(pile[3]) + 1)]
+        elif "~" not in name:
+            names.append(name)
+    return names
