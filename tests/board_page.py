@@ -8,8 +8,11 @@ in a frame. `LIBRARY` finds elements in all of them, and reads the tabs.
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import matplotlib.image
+import numpy as np
 from page_browser import Tab
 
 LIBRARY = r"""
@@ -107,6 +110,19 @@ def seen(read: Callable[[], Any], wanted: Any, seconds: float = 30) -> Any:
     return found
 
 
+def picture(page: Tab, path: Path) -> np.ndarray:
+    """Writes a picture for a person to look at, once nothing moves any more, or after a moment: the
+    projector turns for ever. Returns it, [height, width, 3], 0 to 255."""
+    before = b""
+    for _ in range(8):
+        page.screenshot(path)
+        if (now := path.read_bytes()) == before:
+            break
+        before = now
+        time.sleep(0.1)
+    return (np.asarray(matplotlib.image.imread(path))[:, :, :3] * 255).round()
+
+
 def click_at(page: Tab, place: tuple[float, float], times: int = 1) -> None:
     """With the mouse, so many times in a row."""
     x, y = place
@@ -119,25 +135,25 @@ def click_at(page: Tab, place: tuple[float, float], times: int = 1) -> None:
 
 def open_node(page: Tab, name: str) -> None:
     """A double click on a node of the graph, which is brought into view where it is not."""
-    place = still(page, place_of_node(name))
+    place = _still(page, _place_of_node(name))
     if not page.evaluate(f"board.isOnTop({json.dumps(name)}, {place})"):
         click_at(page, page.evaluate("board.placeOf('.icon-button', 'Fit to screen')"))
-        place = still(page, place_of_node(name))
+        place = _still(page, _place_of_node(name))
     click_at(page, place, times=2)
 
 
 def search_words(page: Tab) -> None:
     """Looks for every word in the projector: those that the regular expression `.` finds."""
-    click_at(page, still(page, "board.placeOf('paper-button#regex', '.*')"))
-    click_at(page, still(page, "board.placeOfSearch()"))
+    click_at(page, _still(page, "board.placeOf('paper-button#regex', '.*')"))
+    click_at(page, _still(page, "board.placeOfSearch()"))
     page.ask("Input.insertText", text=".")
 
 
-def place_of_node(name: str) -> str:
+def _place_of_node(name: str) -> str:
     return f"board.placeOfNode({json.dumps(name)})"
 
 
-def still(page: Tab, place: str, seconds: float = 30) -> Any:
+def _still(page: Tab, place: str, seconds: float = 30) -> Any:
     """Where something is, once it has come to rest: TensorBoard moves what it opens."""
     end, before = time.monotonic() + seconds, None
     while (now := page.evaluate(place)) is None or now != before:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from board_page import equip, open_node, open_tab, place_of_node, search_words, seen, still
+from board_page import equip, open_node, open_tab, picture, search_words, seen
 from board_server import (
     COLUMNS,
     ONE,
@@ -212,7 +212,7 @@ def test_the_tab_shows_what_the_server_has(server, page, tmp_path, tab):
     wanted, shown = CONTENT[tab]
     open_tab(page, server, tab)
     found = seen(lambda: shown(page), wanted(server))
-    page.screenshot(tmp_path / f"{tab}.png")
+    picture(page, tmp_path / f"{tab}.png")
     assert found == wanted(server)
     assert found
     assert not page.evaluate("board.notices()")
@@ -233,8 +233,10 @@ def test_the_projector_shows_the_words(server, runs, page, tmp_path):
     search_words(page)
     words = sorted(map(visible, symbols))
     found = seen(lambda: sorted(page.evaluate("board.words()")), words)
-    page.screenshot(tmp_path / "words.png")
+    drawn = picture(page, tmp_path / "words.png")
     assert found == words
+    # points that a search has found are drawn in this red, over a hundred pixels each
+    assert (drawn == [250, 102, 102]).all(-1).sum() > 1000
 
 
 @pytest.mark.parametrize(("top", "levels"), [("layer_1", 2), ("optimizer", 3)])
@@ -249,8 +251,7 @@ def test_the_graph_opens_level_by_level(server, page, tmp_path, top, levels):
         open_node(page, scope)
         inside = children(names, scope)
         found = seen(lambda scope=scope: children(nodes_shown(page), scope), inside)
-        still(page, place_of_node(scope))
-        page.screenshot(tmp_path / f"level_{level}.png")
+        picture(page, tmp_path / f"level_{level}.png")
         assert found == inside
 
 
