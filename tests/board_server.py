@@ -122,7 +122,7 @@ def points_listed(server: str) -> list[Any]:
     return shape
 
 
-COLUMNS = ("Trial ID", "seed", "batch_size", "cell", "loss/training")
+COLUMNS = ("Trial ID", "seed", "batch_size", "capitals", "cell", "loss/training")
 
 
 def hparams_listed(server: str) -> list[Any]:
@@ -130,5 +130,5 @@ def hparams_listed(server: str) -> list[Any]:
     rows = []
     for seed, run in enumerate(sorted(SEEDS)):
         loss = listed(server, f"scalars/scalars?run={run}&tag=loss/training")[-1][2]
-        rows.append([run, seed, 8, "elman", pytest.approx(loss, rel=1e-4)])
+        rows.append([run, seed, 8, "symbols", "elman", pytest.approx(loss, rel=1e-4)])
     return rows

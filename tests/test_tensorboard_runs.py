@@ -101,6 +101,7 @@ def test_several_settings_have_a_folder_each(tmp_path):
     }
     for size in (2, 3):
         row = hparams_of(run / f"tensorboard/steps_{size}_state_{size}/seed_1")
+        assert row["vocab_size"] == 2
         assert row["setting"] == f"steps_{size}_state_{size}"
         assert (row["hidden_size"], row["epochs"], row["seed"]) == (size, size - 1, 1)
 

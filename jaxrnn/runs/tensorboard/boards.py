@@ -36,6 +36,9 @@ SCALARS = {
 }
 NOT_SHOWN = ("steps", "seconds")
 
+DIFFERING = ("cell", "hidden_size", "embedding_size", "vocab_size", "dropout", "init")
+"""What the models of a run's settings differ in."""
+
 
 class Boards(Recorder):
     """Writes `run`'s TensorBoard for the members of a setting.
@@ -207,11 +210,12 @@ class Boards(Recorder):
 
 def hparams_of(record: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> dict[str, Any]:
     """The row of a setting: the run's config, and where the settings of a run differ what this one
-    has: its model, and what the config knows of `own`."""
+    has: of its model `DIFFERING`, and what the config knows of `own`."""
     config = flat(record["config"])
     models = [each.get("model", {}) for each in record["settings"] if each["name"] == name]
+    model = {key: models[0][key] for key in DIFFERING if models and key in models[0]}
     mine = {key: value for key, value in own.items() if key in config}
-    return config | flat(models[0] if models else {}) | mine | {"setting": name}
+    return config | model | mine | {"setting": name}
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
