@@ -5,6 +5,7 @@ from typing import get_args
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -126,3 +127,9 @@ def test_what_the_way_back_reads_is_what_the_forward_pass_kept():
         return jax.grad(last)(params)["u"]
 
     np.testing.assert_allclose(grads("distributed"), grads("scan"), rtol=1e-5, atol=1e-6)
+
+
+def test_annotations_are_checked_in_tests():
+    """By the hook in conftest, which leaves functions without any alone."""
+    with pytest.raises(jaxtyping.TypeCheckError, match="condition"):
+        where(jnp.ones(2), jnp.ones(2), jnp.ones(2))
