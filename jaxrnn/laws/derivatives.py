@@ -117,7 +117,9 @@ def _landscape(subject: Subject) -> Landscape:
         params, carry, xs = rebuild(floats)
         fresh = widened(initial_carries(cell, params, subject.keys))
         both = jax.tree.map(lambda *a: jnp.concatenate(a), fresh, carry)
-        end, ys = unroll(cell, params, both, jnp.concatenate([xs, xs], axis=1))
+        # the plain loop, that the derivatives of all schedules are held against
+        twice = jnp.concatenate([xs, xs], axis=1)
+        end, ys = unroll(cell, params, both, twice, schedule="scan")
         later = jax.tree.map(lambda a: a[len(subject.keys) :], end)
         parts = jnp.stack([random_projection(ys, seed=1), random_projection(end, seed=2)])
         return weights @ parts, origin._replace(carry=later)

@@ -54,7 +54,7 @@ def _run(subject, cell):
     def projected(floats):
         point = rebuild(floats)
         start = initial_carries(cell, point.params, subject.keys)
-        result = unroll(cell, point.params, start, point.xs)
+        result = unroll(cell, point.params, start, point.xs, schedule="scan")
         return random_projection(result, seed=1), result
 
     (_, result), grads = jax.jit(jax.value_and_grad(projected, has_aux=True))(floats)
