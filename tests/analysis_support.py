@@ -1,4 +1,5 @@
-"""Cells whose memory is known in closed form, and the registered ones in numpy."""
+"""What tests of analysis look at: first params and a few tokens, cells whose memory is known in
+closed form, and the registered ones in numpy."""
 
 import importlib
 from collections.abc import Callable
@@ -9,6 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn import Cell
+
+KEY = jax.random.key(0)
+TOKENS = jnp.array([1, 3, 0, 2, 2, 4])
+
+
+def given(cell: Cell) -> tuple[Any, Any]:
+    """Its first params, and the carry of one example."""
+    params = cell.init(KEY)
+    return params, cell.init_carry(params, KEY)
 
 
 def delay(lag: int) -> Cell:

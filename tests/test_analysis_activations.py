@@ -4,19 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from analysis_support import TOKENS, given
 
 from jaxrnn import chain, dropout, embed, linear, lstm, unroll
 from jaxrnn.analysis.activations import activations
 from jaxrnn.analysis.named import name_values
 from jaxrnn.analysis.saturation import TENTHS, saturation, saturations
-
-KEY = jax.random.key(0)
-TOKENS = jnp.array([1, 3, 0, 2, 2, 4])
-
-
-def given(model):
-    params = model.init(KEY)
-    return params, model.init_carry(params, KEY)
 
 
 def test_activations_are_those_of_unroll():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from analysis_support import KEY, TOKENS, given
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxrnn import CELLS, Cell, chain, embed, gru, linear, lstm, pointwise
@@ -12,14 +13,6 @@ from jaxrnn.analysis.named import name_values
 from jaxrnn.cells.lstm import LSTMCarry
 from jaxrnn.models import TokenModel, build_model
 from jaxrnn.schedule import is_float
-
-KEY = jax.random.key(0)
-TOKENS = jnp.array([1, 3, 0, 2, 2, 4])
-
-
-def given(model):
-    params = model.init(KEY)
-    return params, model.init_carry(params, KEY)
 
 
 def test_gates_and_parts_of_parts_have_names():
