@@ -32,9 +32,8 @@ from experiments.speed.linear import linear_cases
 from experiments.speed.machine import matmul_rate
 from experiments.speed.measuring import Case, measure
 from experiments.speed.memory import memory_cases
-from experiments.speed.presets import PRESETS, Preset
+from experiments.speed.presets import PRESETS, CaseName, Preset
 from experiments.speed.report import (
-    growth_rows,
     numbers_of,
     plot_ratios,
     print_case,
@@ -54,20 +53,6 @@ from jaxrnn.runs.environment import describe_environment
 from jaxrnn.runs.files import write_json, writing
 from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.summary import write_summary
-
-CaseName = Literal[
-    "lstm",
-    "gru",
-    "cells",
-    "linear",
-    "char-step",
-    "toy-step",
-    "word",
-    "generate",
-    "compile",
-    "memory",
-    "tensorboard",
-]
 
 CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
     "lstm": lstm_cases,
@@ -89,16 +74,16 @@ class Config:
     """What to time."""
 
     case: tuple[CaseName, ...] = ()
-    """One or more; all of them if none is given. lstm, gru: gradients of one layer, at five shapes.
-    cells: the same of three cells that no library has. linear: recurrences as loops and in
-    parallel. char-step: R2RT's training step, 3 layers. toy-step: 5 steps of 4 units in an epoch.
-    word: the published word model's step. compile: trace and compile. memory: T = 10,000.
-    tensorboard: a training with it and without."""
+    """One or more; if none is given all of them, linear in the full preset only. lstm, gru:
+    gradients of one layer, at five shapes. cells: the same of three cells that no library has.
+    linear: recurrences as loops and in parallel. char-step: R2RT's training step, 3 layers.
+    toy-step: 5 steps of 4 units in an epoch. word: the published word model's step. compile: trace
+    and compile. memory: T = 10,000. tensorboard: a training with it and without."""
     preset: Literal["smoke", "quick", "full"] = "quick"
     """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile."""
     repeats: int = 15
     """Most measurements of each side; medians are shown."""
-    seconds: float = 6.0
+    seconds: float = 5.0
     """After so long a case ends, with 3 measurements at least."""
     precision: Precision = "float32"
     """bfloat16: lstm, gru, cells and char-step have ours a second time, computed in it."""
@@ -125,16 +110,14 @@ def run(config: Config) -> None:
     rate = matmul_rate(preset.matmul)
     print(f"limit {rate / 1e9:,.0f} GFLOP/s, a matmul of {preset.matmul} rows", flush=True)
     rows, wrong = [], []
-    for name in dict.fromkeys(config.case or CASES):
+    every: Sequence[CaseName] = [name for name in CASES if name not in preset.left_out]
+    for name in dict.fromkeys(config.case or every):
         for case in CASES[name](preset):
             found = measure(case, config.repeats, config.seconds)
             numbers, reasons = numbers_of(case, found, rate), reasons_of(case, found)
             print_case(case, numbers, reasons)
             rows += rows_of(case, numbers, reasons)
             wrong += [f"{case.name}, {case.shape}: {peer}" for peer in found.wrong]
-    for row in growth_rows(rows, preset.compile_steps):
-        print(f"\n{row['case']}, {row['shape']}: {row['growth']:.2f} times {row['peer']}")
-        rows.append(row)
     held = claims(rows, PRESETS["quick"])
     print_claims(held)
     plot = directory.plots / "ratios.png"

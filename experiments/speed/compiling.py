@@ -1,5 +1,6 @@
 """How long tracing and compiling a training step takes, and how that grows with time steps."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,11 +20,13 @@ from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.training import init_state, make_train_step
 
 SCAN, LOOP = "plain scan", "Python loop"
+GROWTH = "compile-growth"
 
 
 def compile_cases(preset: Preset) -> Iterator[Case]:
     for num_steps in preset.compile_steps:
         yield compile_case(preset, num_steps, [SCAN])
+    yield growth_case(preset)
     # apart from the others: what such a program leaves in memory slows down all that follows
     for num_steps in preset.loop_steps:
         yield compile_case(preset, num_steps, [LOOP])
@@ -41,6 +44,29 @@ def compile_case(preset: Preset, num_steps: int, peers: Sequence[str]) -> Case:
     }
     sides = [compiling(name, problem, forwards[name], devices) for name in ("jaxrnn", *peers)]
     return Case("compile", f"{shape}, {preset.num_layers} layers", sides, {})
+
+
+def growth_case(preset: Preset) -> Case:
+    """Ours with many time steps beside itself with few; what one computes the other does not, so
+    nothing is held against each other."""
+    few, many = preset.growth_steps
+    sides = []
+    for num_steps, name in ((many, "jaxrnn"), (few, shorter(few))):
+        shape = preset.model._replace(num_steps=num_steps)
+        problem = make_problem(shape, preset.num_layers)
+        forward = functools.partial(unroll, problem.model)
+        side = compiling(name, problem, forward, chosen_devices(shape))
+        sides.append(side._replace(check=dict))
+    return Case(GROWTH, growth_shape(preset), sides, {})
+
+
+def growth_shape(preset: Preset) -> str:
+    shape = preset.model._replace(num_steps=preset.growth_steps[1])
+    return f"{shape}, {preset.num_layers} layers"
+
+
+def shorter(num_steps: int) -> str:
+    return f"jaxrnn, T {num_steps}"
 
 
 def python_loop(model: Any, params: Any, carry: Any, xs: jax.Array) -> tuple[Any, jax.Array]:

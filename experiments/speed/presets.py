@@ -1,8 +1,22 @@
 """How large everything is that gets timed."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxrnn.models import Precision
+
+CaseName = Literal[
+    "lstm",
+    "gru",
+    "cells",
+    "linear",
+    "char-step",
+    "toy-step",
+    "word",
+    "generate",
+    "compile",
+    "memory",
+    "tensorboard",
+]
 
 
 class Shape(NamedTuple):
@@ -27,7 +41,8 @@ class Preset(NamedTuple):
       model: shape of R2RT's character model, 3 layers.
       num_layers: of the model.
       compile_steps: numbers of time steps for which the model is compiled.
-      loop_steps: the same for a Python loop, where 50 take most of a minute already.
+      growth_steps: few and many, whose compiling is compared.
+      loop_steps: numbers of time steps of a Python loop, where 50 take most of a minute already.
       torch_compile: whether a custom cell's step goes through `torch.compile`, which takes minutes.
       toy_steps: training steps of the toy's epoch.
       generated: characters in a sample.
@@ -39,6 +54,7 @@ class Preset(NamedTuple):
       logged: shape of the model that is trained with TensorBoard and without.
       logged_steps: training steps of a turn.
       matmul: rows of the matrices that show the machine's limit.
+      left_out: cases that are measured only where they are asked for.
       precision: what ours computes in once more, if not in float32 alone.
     """
 
@@ -54,8 +70,9 @@ class Preset(NamedTuple):
     linear: tuple[Shape, ...] = (Shape(32, 200, 100), Shape(4, 10_000, 100))
     model: Shape = Shape(32, 200, 100)
     num_layers: int = 3
-    compile_steps: tuple[int, ...] = (50, 200, 2000)
-    loop_steps: tuple[int, ...] = (20,)
+    compile_steps: tuple[int, ...] = (200,)
+    growth_steps: tuple[int, int] = (50, 2000)
+    loop_steps: tuple[int, ...] = ()
     torch_compile: bool = False
     toy_steps: int = 1000
     generated: int = 1000
@@ -67,6 +84,7 @@ class Preset(NamedTuple):
     logged: Shape = Shape(32, 50, 100)
     logged_steps: int = 200
     matmul: int = 2048
+    left_out: tuple[CaseName, ...] = ("linear",)
     precision: Precision = "float32"
 
 
@@ -77,7 +95,8 @@ PRESETS = {
         linear=(Shape(4, 6, 5),),
         model=Shape(4, 6, 5),
         num_layers=2,
-        compile_steps=(2, 9),
+        compile_steps=(2,),
+        growth_steps=(2, 9),
         loop_steps=(2,),
         toy_steps=10,
         word=Shape(4, 6, 5),
@@ -89,11 +108,14 @@ PRESETS = {
         logged=Shape(2, 6, 4),
         logged_steps=20,
         matmul=64,
+        left_out=(),
     ),
     "quick": Preset(),
     "full": Preset(
         libraries=("Flax", "Haiku", "Equinox", "Keras", "PyTorch"),
+        compile_steps=(50, 200, 2000),
         loop_steps=(20, 50, 100),
         torch_compile=True,
+        left_out=(),
     ),
 }

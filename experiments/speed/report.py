@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.speed.compiling import GROWTH
 from experiments.speed.measuring import Case, Measured
 from jaxrnn.analysis.plots import ratio_chart
 from jaxrnn.runs.report import print_table
-
-GROWTH = "compile-growth"
 
 Row = dict[str, Any]
 Numbers = dict[str, dict[str, Any]]
@@ -68,30 +67,6 @@ def rows_of(case: Case, numbers: Numbers, reasons: dict[str, str]) -> list[Row]:
             row["missing"] = why
         rows.append(row)
     return rows
-
-
-def growth_rows(rows: Sequence[Row], steps: Sequence[int]) -> list[Row]:
-    """How ours compiles with the most time steps of `steps`, beside itself with the fewest."""
-    wanted = ("compile", "plain scan")
-    compiled = {_steps(row): row for row in rows if (row["case"], row["peer"]) == wanted}
-    first, last = compiled.get(min(steps)), compiled.get(max(steps))
-    if first is None or last is None:
-        return []
-    return [
-        {
-            "case": GROWTH,
-            "peer": f"jaxrnn, T {min(steps)}",
-            "shape": last["shape"],
-            "ratio": first["ours_ms"] / last["ours_ms"],
-            "ours_ms": last["ours_ms"],
-            "peer_ms": first["ours_ms"],
-            "growth": last["ours_ms"] / first["ours_ms"],
-        }
-    ]
-
-
-def _steps(row: Row) -> int:
-    return int(row["shape"].split("T ")[1].split(",")[0])
 
 
 def print_case(case: Case, numbers: Numbers, reasons: dict[str, str]) -> None:

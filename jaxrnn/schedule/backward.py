@@ -17,17 +17,27 @@ from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.products import transposed_product
 from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
-from jaxrnn.schedule.reversing import Forward, reverse_of
+from jaxrnn.schedule.reversing import Forward, Reverse, reverse_of
 from jaxrnn.schedule.scanning import scan
 from jaxrnn.schedule.symbolic import is_zero, made
 
 
 @jax.tree_util.register_static
 class Passed:
-    """What the forward pass went by: the readers of weights, its equations, the saved variables."""
+    """What the forward pass went by: the readers of weights, its equations, and the reverse step if
+    all of `d_emitted` have a cotangent, which says what was saved."""
 
-    def __init__(self, readers: list[Reader], forward: Forward, saved: list[Any]):
-        self.readers, self.forward, self.saved = readers, forward, saved
+    def __init__(
+        self, readers: list[Reader], forward: Forward, d_emitted: list[int], reverse: Reverse
+    ):
+        self.readers, self.forward = readers, forward
+        self.d_emitted, self.reverse = d_emitted, reverse
+
+    def reverse_for(self, loop: Loop, d_emitted: list[int]) -> Reverse:
+        """The reverse step that reads what was saved; traced again where other cotangents come."""
+        if d_emitted == self.d_emitted:
+            return self.reverse
+        return reverse_of(loop, self.readers, self.forward, d_emitted, self.reverse.saved)
 
 
 def go_back(loop: Loop, length: int, residuals, cotangents):
@@ -36,7 +46,7 @@ def go_back(loop: Loop, length: int, residuals, cotangents):
     weight_of = dict(zip(loop.weights, weights, strict=True))
     before = [jnp.concatenate([c[None], n[:-1]]) for c, n in zip(first, new, strict=True)]
     over_time = dict(zip([*loop.carried, *loop.streams], [*before, *streams], strict=True))
-    over_time |= dict(zip(passed.saved, kept, strict=True))
+    over_time |= dict(zip(passed.reverse.saved, kept, strict=True))
     reverse, d_first, found, sums = _reverse_scan(
         loop, length, passed, weight_of, over_time, first, cotangents
     )
@@ -84,7 +94,7 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
     emitted_at = [
         i for i, v in enumerate(loop.emitted) if is_float(v.aval) and not is_zero(d_emitted[i])
     ]
-    reverse = reverse_of(loop, passed.readers, passed.forward, emitted_at, passed.saved)
+    reverse = passed.reverse_for(loop, emitted_at)
     products = [reader.equation for reader in passed.readers if reader.kind == "product"]
     # without the barrier XLA transposes again at every time step
     transposed = [lax.optimization_barrier(weight_of[e.invars[1]].T) for e in products]

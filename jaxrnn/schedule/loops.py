@@ -87,17 +87,17 @@ class DeferredLoop(VJPHiPrimitive):
         readers = find_readers(loop)
         forward = forward_of(loop, readers)
         floats = [i for i, v in enumerate(loop.emitted) if is_float(v.aval)]
-        saved = reverse_of(loop, readers, forward, floats).saved
+        reverse = reverse_of(loop, readers, forward, floats)
         given_out = [*forward.targets, *forward.emitted]
-        beside = [v for v in saved if v not in given_out]
+        beside = [v for v in reverse.saved if v not in given_out]
         inputs = [*loop.weights, *forward.constants, *loop.carried, *loop.streams]
         step = as_function(forward.equations, inputs, [*given_out, *beside])
         fixed = [*weights, *forward.constants.values()]
         last, new, out = _run(step, len(loop.targets), fixed, carry, streams, self.length)
         emitted = out[: len(loop.emitted)]
         over_time = dict(zip([*given_out, *beside], [*new, *out], strict=True))
-        kept = [over_time[v] for v in saved]
-        plan = Passed(readers, forward, saved)
+        kept = [over_time[v] for v in reverse.saved]
+        plan = Passed(readers, forward, floats, reverse)
         return (last, new, emitted), (weights, carry, new, streams, kept, plan)
 
     def vjp_bwd_retval(self, residuals, cotangents):
