@@ -1,13 +1,8 @@
 """The experiments' models, each built from a plain config."""
 
-import hashlib
-import importlib.util
-import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +10,7 @@ import numpy as np
 import optax
 
 from jaxrnn.base import Cell, Objective, Params, named_leaves, require_positive
-from jaxrnn.cells import CELLS, CellFactory
+from jaxrnn.cell_files import find_cell
 from jaxrnn.compose import (
     chain,
     computing_in,
@@ -257,75 +252,6 @@ def token_vectors(params: Params) -> dict[str, jax.Array]:
     if "embed" in params and not isinstance(params["embed"]["w"], tuple):  # () where it is tied
         found = {"embed": params["embed"]["w"]} | found
     return found
-
-
-def find_cell(name: str) -> CellFactory:
-    """The factory behind a name in `CELLS` or behind `path/to/file.py:factory`, a researcher's
-    own file.
-
-    Raises:
-      ValueError: unknown name, no such factory in the file, or a file that fails when it is run.
-    """
-    if name in CELLS:
-        return CELLS[name]
-    path, colon, attribute = name.rpartition(":")
-    if not colon or not path.endswith(".py"):
-        known = ", ".join(CELLS)
-        raise ValueError(
-            f"cell {name!r} is not known; give one of {known}, or path/to/file.py:factory"
-        )
-    factory = getattr(_run_file(Path(path)), attribute, None)
-    if not callable(factory):
-        raise ValueError(
-            f"{path} has no factory {attribute!r}; name a function defined in the file"
-        )
-    return cast(CellFactory, factory)
-
-
-def cell_file(name: str) -> Path | None:
-    """The researcher's own file that a cell's name points to, if it does."""
-    path, colon, _ = name.rpartition(":")
-    return Path(path) if colon and name not in CELLS else None
-
-
-def cell_name(name: str) -> str:
-    """What a cell is called: its name, or that of its factory in a file."""
-    return name.rpartition(":")[2]
-
-
-def check_cells(names: Sequence[str]) -> None:
-    """Cells that one run can hold: it names its settings by them, and keeps one file of theirs.
-
-    Raises:
-      ValueError: two cells of one name, or cells from two files.
-    """
-    for name, times in Counter(map(cell_name, names)).most_common(1):
-        if times > 1:
-            raise ValueError(f"--cells holds {name} {times} times; give it once")
-    files = {str(path) for name in names if (path := cell_file(name)) is not None}
-    if len(files) > 1:
-        raise ValueError(
-            f"--cells names {len(files)} files, {' and '.join(sorted(files))}; "
-            "put the factories into one"
-        )
-
-
-def _run_file(path: Path):
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; give the file that holds the cell's factory")
-    # a name of its own for each path, so that two files called cell.py do not meet
-    name = f"jaxrnn_user_cell_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up the module of their annotations
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise ValueError(f"{path} fails when it is run: {type(error).__name__}: {error}") from error
-    return module
 
 
 def count_parameters(params: Params) -> int:

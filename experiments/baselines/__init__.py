@@ -31,7 +31,7 @@ from experiments.baselines.samples import (
     written_by_counts,
     written_by_network,
 )
-from jaxrnn.models import cell_name, check_cells
+from jaxrnn.cell_files import cell_name, check_cells
 from jaxrnn.parallel import Devices, Workload
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.files import read_json, write_json

@@ -9,16 +9,10 @@ import jax.numpy as jnp
 
 from experiments.baselines.config import Config, Part
 from jaxrnn.base import Batch, Metrics, Params, require_positive
+from jaxrnn.cell_files import cell_name
 from jaxrnn.data import Streams, num_segments, segment, text_streams
 from jaxrnn.gradients.configured import configured_estimator
-from jaxrnn.models import (
-    TokenModel,
-    build_model,
-    cell_name,
-    count_parameters,
-    cross_entropy,
-    token_vectors,
-)
+from jaxrnn.models import TokenModel, build_model, count_parameters, cross_entropy, token_vectors
 from jaxrnn.optimizers import OPTIMIZERS, decaying
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs.loop import Setting, prepare

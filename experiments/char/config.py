@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from jaxrnn.cell_files import cell_name, check_cells
 from jaxrnn.gradients.configured import EstimatorName
-from jaxrnn.models import Connect, DropoutKind, Precision, cell_name, check_cells
+from jaxrnn.models import Connect, DropoutKind, Precision
 from jaxrnn.optimizers import Decay
 from jaxrnn.unroll import Schedule
 

@@ -17,8 +17,8 @@ from typing import Any
 from experiments.truncation import claims, estimators, fair, published, timing, vanishing
 from experiments.truncation.config import PRESETS, Config
 from experiments.truncation.tasks import Trained, usual_corpus
+from jaxrnn.cell_files import find_cell
 from jaxrnn.data import Vocabulary
-from jaxrnn.models import find_cell
 from jaxrnn.parallel import Devices, Workload
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import read_json, write_json, writing

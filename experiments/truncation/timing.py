@@ -11,9 +11,10 @@ import numpy as np
 from experiments.truncation.config import Config
 from experiments.truncation.variants import Variant, tensorflow_style, true_truncation
 from jaxrnn.base import Batch, Cell, Objective, require_positive
+from jaxrnn.cell_files import find_cell
 from jaxrnn.compose import chain, embed
 from jaxrnn.gradients import STYLES
-from jaxrnn.models import TokenModel, build_model, cross_entropy, find_cell
+from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.runs.report import print_table
 
 WINDOW, NUM_STEPS = 10, 30  # the post's second row

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from experiments.word.config import Config
 from jaxrnn.analysis.saturation import PINNED, saturation
 from jaxrnn.base import Metrics, Params, TrainState
-from jaxrnn.models import find_cell
+from jaxrnn.cell_files import find_cell
 from jaxrnn.unroll import unroll
 
 WATCHED = {"saturated": "the recurrent layer", "saturated_dense": "the tanh layer before the head"}

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jaxrnn.base import PyTree, require_positive
+from jaxrnn.cell_files import find_cell
 from jaxrnn.cells import CellFactory
 from jaxrnn.check import speed
 from jaxrnn.check.smallest import Sizes, made, smallest
@@ -28,7 +29,7 @@ from jaxrnn.laws import (
     Subject,
     what_is_broken,
 )
-from jaxrnn.models import count_parameters, find_cell
+from jaxrnn.models import count_parameters
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.unroll import explain
 

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.base import Cell, Params
+from jaxrnn.cell_files import cell_file
 from jaxrnn.data import Vocabulary
-from jaxrnn.models import TokenModel, build_model, cell_file
+from jaxrnn.models import TokenModel, build_model
 from jaxrnn.runs.checkpoints import restore_latest
 from jaxrnn.runs.config import from_plain
 from jaxrnn.runs.directory import RunDirectory, open_run

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.base import require_positive
+from jaxrnn.cell_files import cell_file
 from jaxrnn.data import Vocabulary
-from jaxrnn.models import TokenModel, build_model, cell_file
+from jaxrnn.models import TokenModel, build_model
 from jaxrnn.parallel import Devices, Workload, choose_devices
 from jaxrnn.runs.allocator import keep_pages
 from jaxrnn.runs.command import guarded, one_line, parse
