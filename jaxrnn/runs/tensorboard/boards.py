@@ -23,9 +23,9 @@ from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import Observation, make_observe
 from jaxrnn.runs.tensorboard.projector import MOST, write_projector
 
-SHARE = 0.04
-"""What logging may take of the time: a twenty-fifth. A look costs one or two training steps, which
-training hardly notices so seldom, and the rest up to 5 % is left for the last look of a run."""
+SHARE = 0.03
+"""What logging may take of the time. The rest up to 5 % is left for the last look of a run, and for
+what cannot be counted: a training step behind a look finds the caches emptied."""
 
 SCALARS = {
     "loss": "loss/training",
