@@ -80,7 +80,8 @@ class Config:
     toy-step: 5 steps of 4 units in an epoch. word: the published word model's step. compile: trace
     and compile. memory: T = 10,000. tensorboard: a training with it and without."""
     preset: Literal["smoke", "quick", "full"] = "quick"
-    """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile."""
+    """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile, linear
+    recurrences, a Python loop written out."""
     repeats: int = 15
     """Most measurements of each side; medians are shown."""
     seconds: float = 5.0

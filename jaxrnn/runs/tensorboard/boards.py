@@ -24,8 +24,8 @@ from jaxrnn.runs.tensorboard.observing import Observation, make_observe
 from jaxrnn.runs.tensorboard.projector import MOST, write_projector
 
 SHARE = 0.03
-"""What logging may take of the time. The rest up to 5 % is left for the last look of a run, and for
-what cannot be counted: a training step behind a look finds the caches emptied."""
+"""What logging may take of the time, counted here. The rest up to 5 % is left for the last look of
+a run, and for what it costs beyond that (`python -m experiments.speed --case tensorboard`)."""
 
 SCALARS = {
     "loss": "loss/training",
