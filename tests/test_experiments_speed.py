@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from experiments_support import error_of, files_of, summary
 from jax import lax
+from matplotlib.image import imread
 
 from experiments import speed
 from experiments.speed import (
@@ -33,6 +34,7 @@ from experiments.speed.machine import gradient_flops, matmul_flops, matmul_rate,
 from experiments.speed.measuring import Case, Measured, Side, disagreement, gather, measure
 from experiments.speed.model import VOCAB_SIZE, make_problem
 from experiments.speed.presets import PRESETS, Shape
+from jaxrnn.analysis.plots import ratio_chart
 from jaxrnn.cells import CELLS
 from jaxrnn.laws import CELL_LAWS, subject
 
@@ -420,6 +422,18 @@ def test_other_shapes_decide_nothing():
 def test_a_missing_peer_is_never_a_win():
     rows = [row | {"ratio": None} for row in ideal_rows() if "PyTorch" in row["peer"]]
     assert {claim.holds for claim in targets.claims(rows, QUICK)} == {None}
+
+
+def test_nothing_of_the_plot_is_cut(tmp_path):
+    """However many sides there are, and however long their names."""
+    sides = {f"PyTorch loop, torch.compile of a step, {n}": 1.0 + n for n in range(19)}
+    path = tmp_path / "ratios.png"
+    label = "peer's median / ours: to the right of 1, ours is faster"
+    rows = {f"tensorboard, B 32, T 50, H 100, a line every {n} steps": sides for n in range(30)}
+    ratio_chart(path, rows, label=label)
+    picture = imread(path)[..., :3]
+    edges = [picture[:2], picture[-2:], picture[:, :2], picture[:, -2:]]
+    assert all((edge == 1).all() for edge in edges)
 
 
 def test_geometric_mean():

@@ -199,7 +199,8 @@ def ratio_chart(path: Path, ratios: dict[str, dict[str, float]], *, label: str) 
     if every:
         figure.legend(loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    # as wide as the names of many series are: the constrained layout cuts what does not fit
+    figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
 def trade_off(path: Path, marks: Sequence[Mark]) -> None:
