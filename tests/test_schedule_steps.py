@@ -430,3 +430,21 @@ def test_the_report_of_an_lstm():
     assert "one product over time and batch" in deferred
     assert "logistic" in kept
     assert "tanh" in kept
+
+
+@pytest.mark.parametrize("schedule", ["scan", "distributed", "checkpointed"])
+@pytest.mark.parametrize("asked", [None, "highest"])
+def test_products_are_as_precise_as_the_step_asks(schedule, asked):
+    """Of the way back too; on a CPU no number would show it."""
+
+    def step(params, h, x):
+        moved = jnp.dot(h, params["w"], precision=asked)
+        return 2 * (jnp.tanh(moved + jnp.dot(x, params["w"], precision=asked)),)
+
+    def total(params):
+        return unroll(cell_of(step), params, CARRY, XS, schedule=schedule)[1].sum()
+
+    text = jax.jit(jax.grad(total)).lower(PARAMS).as_text()
+    products = [line for line in text.splitlines() if "dot_general" in line]
+    assert len(products) >= 4
+    assert {"HIGHEST" in line for line in products} == {asked == "highest"}

@@ -14,7 +14,7 @@ from jax import lax
 
 from jaxrnn.schedule.devices import vary_like, zeros
 from jaxrnn.schedule.planning import Loop
-from jaxrnn.schedule.products import transposed_product
+from jaxrnn.schedule.products import precision_of, transposed_product
 from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
 from jaxrnn.schedule.reversing import Forward, Reverse, reverse_of
@@ -155,7 +155,7 @@ def _weight_gradients(reader: Reader, weight_of, rows, deltas):
     if reader.kind == "product":
         (x,), (d,) = rows, deltas
         x, d = _rows(x), _rows(d)
-        yield reader.weights[0], transposed_product(x, d)
+        yield reader.weights[0], transposed_product(x, d, precision_of(reader.equation))
         return
     equation = reader.equation
     inputs = variables(equation.invars)

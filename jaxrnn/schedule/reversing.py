@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxrnn.schedule.cotangents import Cotangents, part_of
 from jaxrnn.schedule.devices import struct, struct_of
 from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.products import precision_of
 from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import (
     COSTLY,
@@ -204,11 +205,11 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
             if id(equation) in at_reader:
                 for v, d in zip(outputs, given, strict=True):
                     at_reader[id(equation)][equation.outvars.index(v)] = d
-            pulled = (
-                [d @ turned[id(equation)] for d in given][: len(inside)]
-                if id(equation) in turned
-                else pull(given)[0]
-            )
+            if id(equation) in turned:
+                w, precision = turned[id(equation)], precision_of(equation)
+                pulled = [jnp.matmul(d, w, precision=precision) for d in given][: len(inside)]
+            else:
+                pulled = pull(given)[0]
             if id(equation) in summed:
                 added[id(equation)] = pulled[len(inside) :]
                 pulled = pulled[: len(inside)]

@@ -7,7 +7,7 @@ from jaxrnn.base import Carry, Params, X, Y
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan
-from jaxrnn.schedule.products import row_product
+from jaxrnn.schedule.products import precision_of, row_product
 from jaxrnn.schedule.reading import Step, as_function, is_product, is_variable, variables
 
 
@@ -87,7 +87,7 @@ def _over_rows(stage: AllSteps, rows: dict, once: dict, count: int) -> list:
     for equation in stage.equations:
         if is_product(equation, once):
             x, w = equation.invars
-            rows[equation.outvars[0]] = row_product(rows[x], once[w])
+            rows[equation.outvars[0]] = row_product(rows[x], once[w], precision_of(equation))
             continue
         inputs = variables(equation.invars)
         function = as_function([equation], inputs, equation.outvars)
