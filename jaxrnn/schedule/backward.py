@@ -19,6 +19,7 @@ from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
 from jaxrnn.schedule.reversing import Forward, Reverse, reverse_of
 from jaxrnn.schedule.scanning import scan
+from jaxrnn.schedule.stepping import over_batch, stands_left
 from jaxrnn.schedule.symbolic import is_zero, made
 
 
@@ -112,19 +113,24 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
     d_carry = [d for d in reverse.d_carry if d is not None]
     wanted = variables([*d_carry, *given_out, *(d for _, d in summed)])
     read = variables([*(v for e in reverse.equations for v in e.invars), *wanted])
-    held, streamed = [v for v in read if v in fixed], [v for v in read if v in over_time]
-    inputs = [*held, *reverse.d_targets, *reverse.d_emitted, *streamed]
-    step = jax.vmap(
-        as_function(reverse.equations, inputs, wanted),
-        in_axes=(*[None] * len(held), *[0] * (len(inputs) - len(held))),
-    )
+    held = {v: fixed[v] for v in read if v in fixed}
+    streamed = [v for v in read if v in over_time]
+    batch_size = first[0].shape[0]
+    # of a transposed weight the transpose is the weight
+    left = {
+        v: weight_of[e.invars[1]]
+        for v, e in zip(reverse.transposed, products, strict=True)
+        if stands_left(v.aval, batch_size)
+    }
+    moves = [*reverse.d_targets, *reverse.d_emitted, *streamed]
+    step = over_batch(reverse.equations, held, moves, wanted, left)
 
     def body(state, xs):
         (d_carry, sums), (d_new_t, d_emitted_t, values) = state, xs
         d_targets = list(d_carry)
         for k, d in zip(new_at, d_new_t, strict=True):
             d_targets[k] = d_targets[k] + d
-        found = step(*(fixed[v] for v in held), *d_targets, *d_emitted_t, *values)
+        found = step([*d_targets, *d_emitted_t, *values])
         found = dict(zip(wanted, found, strict=True))
         d_carry = [
             jnp.zeros_like(old) if atom is None else _value(found, atom, old)
@@ -137,7 +143,7 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
         return (d_carry, sums), [found[v] for v in given_out]
 
     start = [vary_like(made(d_last[i]), first[i]) for i in moving]
-    nothing = [vary_like(_sums_of(v.aval, first[0].shape[0]), first[0]) for v, _ in summed]
+    nothing = [vary_like(_sums_of(v.aval, batch_size), first[0]) for v, _ in summed]
     xs = (
         [d_new[moving[k]] for k in new_at],
         [d_emitted[i] for i in emitted_at],

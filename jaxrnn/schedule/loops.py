@@ -6,9 +6,10 @@ from jax.experimental.hijax import VJPHiPrimitive
 from jaxrnn.schedule.backward import Passed, go_back
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.readers import find_readers
-from jaxrnn.schedule.reading import as_function, is_float
+from jaxrnn.schedule.reading import is_float
 from jaxrnn.schedule.reversing import forward_of, reverse_of
 from jaxrnn.schedule.scanning import scan
+from jaxrnn.schedule.stepping import for_the_left, over_batch
 from jaxrnn.schedule.symbolic import all_made
 
 
@@ -25,17 +26,20 @@ def run_loop(loop: Loop, weights: list, carry: list, streams: list, length: int)
 
 def _scan(loop: Loop, weights, carry, streams, length):
     """The plain scan."""
-    inputs = [*loop.weights, *loop.carried, *loop.streams]
-    step = as_function(loop.equations, inputs, [*loop.targets, *loop.emitted])
-    return _run(step, len(loop.targets), weights, carry, streams, length)
+    held = dict(zip(loop.weights, weights, strict=True))
+    outputs = [*loop.targets, *loop.emitted]
+    return _run(loop, loop.equations, held, outputs, carry, streams, length)
 
 
-def _run(step, count, weights, carry, streams, length):
-    axes = (*[None] * len(weights), *[0] * (len(carry) + len(streams)))
-    batched = jax.vmap(step, in_axes=axes)
+def _run(loop: Loop, equations, held, outputs, carry, streams, length):
+    """The scan of `equations`, whose first outputs are the loop's targets; `held` are the values
+    of what is the same at every time step."""
+    count, batch_size = len(loop.targets), carry[0].shape[0]
+    left = for_the_left(equations, held, batch_size)
+    step = over_batch(equations, held, [*loop.carried, *loop.streams], outputs, left)
 
     def body(carry, xs):
-        out = batched(*weights, *carry, *xs)
+        out = step([*carry, *xs])
         return out[:count], out
 
     last, out = scan(body, list(carry), list(streams), length)
@@ -90,10 +94,9 @@ class DeferredLoop(VJPHiPrimitive):
         reverse = reverse_of(loop, readers, forward, floats)
         given_out = [*forward.targets, *forward.emitted]
         beside = [v for v in reverse.saved if v not in given_out]
-        inputs = [*loop.weights, *forward.constants, *loop.carried, *loop.streams]
-        step = as_function(forward.equations, inputs, [*given_out, *beside])
-        fixed = [*weights, *forward.constants.values()]
-        last, new, out = _run(step, len(loop.targets), fixed, carry, streams, self.length)
+        held = dict(zip(loop.weights, weights, strict=True)) | forward.constants
+        outputs = [*given_out, *beside]
+        last, new, out = _run(loop, forward.equations, held, outputs, carry, streams, self.length)
         emitted = out[: len(loop.emitted)]
         over_time = dict(zip([*given_out, *beside], [*new, *out], strict=True))
         kept = [over_time[v] for v in reverse.saved]
