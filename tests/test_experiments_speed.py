@@ -236,11 +236,18 @@ def test_each_side_with_the_memory_of_its_users(monkeypatch):
     monkeypatch.setattr(measuring, "return_pages", lambda: log.append("return"))
     monkeypatch.setattr(measuring, "BRIEF", -1.0)
     sides = [side("ours", 1.0, log)._replace(pages_kept=True), side("theirs", 1.0, log)]
-    found = measure(Case("", "", sides, {}), repeats=1, seconds=0)
-    assert {name: len(times) for name, times in found.times.items()} == {"ours": 1, "theirs": 1}
-    # once first, then in the one turn, untimed after each change
-    once = ["return", "theirs", "keep", "ours"]
+    found = measure(Case("", "", sides, {}), repeats=2, seconds=0)
+    assert {name: len(times) for name, times in found.times.items()} == {"ours": 2, "theirs": 2}
+    # once first, which counts where nothing was changed before it; then untimed after each change
+    once = ["return", "theirs", "keep", "ours", "ours"]
     assert log == [*once, "return", "theirs", "theirs", "keep", "ours", "ours"]
+
+
+def test_the_first_of_calls_that_are_not_brief_counts(monkeypatch):
+    monkeypatch.setattr(measuring, "BRIEF", -1.0)
+    log = []
+    found = measure(Case("", "", [side("a", 1.0, log)], {}), repeats=4, seconds=60)
+    assert len(found.times["a"]) == len(log) == 4
 
 
 def test_a_long_call_is_timed_once(monkeypatch):

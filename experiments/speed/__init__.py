@@ -84,7 +84,7 @@ class Config:
     recurrences, a Python loop written out."""
     repeats: int = 15
     """Most measurements of each side; medians are shown."""
-    seconds: float = 5.0
+    seconds: float = 4.0
     """After so long a case ends, with 3 measurements at least."""
     precision: Precision = "float32"
     """bfloat16: lstm, gru, cells and char-step have ours a second time, computed in it."""
