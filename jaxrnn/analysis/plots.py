@@ -178,6 +178,7 @@ def ratio_chart(path: Path, ratios: dict[str, dict[str, float]], *, label: str) 
       label: under the axis.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(7, 1.2 + 0.26 * len(ratios)), layout="constrained")
     ax = figure.subplots()
@@ -189,6 +190,8 @@ def ratio_chart(path: Path, ratios: dict[str, dict[str, float]], *, label: str) 
         ax.plot(*zip(*points, strict=True), style, color=COLOURS[i % len(COLOURS)], label=series)
     ax.axvline(1, color="0.45", linewidth=0.8, linestyle="--")
     ax.set_xscale("log")
+    # powers of ten alone leave most ratios without a number near them
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_yticks(range(len(rows)), rows, fontsize=8)
     ax.invert_yaxis()
