@@ -15,6 +15,9 @@ Carry = PyTree
 X = PyTree
 Y = PyTree
 
+# Of an axis: an int, or a symbolic dimension where `jax.export` leaves it open.
+Size = Any
+
 Key = KeyArray[Array, ""]
 Metrics = dict[str, Array]
 

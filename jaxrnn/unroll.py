@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool
 
-from jaxrnn.base import Carry, Cell, Params, PyTree, X, Y
+from jaxrnn.base import Carry, Cell, Params, PyTree, Size, X, Y
 from jaxrnn.schedule import (
     SHORT,
     Choice,
@@ -109,7 +109,7 @@ def _chosen(cell, params, carry, xs, schedule) -> tuple[Params, Carry, X, Choice
 
 
 def _run(
-    cell, choice: Choice, params, carry, xs, *, emit: int | None = None, written_out: bool = False
+    cell, choice: Choice, params, carry, xs, *, emit: Size | None = None, written_out: bool = False
 ):
     length = jax.tree.leaves(xs)[0].shape[0]
     if choice.step is not None and choice.plan is not None:
@@ -169,7 +169,7 @@ def check_axes(carry: Carry, xs: X) -> None:
     _check_batch(carry, sizes.pop()[1])
 
 
-def _check_batch(carry: PyTree, batch_size: int) -> None:
+def _check_batch(carry: PyTree, batch_size: Size) -> None:
     for path, leaf in jax.tree.leaves_with_path(carry):
         if leaf.shape[:1] != (batch_size,):
             name = "carry" + jax.tree_util.keystr(path)

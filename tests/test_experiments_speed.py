@@ -238,7 +238,7 @@ def test_each_side_with_the_memory_of_its_users(monkeypatch):
     sides = [side("ours", 1.0, log)._replace(pages_kept=True), side("theirs", 1.0, log)]
     found = measure(Case("", "", sides, {}), repeats=2, seconds=0)
     assert {name: len(times) for name, times in found.times.items()} == {"ours": 2, "theirs": 2}
-    # once first, which counts where nothing was changed before it; then untimed after each change
+    # once first, which counts unless something was changed for it; then untimed after each change
     once = ["return", "theirs", "keep", "ours", "ours"]
     assert log == [*once, "return", "theirs", "theirs", "keep", "ours", "ours"]
 

@@ -1,6 +1,7 @@
-"""That large weights on the left of their products change nothing but where they stand."""
+"""That weights in another place of their products change nothing else."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,27 +12,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from test_schedule import NUM_STEPS, TOLERANCE, TRANSFORMATIONS, cell_and_point, total
 
-from jaxrnn import Cell, lstm, unroll
+from jaxrnn import Cell, elman, lstm, unroll
 from jaxrnn.laws import subject
 from jaxrnn.laws.comparing import named_floats, random_projection, require_close, widened
 from jaxrnn.laws.derivatives import Point
-from jaxrnn.schedule import SHORT, backward, stepping
+from jaxrnn.schedule import SHORT, stepping
 
 LARGE_SIZE, FEW = 256, 8
-
-
-@pytest.fixture
-def all_left(monkeypatch):
-    """Every weight stands on the left of its products. Gives how many did."""
-    seen = []
-
-    def stands_left(weight, batch_size):
-        seen.append(weight)
-        return True
-
-    for module in (stepping, backward):
-        monkeypatch.setattr(module, "stands_left", stands_left)
-    return seen
 
 
 # Several loops; products of one another and of rows that are no carry; keys and integers.
@@ -40,8 +27,19 @@ CASES = [("three layers", each) for each in TRANSFORMATIONS]
 CASES += [(name, "curvature_of_seeds") for name in NAMES[1:]]
 
 
-@pytest.mark.parametrize(("name", "transformation"), CASES)
-def test_transformations(name, transformation, all_left):
+CASES = [(*each, "left") for each in CASES] + [(*each, "summed") for each in CASES[::3]]
+
+
+@pytest.mark.parametrize(("name", "transformation", "where"), CASES)
+def test_transformations(name, transformation, where, monkeypatch):
+    """With every weight in that place, whatever its size."""
+    seen = []
+
+    def place(weight, batch_size):
+        seen.append(weight)
+        return where
+
+    monkeypatch.setattr(stepping, "place", place)
     cell, point = cell_and_point(name)
     with jax.enable_x64(True):
         floats, rebuild = named_floats(widened(point))
@@ -52,11 +50,11 @@ def test_transformations(name, transformation, all_left):
 
         require_close(
             f"{transformation} ",
-            ("on the left", found("distributed")),
+            (where, found("distributed")),
             ("scan", found("scan")),
             TOLERANCE,
         )
-    assert all_left
+    assert seen
 
 
 def large_layer(batch_size: int) -> tuple[Cell, Point]:
@@ -97,6 +95,22 @@ def test_the_rule(batch_size, dtype, expected):
     text = gradient(cell, "distributed").lower(*point).as_text()
     found = [operands.format(batch_size) in text for operands in ON_THE_LEFT]
     assert found == [expected] * 2
+
+
+def products_compiled(function, given) -> set[str]:
+    """The shapes of what products make once XLA has gone over them."""
+    text = function.lower(*given).compile().as_text()
+    return set(re.findall(r"= f32\[([\d,]+)\]\S* dot\(", text))
+
+
+@pytest.mark.parametrize("num_steps", [SHORT, NUM_STEPS])
+def test_xla_leaves_them_there(num_steps):
+    cell, point = large_layer(FEW)
+    found = products_compiled(
+        gradient(cell, "distributed"), point._replace(xs=point.xs[:num_steps])
+    )
+    assert {f"1024,{FEW}", f"256,{FEW}"} <= found
+    assert not {f"{FEW},1024", f"{FEW},256"} & found
 
 
 def test_only_a_cpu_takes_them_to_the_left():
@@ -154,3 +168,49 @@ def test_a_large_constant_stands_on_the_left():
     given = (jnp.full(LARGE_SIZE, 0.5), jnp.zeros((FEW, LARGE_SIZE)), xs)
     found, wanted = (gradient(cell, each)(*given) for each in ("distributed", "scan"))
     require_close("", ("left", found), ("scan", wanted), 1e-5)
+    forward = jax.jit(lambda *given: unroll(cell, *given, schedule="distributed"))
+    assert products_compiled(forward, given) == {f"{2 * LARGE_SIZE},{FEW}"}
+
+
+def test_tiny_products_are_sums_on_a_cpu_alone():
+    """The toy's cell: no product of its loop is left, on the way on and back."""
+    made = subject(lambda input_size, hidden_size: elman(4, 4))
+
+    def products(platform, batch_size):
+        given = (made.params, jnp.zeros((batch_size, 4)), jnp.zeros((NUM_STEPS, batch_size, 4)))
+        text = export.export(gradient(made.cell, "distributed"), platforms=[platform])(*given)
+        return text.mlir_module().count("stablehlo.dot_general")
+
+    # of all rows at once: that of the inputs, its gradients, and that of the recurrent weight
+    assert products("cpu", 200) == 4
+    assert products("cpu", 256) == 6
+    assert products("tpu", 200) == 6
+
+
+@pytest.mark.parametrize("schedule", ["auto", "distributed"])
+@pytest.mark.parametrize(("num_steps", "batch_size"), [("9", "b"), ("t", "8"), ("t", "b")])
+def test_sizes_may_be_symbolic(num_steps, batch_size, schedule):
+    """Exported for any batch, and for any number of time steps."""
+    cell, point = large_layer(FEW)
+    t, b = export.symbolic_shape(f"{num_steps}, {batch_size}")
+
+    def sized(a, *sizes):
+        return jax.ShapeDtypeStruct((*sizes, *a.shape[len(sizes) :]), a.dtype)
+
+    def ended(params, carry, xs):
+        last, _ = unroll(cell, params, carry, xs, schedule=schedule)
+        return jnp.sin(last.h).sum() + jnp.cos(last.c).sum()
+
+    carry = jax.tree.map(lambda a: sized(a, b), point.carry)
+    program = export.export(jax.jit(ended))(point.params, carry, sized(point.xs, t, b))
+    np.testing.assert_allclose(program.call(*point), ended(*point), rtol=1e-3)
+    export.export(jax.jit(jax.grad(ended)))(point.params, carry, sized(point.xs, t, b))
+
+
+def test_a_symbolic_length_has_no_segments():
+    cell, point = large_layer(FEW)
+    (t,) = export.symbolic_shape("t")
+    xs = jax.ShapeDtypeStruct((t, FEW, LARGE_SIZE), "float32")
+    run = jax.jit(lambda *given: unroll(cell, *given, schedule="checkpointed"))
+    with pytest.raises(ValueError, match="xs has t time steps, and the schedule 'checkpointed'"):
+        export.export(run)(point.params, point.carry, xs)

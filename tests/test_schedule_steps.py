@@ -1,10 +1,12 @@
 """Which steps are scheduled, what the report says of them, and what keeps the plain loop."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 from jax.custom_batching import custom_vmap
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
@@ -72,6 +74,7 @@ def until_small(a):
 
 READABLE = {
     "relu": recurrent(lambda params, h, x: jax.nn.relu(h + x)),
+    "product over nothing": recurrent(lambda params, h, x: h + x + h[:0] @ params["w"][:0]),
     "softmax": recurrent(lambda params, h, x: jax.nn.softmax(h + x)),
     "logsumexp": recurrent(lambda params, h, x: h - jax.nn.logsumexp(x + h)),
     "custom_vjp": recurrent(lambda params, h, x: halved_backwards(h + x)),
@@ -432,19 +435,43 @@ def test_the_report_of_an_lstm():
     assert "tanh" in kept
 
 
-@pytest.mark.parametrize("schedule", ["scan", "distributed", "checkpointed"])
-@pytest.mark.parametrize("asked", [None, "highest"])
-def test_products_are_as_precise_as_the_step_asks(schedule, asked):
-    """Of the way back too; on a CPU no number would show it."""
+SIZE_ON_THE_LEFT = 512  # of a weight, on a CPU
+
+
+def precisions(schedule, asked, platform) -> list[tuple[str, str]]:
+    """What each product of a gradient is lowered with: the operands, and the precision of both."""
 
     def step(params, h, x):
-        moved = jnp.dot(h, params["w"], precision=asked)
-        return 2 * (jnp.tanh(moved + jnp.dot(x, params["w"], precision=asked)),)
+        moved = jnp.dot(h, params, precision=asked)
+        return 2 * (jnp.tanh(moved + jnp.dot(x, params, precision=asked)),)
 
-    def total(params):
-        return unroll(cell_of(step), params, CARRY, XS, schedule=schedule)[1].sum()
+    def total(params, carry, xs):
+        return unroll(cell_of(step), params, carry, xs, schedule=schedule)[1].sum()
 
-    text = jax.jit(jax.grad(total)).lower(PARAMS).as_text()
-    products = [line for line in text.splitlines() if "dot_general" in line]
-    assert len(products) >= 4
-    assert {"HIGHEST" in line for line in products} == {asked == "highest"}
+    size = SIZE_ON_THE_LEFT
+    shapes = ((size, size), (8, size), (NUM_STEPS, 8, size))
+    given = [jax.ShapeDtypeStruct(shape, "float32") for shape in shapes]
+    text = export.export(jax.jit(jax.grad(total)), platforms=[platform])(*given).mlir_module()
+    products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+    assert len(products) >= 5
+    found = [re.search(r"precision = \[(.+?)\] : (.+) ->", line) for line in products]
+    return [(each[2], each[1]) if each else ("", "DEFAULT, DEFAULT") for each in found]
+
+
+@pytest.mark.parametrize("schedule", ["scan", "distributed", "checkpointed"])
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_products_are_as_precise_as_the_step_asks(schedule, platform):
+    """Of the way back too; on a CPU no number would show it."""
+    for asked, expected in ((None, "DEFAULT, DEFAULT"), ("highest", "HIGHEST, HIGHEST")):
+        assert {each for _, each in precisions(schedule, asked, platform)} == {expected}
+
+
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_a_pair_of_precisions_keeps_to_its_factors(platform):
+    """The first is the rows' or their cotangents', the second the weight's or, in its gradient, the
+    rows', as JAX has it in the plain loop; whichever stands on the left."""
+    size = SIZE_ON_THE_LEFT
+    for operands, found in precisions("distributed", ("highest", "high"), platform):
+        # a weight, or rows that are transposed to the weight's gradient
+        second = operands.startswith(f"(tensor<{size}x")
+        assert found == ("HIGH, HIGHEST" if second else "HIGHEST, HIGH"), operands

@@ -3,8 +3,8 @@
 `reading` turns a step into equations, `parts` takes costly functions of the parts that are read,
 `planning` distributes the equations over stages, and `running` carries the stages out. A stage that
 is a recurrence runs in `loops` and, on its way back, in `backward`, whose time step `reversing`
-works out from the `readers` of weights and sums of `cotangents`, both over the batch by `stepping`;
-or, where it is linear, in `linear`.
+works out from the `readers` of weights and sums of `cotangents`; or, where it is linear, in
+`linear`. `stepping` does a time step of either way for the whole batch.
 `choosing` says which schedule a step takes and `explaining` tells a reader.
 """
 

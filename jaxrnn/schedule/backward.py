@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxrnn.base import Size
 from jaxrnn.schedule.devices import vary_like, zeros
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.products import precision_of, transposed_product
@@ -19,7 +20,7 @@ from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
 from jaxrnn.schedule.reversing import Forward, Reverse, reverse_of
 from jaxrnn.schedule.scanning import scan
-from jaxrnn.schedule.stepping import over_batch, stands_left
+from jaxrnn.schedule.stepping import over_batch, products_of
 from jaxrnn.schedule.symbolic import is_zero, made
 
 
@@ -41,7 +42,7 @@ class Passed:
         return reverse_of(loop, self.readers, self.forward, d_emitted, self.reverse.saved)
 
 
-def go_back(loop: Loop, length: int, residuals, cotangents):
+def go_back(loop: Loop, length: Size, residuals, cotangents):
     """The cotangents of (weights, carry, streams), from those of what the loop gave."""
     weights, first, new, streams, kept, passed = residuals
     weight_of = dict(zip(loop.weights, weights, strict=True))
@@ -117,13 +118,10 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
     streamed = [v for v in read if v in over_time]
     batch_size = first[0].shape[0]
     # of a transposed weight the transpose is the weight
-    left = {
-        v: weight_of[e.invars[1]]
-        for v, e in zip(reverse.transposed, products, strict=True)
-        if stands_left(v.aval, batch_size)
-    }
+    back = {v: weight_of[e.invars[1]] for v, e in zip(reverse.transposed, products, strict=True)}
+    ways = products_of(reverse.equations, held, batch_size, back)
     moves = [*reverse.d_targets, *reverse.d_emitted, *streamed]
-    step = over_batch(reverse.equations, held, moves, wanted, left)
+    step = over_batch(reverse.equations, held, moves, wanted, ways)
 
     def body(state, xs):
         (d_carry, sums), (d_new_t, d_emitted_t, values) = state, xs
@@ -191,10 +189,11 @@ def _weight_gradients(reader: Reader, weight_of, rows, deltas):
 
 def _rows(a):
     """[T, B, ...] as [T * B, ...]: large products are fastest as those of matrices."""
-    return a.reshape(-1, *a.shape[2:])
+    # no -1: a row may hold no numbers
+    return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
 
 
-def _sums_of(aval: Any, batch_size: int) -> Any:
+def _sums_of(aval: Any, batch_size: Size) -> Any:
     """Zeros to sum up a weight's gradient in, for each example by itself: a sum over the batch at
     every time step would be an operation more. Narrow floats would lose what is small beside it."""
     dtype = aval.dtype if aval.dtype.itemsize >= 4 else jnp.float32

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import jax
 
-from jaxrnn.base import Carry, Cell, Params, X
+from jaxrnn.base import Carry, Cell, Params, Size, X
 from jaxrnn.schedule.parts import on_parts
 from jaxrnn.schedule.planning import Plan, make_plan
 from jaxrnn.schedule.reading import Step, Unreadable, read_step
@@ -27,7 +27,7 @@ class Choice(NamedTuple):
     plan: Plan | None = None
 
 
-def rule(platform: str, length: int) -> tuple[str, str]:
+def rule(platform: str, length: Size) -> tuple[str, str]:
     """The schedule that "auto" takes on a platform ("cpu", "gpu", "tpu") for T = `length`, and why.
 
     On a CPU a linear recurrence stays a loop, whose time steps are a few instructions each: the

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxrnn.base import Carry, Params, X
+from jaxrnn.base import Carry, Params, Size, X
 from jaxrnn.schedule.choosing import Choice
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, why_not_linear
 from jaxrnn.schedule.readers import find_readers
@@ -57,9 +57,18 @@ def explain_choice(choice: Choice, params: Params, carry: Carry, xs: X) -> Expla
     return Explanation(choice.schedule, choice.reason, tuple(lines))
 
 
-def segment_length(length: int) -> int:
+def segment_length(length: Size) -> int:
     """Time steps between two kept carries, about the square root of all: memory is then
-    O(sqrt T)."""
+    O(sqrt T).
+
+    Raises:
+      ValueError: if the number is symbolic.
+    """
+    if not isinstance(length, int):
+        raise ValueError(
+            f"xs has {length} time steps, and the schedule 'checkpointed' must know how many; give "
+            "another schedule, or a number"
+        )
     return max(1, round(length**0.5))
 
 

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxrnn.base import Size
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.reading import as_function
 
 
-def run_linear(loop: Loop, weights: list, carry: list, streams: list, length: int):
+def run_linear(loop: Loop, weights: list, carry: list, streams: list, length: Size):
     """Like `run_loop`, of a loop that is linear; depth O(log T) instead of T."""
     inputs = [*loop.weights, *loop.carried, *loop.streams]
     step = as_function(loop.equations, inputs, loop.targets)

@@ -3,17 +3,18 @@
 import jax
 from jax.experimental.hijax import VJPHiPrimitive
 
+from jaxrnn.base import Size
 from jaxrnn.schedule.backward import Passed, go_back
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.readers import find_readers
 from jaxrnn.schedule.reading import is_float
 from jaxrnn.schedule.reversing import forward_of, reverse_of
 from jaxrnn.schedule.scanning import scan
-from jaxrnn.schedule.stepping import for_the_left, over_batch
+from jaxrnn.schedule.stepping import over_batch, products_of
 from jaxrnn.schedule.symbolic import all_made
 
 
-def run_loop(loop: Loop, weights: list, carry: list, streams: list, length: int):
+def run_loop(loop: Loop, weights: list, carry: list, streams: list, length: Size):
     """Runs the loop: weights as they are, carry leaves [B, ...], streams [T, B, ...].
 
     Returns:
@@ -35,8 +36,8 @@ def _run(loop: Loop, equations, held, outputs, carry, streams, length):
     """The scan of `equations`, whose first outputs are the loop's targets; `held` are the values
     of what is the same at every time step."""
     count, batch_size = len(loop.targets), carry[0].shape[0]
-    left = for_the_left(equations, held, batch_size)
-    step = over_batch(equations, held, [*loop.carried, *loop.streams], outputs, left)
+    ways = products_of(equations, held, batch_size)
+    step = over_batch(equations, held, [*loop.carried, *loop.streams], outputs, ways)
 
     def body(carry, xs):
         out = step([*carry, *xs])
@@ -50,7 +51,7 @@ class DeferredLoop(VJPHiPrimitive):
     """The scan of a loop with both rules of differentiation."""
 
     loop: Loop
-    length: int
+    length: Size
 
     def __init__(self, loop, weights, carry, streams, length):
         self.in_avals = jax.tree.map(jax.typeof, (weights, carry, streams))

@@ -63,7 +63,12 @@ def row_product(x: jax.Array, w: jax.Array, precision: Any) -> jax.Array:
 
 def transposed_product(x: jax.Array, d: jax.Array, precision: Any) -> jax.Array:
     """x [N, I] and d [N, O] to x.T @ d [I, O]."""
-    return jnp.matmul(lax.optimization_barrier(x.T), d, precision=precision)
+    return jnp.matmul(lax.optimization_barrier(x.T), d, precision=swapped(precision))
+
+
+def swapped(precision: Any) -> Any:
+    """A pair of them for factors in the other order; JAX has the cotangent first."""
+    return precision[::-1] if isinstance(precision, tuple) else precision
 
 
 def precision_of(equation: Any) -> Any:

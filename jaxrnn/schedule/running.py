@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.base import Carry, Params, X, Y
+from jaxrnn.base import Carry, Params, Size, X, Y
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan
@@ -12,7 +12,7 @@ from jaxrnn.schedule.reading import Step, as_function, is_product, is_variable, 
 
 
 def run_plan(
-    step: Step, plan: Plan, params: Params, carry: Carry, xs: X, emit: int
+    step: Step, plan: Plan, params: Params, carry: Carry, xs: X, emit: Size
 ) -> tuple[Carry, Y]:
     """What `lax.scan` of the batched step gives; carry leaves [B, ...], xs leaves [T, B, ...].
 
@@ -32,7 +32,7 @@ def run_plan(
     def do_all_steps(stage: AllSteps):
         # time and batch as one axis: a product is then one of matrices
         rows = {v: always[v] for v in stage.inputs if v in always}
-        rows = {v: a.reshape(-1, *a.shape[2:]) for v, a in rows.items()}
+        rows = {v: a.reshape(length * batch_size, *a.shape[2:]) for v, a in rows.items()}
         found = _over_rows(stage, rows, once, length * batch_size)
         for v, a in zip(stage.outputs, found, strict=True):
             always[v] = a.reshape(length, batch_size, *a.shape[1:])
@@ -81,7 +81,7 @@ def run_plan(
     return jax.tree.unflatten(jax.tree.structure(carry), last), step.y_tree.unflatten(ys)
 
 
-def _over_rows(stage: AllSteps, rows: dict, once: dict, count: int) -> list:
+def _over_rows(stage: AllSteps, rows: dict, once: dict, count: Size) -> list:
     """The stage's outputs [N, ...] from rows [N, ...]."""
     rows = dict(rows)
     for equation in stage.equations:

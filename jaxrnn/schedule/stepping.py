@@ -1,46 +1,74 @@
-"""A time step of a loop for all examples at once, with large weights where a CPU wants them.
+"""A time step of a loop for all examples at once, its products as a CPU is fastest at them.
 
 A product of a few rows with a large matrix takes little longer than packing that matrix does, and
 XLA's products on a CPU pack what stands on the right, anew at every time step; what stands on the
-left they read as it lies. So large weights stand on the left, transposed once before the loop, and
-the rows are columns.
+left they read as it lies. So the large weights of x @ w stand on the left, transposed once before
+the loop, and the rows are columns. A product with a tiny matrix takes less than starting it does:
+written as a sum it becomes a part of the functions around it.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxrnn.schedule.products import precision_of
+from jaxrnn.base import Size
+from jaxrnn.schedule.products import precision_of, swapped
 from jaxrnn.schedule.reading import as_function, is_product, is_variable, variables
 
 # Weights that do not lie in a core's second cache, half a MB and more, and rows that are few but
-# fill a vector: elsewhere nothing is gained (`python -m experiments.speed --case lstm gru`).
+# fill a vector: elsewhere nothing is gained (`python -m experiments.speed --case lstm gru`). Inside
+# `shard_map` the rows are those of one device, inside `vmap` those of one member.
 LARGE = 2**17
 FEW, TOGETHER = 64, 8
+# Weights of so few numbers, and fewer multiplications than this in all: with more of either a
+# product pays for being started (`python -m experiments.speed --case toy-step`).
+TINY = 2**6
+BRIEF = 2**12
+
+# rows [B, I], weight [I, O], precision to [B, O]
+Product = Callable[[jax.Array, ArrayLike, Any], jax.Array]
 
 
-def stands_left(weight: Any, batch_size: int) -> bool:
-    """Whether rows [B, I] are multiplied with this weight [I, O] on their left, on a CPU."""
+def place(weight: Any, batch_size: Size) -> Literal["left", "summed"] | None:
+    """Where a CPU has a weight [I, O], an array or its shape, that rows [B, I] are multiplied with;
+    None for as it is written: other types were not measured, and a symbolic batch may be any."""
+    if weight.dtype != "float32" or not isinstance(batch_size, int):
+        return None
+    if weight.size <= TINY and batch_size * weight.size < BRIEF:
+        return "summed"
     few = batch_size <= FEW and batch_size % TOGETHER == 0
-    return weight.dtype == "float32" and weight.size >= LARGE and few
+    return "left" if weight.size >= LARGE and few else None
 
 
-def for_the_left(
-    equations: Sequence[Any], held: Mapping[Any, ArrayLike], batch_size: int
-) -> dict[Any, jax.Array]:
-    """The transposes [O, I] of those weights among `held` that stand on the left of a product."""
-    weights = variables(e.invars[1] for e in equations if is_product(e, held))
-    # without the barrier XLA transposes again at every time step
-    return {
-        v: lax.optimization_barrier(jnp.transpose(held[v]))
-        for v in weights
-        if stands_left(held[v], batch_size)
-    }
+def products_of(
+    equations: Sequence[Any],
+    held: Mapping[Any, ArrayLike],
+    batch_size: Size,
+    transposes: Mapping[Any, ArrayLike] = MappingProxyType({}),
+) -> dict[Any, Product]:
+    """How a CPU multiplies with those weights among `held`, by variable, that it has in another
+    place. Their transposes [O, I] are made, once, where `transposes` has none."""
+
+    def transposed(v):
+        # where the loop is written out XLA would transpose again at every time step
+        return lax.optimization_barrier(jnp.transpose(held[v]))
+
+    ways: dict[Any, Product] = {}
+    for v in variables(e.invars[1] for e in equations if is_product(e, held)):
+        where = place(v.aval, batch_size)
+        if where == "left":
+            w = transposes[v] if v in transposes else transposed(v)
+            ways[v] = functools.partial(_on_the_left, w)
+        elif where == "summed":
+            ways[v] = _summed
+    return ways
 
 
 def over_batch(
@@ -48,24 +76,24 @@ def over_batch(
     held: Mapping[Any, ArrayLike],
     moving: Sequence[Any],
     outputs: Sequence[Any],
-    left: Mapping[Any, jax.Array],
+    ways: Mapping[Any, Product],
 ) -> Callable[[Sequence[jax.Array]], list[jax.Array]]:
     """The equations of one example as a function of the values [B, ...] of the variables `moving`.
 
     Args:
       held: variable to value, the same for each example.
       outputs: atoms; what the function gives, [B, ...].
-      left: variable to transpose [O, I], of the weights among `held` that stand on the left.
+      ways: how a CPU multiplies with those weights among `held` that are large or tiny.
     """
 
-    def is_left(equation):
-        return is_product(equation, held) and equation.invars[1] in left
+    def is_own(equation):
+        return is_product(equation, held) and equation.invars[1] in ways
 
-    groups = [(each, list(part)) for each, part in itertools.groupby(equations, key=is_left)]
+    groups = [(own, list(part)) for own, part in itertools.groupby(equations, key=is_own)]
     parts, read = [], set(variables(outputs))
-    for of_left, part in reversed(groups):
+    for own, part in reversed(groups):
         # of a part only what is read behind it: fewer results, less to trace
-        parts.insert(0, (of_left, part, [v for e in part for v in e.outvars if v in read]))
+        parts.insert(0, (own, part, [v for e in part for v in e.outvars if v in read]))
         read |= set(variables(v for e in part for v in e.invars))
 
     def apply(given):
@@ -79,11 +107,11 @@ def over_batch(
             function = jax.vmap(as_function(part, inputs, made), axes, axis_size=batch_size)
             return function(*(values[v] if v in values else held[v] for v in inputs))
 
-        for of_left, part, made in parts:
-            if of_left:
+        for own, part, made in parts:
+            if own:
                 for equation in part:
                     x, w = equation.invars
-                    found = _product(values[x], held[w], left[w], precision_of(equation))
+                    found = _product(ways[w], values[x], held[w], precision_of(equation))
                     values[equation.outvars[0]] = found
             else:
                 values |= dict(zip(made, mapped(part, made), strict=True))
@@ -95,15 +123,20 @@ def over_batch(
     return apply
 
 
-def _product(x: jax.Array, w: ArrayLike, transposed: jax.Array, precision: Any) -> jax.Array:
-    """x [B, I] @ w [I, O]; transposed [O, I]."""
+def _product(way: Product, x: jax.Array, w: ArrayLike, precision: Any) -> jax.Array:
+    return lax.platform_dependent(
+        x,
+        w,
+        cpu=lambda x, w: way(x, w, precision),
+        default=lambda x, w: jnp.matmul(x, w, precision=precision),
+    )
 
-    def on_a_cpu(x, w, transposed):
-        columns = jnp.matmul(transposed, x.T, precision=precision)
-        # without the barrier XLA puts the weight on the right again
-        return lax.optimization_barrier(columns).T
 
-    def elsewhere(x, w, transposed):
-        return jnp.matmul(x, w, precision=precision)
+def _on_the_left(transposed: ArrayLike, x: jax.Array, w: ArrayLike, precision: Any) -> jax.Array:
+    columns = jnp.matmul(transposed, x.T, precision=swapped(precision))
+    # without the barrier XLA puts the weight on the right again
+    return lax.optimization_barrier(columns).T
 
-    return lax.platform_dependent(x, w, transposed, cpu=on_a_cpu, default=elsewhere)
+
+def _summed(x: jax.Array, w: ArrayLike, precision: Any) -> jax.Array:
+    return (x[:, :, None] * jnp.asarray(w)[None]).sum(1)
