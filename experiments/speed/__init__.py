@@ -5,7 +5,7 @@ Question:  How long do layers, custom cells, training steps, compiling and gener
 Command:   python -m experiments.speed
 Expected:  ratios (peer's median / ours) as the claims at the end of the table say; peers come with
            `pip install -c constraints.txt -e '.[peers]'`
-Run time:  about 7 minutes on two CPU cores, one case about 1; --preset full at most 40
+Run time:  5 to 8 minutes on two CPU cores, one case about 1; --preset full at most 40
 
 All sides run in one process, in turns, after their results were seen to agree; compiling is left
 out but where it is the question. Ours is what an experiment does by default, devices chosen by
