@@ -38,8 +38,8 @@ def unroll(
         a later loop is done for all time steps at once, and the gradients of the weights after
         the reverse loop.
         "associative" is the same, with linear recurrences worked out in O(log T).
-        "checkpointed" is "distributed" on segments that run again on the way back: memory for
-        gradients is O(sqrt T).
+        "checkpointed" is "distributed" on segments that run again on the way back, the gradients of
+        the weights summed up in the reverse loop: memory for gradients is O(sqrt T).
         "auto" chooses (`jaxrnn.schedule.rule`). A step that cannot be read takes the plain loop;
         `explain` says why.
 
@@ -47,7 +47,8 @@ def unroll(
       The carry after the last time step, leaves [B, ...], and ys, leaves [T, B, ...].
 
     Raises:
-      ValueError: unknown schedule, or leaves that disagree on T or B.
+      ValueError: unknown schedule, leaves that disagree on T or B, or "checkpointed" where T is
+        symbolic (`jax.export`).
     """
     params, carry, xs, choice = _chosen(cell, params, carry, xs, schedule)
     if choice.schedule == "checkpointed":
