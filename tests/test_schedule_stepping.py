@@ -1,6 +1,5 @@
 """That weights in another place of their products change nothing else."""
 
-import functools
 import re
 
 import jax
@@ -10,23 +9,20 @@ import pytest
 from jax import export
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from test_schedule import NUM_STEPS, TOLERANCE, TRANSFORMATIONS, cell_and_point, total
+from test_schedule import NUM_STEPS, TRANSFORMATIONS, require_transformed_alike
 
 from jaxrnn import Cell, elman, lstm, unroll
 from jaxrnn.laws import subject
-from jaxrnn.laws.comparing import named_floats, random_projection, require_close, widened
+from jaxrnn.laws.comparing import random_projection, require_close
 from jaxrnn.laws.derivatives import Point
 from jaxrnn.schedule import SHORT, stepping
 
 LARGE_SIZE, FEW = 256, 8
 
-
 # Several loops; products of one another and of rows that are no carry; keys and integers.
 NAMES = ("three layers", "gru", "mogrifier_lstm", "nested_lstm", "dropout")
 CASES = [("three layers", each) for each in TRANSFORMATIONS]
 CASES += [(name, "curvature_of_seeds") for name in NAMES[1:]]
-
-
 CASES = [(*each, "left") for each in CASES] + [(*each, "summed") for each in CASES[::3]]
 
 
@@ -40,20 +36,7 @@ def test_transformations(name, transformation, where, monkeypatch):
         return where
 
     monkeypatch.setattr(stepping, "place", place)
-    cell, point = cell_and_point(name)
-    with jax.enable_x64(True):
-        floats, rebuild = named_floats(widened(point))
-
-        def found(schedule):
-            run = total(cell, rebuild, schedule)
-            return jax.jit(functools.partial(TRANSFORMATIONS[transformation], run))(floats)
-
-        require_close(
-            f"{transformation} ",
-            (where, found("distributed")),
-            ("scan", found("scan")),
-            TOLERANCE,
-        )
+    require_transformed_alike(name, transformation)
     assert seen
 
 
@@ -155,9 +138,10 @@ def test_a_large_table_that_is_read_by_rows_stays_as_it_lies():
     assert "transpose" not in gradient(cell, "distributed").lower(*given).as_text()
 
 
-def test_a_large_constant_stands_on_the_left():
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+def test_a_large_constant_stands_on_the_left(array):
     """An array that the step closed over, of NumPy or of JAX."""
-    table = np.eye(LARGE_SIZE, 2 * LARGE_SIZE, dtype=np.float32)
+    table = array(np.eye(LARGE_SIZE, 2 * LARGE_SIZE, dtype=np.float32))
 
     def step(params, h, x):
         h = jnp.tanh(((h + x) @ table)[:LARGE_SIZE] * params)
