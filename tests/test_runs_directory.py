@@ -47,8 +47,14 @@ def test_anything_that_exists_is_refused(tmp_path):
         path = tmp_path / name
         with pytest.raises(FileExistsError) as caught:
             create_run(path)
-        expected = f"--run {path} exists; choose another directory or --resume {path}"
-        assert str(caught.value) == expected
+        assert str(caught.value) == f"--run {path} exists; choose another directory"
+
+
+def test_a_run_that_exists_can_be_resumed(tmp_path):
+    path = tmp_path / "run"
+    create_run(path).config.write_text("{}")
+    with pytest.raises(FileExistsError, match=f"choose another directory or --resume {path}"):
+        create_run(path)
 
 
 @pytest.mark.parametrize("name", ["file/run", "file/a/run", "x" * 300])

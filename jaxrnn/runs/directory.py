@@ -81,8 +81,10 @@ def create_run(path: Path) -> RunDirectory:
         # Of two processes that start at the same time, mkdir lets one through.
         path.mkdir()
     except FileExistsError:
-        remedy = f"choose another directory or --resume {path}"
-        raise FileExistsError(f"--run {path} exists; {remedy}") from None
+        # only a training run can go on; a benchmark's folder, say, has no config
+        resume = f" or --resume {path}" if RunDirectory(path).config.is_file() else ""
+        message = f"--run {path} exists; choose another directory{resume}"
+        raise FileExistsError(message) from None
     except OSError as error:
         raise _not_made(path, error) from None
     return RunDirectory(path)
