@@ -120,7 +120,7 @@ def _run(
         lambda carry, x: batched(params, carry, x),
         carry,
         xs,
-        unroll=written_out and length <= SHORT,
+        unroll=written_out and isinstance(length, int) and length <= SHORT,
     )
 
 
@@ -134,9 +134,10 @@ def _checkpointed(cell, choice: Choice, params, carry, xs):
     def segment(carry, xs):
         return _run(cell, choice, params, carry, xs)
 
-    parts = jax.tree.map(lambda a: a[:whole].reshape(-1, size, *a.shape[1:]), xs)
+    # no -1: a leaf may hold no numbers
+    parts = jax.tree.map(lambda a: a[:whole].reshape(whole // size, size, *a.shape[1:]), xs)
     carry, ys = lax.scan(segment, carry, parts)
-    ys = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), ys)
+    ys = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), ys)
     if whole < length:
         carry, rest = segment(carry, jax.tree.map(lambda a: a[whole:], xs))
         ys = jax.tree.map(lambda *both: jnp.concatenate(both), ys, rest)

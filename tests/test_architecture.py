@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 # prints follows runs.command. Analysis reads a step's equations, as the schedule of unroll does.
 ARROWS: dict[str, tuple[str, ...]] = {
     "base": (),
-    "schedule": ("base",),
+    "unstable": (),
+    "schedule": ("base", "unstable"),
     "unroll": ("schedule",),
     "padding": ("unroll",),
     "gradients": ("unroll",),

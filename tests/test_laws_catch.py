@@ -31,6 +31,7 @@ from jaxrnn.laws import (
     STYLE_LAWS,
     LawBroken,
     cells,
+    schedules,
     subject,
     what_is_broken,
 )
@@ -97,26 +98,41 @@ def test_an_unroll_that_is_no_scan_is_named(monkeypatch):
     def late(cell, params, carry, xs, *, schedule="auto"):
         """Wrong at the last time step."""
         carry, ys = unroll(cell, params, carry, xs)
-        return carry, ys.at[-1].add(1.0) if schedule == "auto" else ys
+        return carry, ys if schedule == "scan" else ys.at[-1].add(1.0)
 
     monkeypatch.setattr(cells, "unroll", late)
+    monkeypatch.setattr(schedules, "unroll", late)
     tried = subject(gru)
     assert "y (time step 4) differs" in (
         what_is_broken(CELL_LAWS["unroll = repeated step"], tried) or "it holds"
     )
-    assert "auto gives" in (
+    assert "checkpointed gives" in (
         what_is_broken(CELL_LAWS["every schedule = plain scan"], tried) or "it holds"
     )
 
 
 def test_a_schedule_with_a_wrong_gradient_is_named(monkeypatch):
     def truncating(cell, params, carry, xs, *, schedule="auto"):
-        carry = jax.lax.stop_gradient(carry) if schedule == "auto" else carry
+        carry = carry if schedule == "scan" else jax.lax.stop_gradient(carry)
         return unroll(cell, params, carry, xs)
 
-    monkeypatch.setattr(cells, "unroll", truncating)
+    monkeypatch.setattr(schedules, "unroll", truncating)
     law = CELL_LAWS["every schedule = plain scan"]
     assert "gradient ['carry']" in (what_is_broken(law, subject(gru)) or "it holds")
+
+
+def test_a_gradient_of_params_alone_that_is_wrong_is_named(monkeypatch):
+    """One that only the program without the other gradients has."""
+
+    def halved(cell, params, carry, xs, *, schedule="auto"):
+        end, ys = unroll(cell, params, carry, xs)
+        # of a gru "associative" is tried in that program alone
+        alone = schedule == "associative"
+        return end, (ys + jax.lax.stop_gradient(ys)) / 2 if alone else ys
+
+    monkeypatch.setattr(schedules, "unroll", halved)
+    law = CELL_LAWS["every schedule = plain scan"]
+    assert "gradient of params alone" in (what_is_broken(law, subject(gru)) or "it holds")
 
 
 SHIFTED = SimpleNamespace(

@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxrnn.base import Cell
+from jaxrnn.unstable import jaxprs_in
 
 
 def matmul_rate(size: int, repeats: int = 7) -> float:
@@ -54,7 +54,7 @@ def matmul_flops(function: Callable, *arguments: Any) -> int:
     return _flops(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
-def _flops(jaxpr: Jaxpr) -> int:
+def _flops(jaxpr: Any) -> int:
     total = 0
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
@@ -63,11 +63,5 @@ def _flops(jaxpr: Jaxpr) -> int:
             summed = math.prod(left.shape[axis] for axis in contracted)
             product: Any = equation.outvars[0].aval
             total += 2 * summed * math.prod(product.shape)
-        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
-            if _is_jaxpr(value):
-                total += _flops(value.jaxpr if isinstance(value, ClosedJaxpr) else value)
+        total += sum(_flops(inner) for inner in jaxprs_in(equation))
     return total
-
-
-def _is_jaxpr(value: Any) -> bool:
-    return isinstance(value, Jaxpr | ClosedJaxpr)

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend import core
 from jaxtyping import Array
 
 from jaxrnn.base import Carry, Cell, Params, X, Y, named_leaves
@@ -33,6 +32,7 @@ from jaxrnn.schedule.reading import (
     scope_of,
     variables,
 )
+from jaxrnn.unstable import new_variable
 
 Scope = tuple[str, ...]
 
@@ -115,7 +115,7 @@ def require_name(named: NamedStep, name: str) -> jax.ShapeDtypeStruct:
 
 def _leaving(equation: Any, known: set[Any]) -> Any:
     """Without computing anew what is known, such as a gate of several that are split."""
-    outputs = [core.Var(v.aval) if v in known else v for v in equation.outvars]
+    outputs = [new_variable(v) if v in known else v for v in equation.outvars]
     return equation.replace(outvars=outputs)
 
 

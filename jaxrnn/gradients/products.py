@@ -10,14 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend import core
 from scipy import sparse
 
 from jaxrnn.base import Carry, Cell, Params, X
 from jaxrnn.gradients.reach import Pattern, reach
 from jaxrnn.schedule.devices import struct
 from jaxrnn.schedule.reading import (
-    CUSTOM,
     as_function,
     flatten,
     is_float,
@@ -25,6 +23,7 @@ from jaxrnn.schedule.reading import (
     is_variable,
     variables,
 )
+from jaxrnn.unstable import CUSTOM, jaxprs_in, opened, scan_counts
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
 
@@ -58,8 +57,9 @@ def held(cell: Cell) -> Cell:
 def _run_held(closed: Any, values: list[Any], made: list[Made]) -> list[Any]:
     """What the jaxpr gives of `values`, each of them made of `made`."""
     equations, outputs, constants = flatten(closed)
-    known = dict(constants) | dict(zip(closed.jaxpr.invars, values, strict=True))
-    made_of = dict(zip(closed.jaxpr.invars, made, strict=True))
+    inputs = opened(closed)[0].invars
+    known = dict(constants) | dict(zip(inputs, values, strict=True))
+    made_of = dict(zip(inputs, made, strict=True))
     for equation in equations:
         inputs = variables(equation.invars)
         mine = NOTHING.union(*(made_of.get(v, NOTHING) for v in inputs))
@@ -87,28 +87,19 @@ def _alone(equation: Any, known: dict[Any, Any]) -> list[Any]:
 def _has_product(equation: Any) -> bool:
     if equation.primitive.name in PRODUCTS:
         return True
-    inner = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr)
-    return any(
-        _has_product(each) for a in inner if _is_jaxpr(a) for each in getattr(a, "jaxpr", a).eqns
-    )
-
-
-def _is_jaxpr(a: Any) -> bool:
-    return isinstance(a, core.Jaxpr | core.ClosedJaxpr)
+    return any(_has_product(each) for inner in jaxprs_in(equation) for each in inner.eqns)
 
 
 def _in_function(settings: Any, arguments: list[Any], made: list[Made]) -> list[Any]:
-    body = settings["call_jaxpr"]
-    closed = body if isinstance(body, core.ClosedJaxpr) else core.ClosedJaxpr(body, ())
-    return _run_held(closed, arguments, made)
+    return _run_held(settings["call_jaxpr"], arguments, made)
 
 
 def _in_scan(settings: Any, arguments: list[Any], made: list[Made]) -> list[Any]:
-    count = settings["num_consts"]
-    ends = (count, count + settings["num_carry"])
+    fixed, carried = scan_counts(settings)
+    ends = (fixed, fixed + carried)
     constants, start, xs = arguments[: ends[0]], arguments[ends[0] : ends[1]], arguments[ends[1] :]
     # what goes around is made of all that goes in, sooner or later
-    around = [NOTHING.union(*made)] * settings["num_carry"]
+    around = [NOTHING.union(*made)] * carried
     made = [*made[: ends[0]], *around, *made[ends[1] :]]
 
     def body(state, x):

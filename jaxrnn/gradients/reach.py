@@ -11,11 +11,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend import core
 from scipy import sparse
 
 from jaxrnn.base import PyTree
-from jaxrnn.schedule.reading import CUSTOM, flatten, is_float, is_variable, names, needed, variables
+from jaxrnn.schedule.reading import flatten, is_float, is_variable, names, needed, variables
+from jaxrnn.unstable import CUSTOM, opened
 
 # A boolean matrix: a row per number that is reached, a column per number that reaches.
 Pattern = Any
@@ -70,7 +70,7 @@ def leaves_that_reach(
 ) -> list[int]:
     """The float leaves of `params` of which `function(params, *others)` can be made."""
     closed = jax.make_jaxpr(function)(params, *others)
-    equations, outputs, _ = flatten(closed, custom=True)
+    equations, outputs, _ = flatten(closed, custom=CUSTOM)
     floats = [v for v in outputs if is_float(v.aval)]
     read = {v for e in needed(equations, floats, closed.jaxpr.invars) for v in variables(e.invars)}
     read |= set(variables(floats))
@@ -109,9 +109,8 @@ def _through(equation: Any, known: dict[Any, Pattern], by_value: bool = False) -
 def _through_custom(equation: Any, known: dict[Any, Pattern]) -> None:
     """A derivative of its own is taken to pass wherever the values do."""
     body = equation.params[CUSTOM[equation.primitive.name]]
-    closed = body if hasattr(body, "jaxpr") else core.ClosedJaxpr(body, ())
-    equations, outputs, _ = flatten(closed, custom=True)
-    given = zip(closed.jaxpr.invars, equation.invars, strict=True)
+    equations, outputs, _ = flatten(body, custom=CUSTOM)
+    given = zip(opened(body)[0].invars, equation.invars, strict=True)
     inside = {v: known[atom] for v, atom in given if is_variable(atom) and atom in known}
     for each in equations:
         _through(each, inside, by_value=True)

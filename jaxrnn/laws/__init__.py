@@ -11,7 +11,7 @@ from typing import TypeVar
 from jax.errors import UnexpectedTracerError
 
 from jaxrnn.gradients import Style
-from jaxrnn.laws import cells, derivatives, learning, precision, references, styles
+from jaxrnn.laws import cells, derivatives, learning, precision, references, schedules, styles
 from jaxrnn.laws.comparing import LawBroken
 from jaxrnn.laws.compositions import COMPOSITIONS, EVALUATIONS
 from jaxrnn.laws.subject import Subject, subject
@@ -30,7 +30,7 @@ CELL_LAWS: dict[str, Callable[[Subject], None]] = STEP_LAWS | {
     "gradients = finite differences": derivatives.gradients_are_finite_differences,
     "no dead parameter": derivatives.no_dead_parameter,
     "step is pure": cells.step_is_pure,
-    "every schedule = plain scan": cells.every_schedule_is_the_plain_scan,
+    "every schedule = plain scan": schedules.every_schedule_is_the_plain_scan,
 }
 
 # Of a cell with a transcription beside it (`tests/reference/NAME.py`).

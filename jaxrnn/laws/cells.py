@@ -1,10 +1,8 @@
 """What every cell must obey."""
 
 from functools import partial
-from typing import get_args
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -12,19 +10,12 @@ from jaxrnn.laws.comparing import (
     LawBroken,
     as_numpy,
     describe,
-    named_floats,
-    random_projection,
     require_close,
     require_same_type,
 )
-from jaxrnn.laws.derivatives import Point
+from jaxrnn.laws.schedules import ROUNDING
 from jaxrnn.laws.subject import Subject
-from jaxrnn.unroll import Schedule, unroll
-
-# Two orders of the same float32 arithmetic, relative to a leaf's largest number.
-ROUNDING = 1e-5
-# The same for gradients, which add up what every time step contributes.
-GRADIENT_ROUNDING = 1e-4
+from jaxrnn.unroll import unroll
 
 
 def takes_one_example(subject: Subject) -> None:
@@ -129,29 +120,6 @@ def step_is_pure(subject: Subject) -> None:
     for _ in range(2):
         jitted = compiled(params, carry, x)
         require_close("(carry, y)", ("a call", first), ("compiled", jitted), ROUNDING)
-
-
-def every_schedule_is_the_plain_scan(subject: Subject) -> None:
-    """Every schedule of `unroll` gives the values and the gradients of the plain loop."""
-    # over more time steps than are written out
-    twice = jnp.concatenate([subject.xs, subject.xs])
-    point = Point(subject.params, subject.carry, twice)
-    floats, rebuild = named_floats(point)
-
-    def run(schedule):
-        def projected(floats):
-            params, carry, xs = rebuild(floats)
-            result = unroll(subject.cell, params, carry, xs, schedule=schedule)
-            return random_projection(result, seed=1), result
-
-        (_, result), grads = jax.jit(jax.value_and_grad(projected, has_aux=True))(floats)
-        return result, grads
-
-    plain, plain_grads = run("scan")
-    for schedule in sorted(set(get_args(Schedule)) - {"scan"}):
-        result, grads = run(schedule)
-        require_close("(carry, ys)", (schedule, result), ("scan", plain), ROUNDING)
-        require_close("gradient ", (schedule, grads), ("scan", plain_grads), GRADIENT_ROUNDING)
 
 
 def _first_example(subject: Subject):

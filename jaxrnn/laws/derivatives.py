@@ -1,7 +1,7 @@
 """Cells against finite differences, in double precision."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +107,17 @@ def no_dead_parameter(subject: Subject) -> None:
 
 
 def _landscape(subject: Subject) -> Landscape:
+    """The landscape of the subject; two laws walk in it one after the other, and to compile it
+    takes most of their time, so the last one is kept."""
+    if not _LAST or _LAST[0] is not subject:
+        _LAST[:] = [subject, _made(subject)]
+    return _LAST[1]
+
+
+_LAST: list[Any] = []
+
+
+def _made(subject: Subject) -> Landscape:
     cell = _steadied(subject.cell)
     origin = widened(Point(subject.params, subject.carry, subject.xs))
     first, rebuild = named_floats(origin)

@@ -21,6 +21,7 @@ from jaxrnn.runs.interrupt import Interrupted, interrupts
 from jaxrnn.runs.progress import progress, warn
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.training import Training
+from jaxrnn.unstable import jaxprs_in, opened
 
 
 class Diverged(ValueError):
@@ -107,7 +108,8 @@ def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepare
         out_shardings=(shardings(shapes, devices), None),
     )
     validate = jax.jit(over_members(setting.validate, devices))
-    require_memory(_largest_array(chunk.trace(shapes).jaxpr.jaxpr), "one array of a training step")
+    program, _ = opened(chunk.trace(shapes).jaxpr)
+    require_memory(_largest_array(program), "one array of a training step")
     jax.eval_shape(validate, shapes.params)
 
     def first_state():
@@ -163,10 +165,7 @@ def _largest_array(jaxpr: Any) -> int:
     largest = 0
     for equation in jaxpr.eqns:
         shaped = [variable.aval for variable in equation.outvars if hasattr(variable.aval, "size")]
-        for parameter in jax.tree.leaves(list(equation.params.values())):
-            inner = getattr(parameter, "jaxpr", parameter)
-            if hasattr(inner, "eqns"):
-                largest = max(largest, _largest_array(inner))
+        largest = max([largest, *(_largest_array(inner) for inner in jaxprs_in(equation))])
         largest = max([largest, *(_bytes_of(array) for array in shaped)])
     return largest
 

@@ -9,19 +9,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxrnn.base import Size
 from jaxrnn.schedule.devices import vary_like, zeros
 from jaxrnn.schedule.planning import Loop
-from jaxrnn.schedule.products import precision_of, transposed_product
+from jaxrnn.schedule.products import as_rows, precision_of, transposed_product
 from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
 from jaxrnn.schedule.reversing import Forward, Reverse, reverse_of
 from jaxrnn.schedule.scanning import scan
 from jaxrnn.schedule.stepping import over_batch, products_of
-from jaxrnn.schedule.symbolic import is_zero, made
 
 
 @jax.tree_util.register_static
@@ -42,9 +40,11 @@ class Passed:
         return reverse_of(loop, self.readers, self.forward, d_emitted, self.reverse.saved)
 
 
-def go_back(loop: Loop, length: Size, residuals, cotangents):
-    """The cotangents of (weights, carry, streams), from those of what the loop gave."""
-    weights, first, new, streams, kept, passed = residuals
+def go_back(loop: Loop, length: Size, args, kept, cotangents):
+    """The cotangents of (weights, carry, streams), from those of what the loop gave; None where
+    zero."""
+    weights, first, streams = args
+    new, kept, passed = kept
     weight_of = dict(zip(loop.weights, weights, strict=True))
     before = [jnp.concatenate([c[None], n[:-1]]) for c, n in zip(first, new, strict=True)]
     over_time = dict(zip([*loop.carried, *loop.streams], [*before, *streams], strict=True))
@@ -76,9 +76,9 @@ def go_back(loop: Loop, length: Size, residuals, cotangents):
     for v, d in sums:
         add(v, d)
     return (
-        [_or_zero(d_weights.get(v), w) for v, w in weight_of.items()],
-        [_or_zero(d_carry.get(v), c) for v, c in zip(loop.carried, first, strict=True)],
-        [_or_zero(d_streams.get(v), x) for v, x in zip(loop.streams, streams, strict=True)],
+        [d_weights.get(v) for v in loop.weights],
+        [d_carry.get(v) for v in loop.carried],
+        [d_streams.get(v) for v in loop.streams],
     )
 
 
@@ -92,9 +92,9 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
     d_last, d_new, d_emitted = cotangents
     moving = [i for i, v in enumerate(loop.carried) if is_float(v.aval)]
     # cotangents that are zero do not travel
-    new_at = [k for k, i in enumerate(moving) if not is_zero(d_new[i])]
+    new_at = [k for k, i in enumerate(moving) if d_new[i] is not None]
     emitted_at = [
-        i for i, v in enumerate(loop.emitted) if is_float(v.aval) and not is_zero(d_emitted[i])
+        i for i, v in enumerate(loop.emitted) if is_float(v.aval) and d_emitted[i] is not None
     ]
     reverse = passed.reverse_for(loop, emitted_at)
     products = [reader.equation for reader in passed.readers if reader.kind == "product"]
@@ -140,7 +140,10 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
         ]
         return (d_carry, sums), [found[v] for v in given_out]
 
-    start = [vary_like(made(d_last[i]), first[i]) for i in moving]
+    start = [
+        vary_like(jnp.zeros_like(first[i]) if d_last[i] is None else d_last[i], first[i])
+        for i in moving
+    ]
     nothing = [vary_like(_sums_of(v.aval, batch_size), first[0]) for v, _ in summed]
     xs = (
         [d_new[moving[k]] for k in new_at],
@@ -154,43 +157,38 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
     return reverse, d_first, dict(zip(given_out, out, strict=True)), d_weights
 
 
-def _weight_gradients(reader: Reader, weight_of, rows, deltas):
-    """Pairs of a weight and its gradient; rows and deltas [T, B, ...]."""
+def _weight_gradients(reader: Reader, weight_of, values, deltas):
+    """Pairs of a weight and its gradient; values of the reader's rows and deltas [T, B, ...]."""
     if reader.kind == "product":
-        (x,), (d,) = rows, deltas
-        x, d = _rows(x), _rows(d)
-        yield reader.weights[0], transposed_product(x, d, precision_of(reader.equation))
+        (x,), (d,) = values, deltas
+        precision = precision_of(reader.equation)
+        yield reader.weights[0], transposed_product(as_rows(x), as_rows(d), precision)
         return
     equation = reader.equation
     inputs = variables(equation.invars)
     outputs = [v for v, d in zip(equation.outvars, deltas, strict=True) if d is not None]
     apply = as_function([equation], inputs, outputs)
     mine = reader.weights
-    deltas = [_rows(d) for d in deltas if d is not None]
-    rows = dict(zip(reader.rows, map(_rows, rows), strict=True))
-    count = deltas[0].shape[0]
+    deltas = [d for d in deltas if d is not None]
     if reader.kind == "added":
-        deltas = [d.sum(0, keepdims=True) for d in deltas]
-        count = 1
+        deltas = [d.sum((0, 1), keepdims=True) for d in deltas]
+    length, batch_size = deltas[0].shape[:2]
 
-    def over_rows(ws):
-        values = weight_of | dict(zip(mine, ws, strict=True))
+    def over_time(ws):
+        every = weight_of | dict(zip(mine, ws, strict=True))
 
         def one(each):
-            every = values | each
-            return apply(*(every[v] if v in every else zeros(v.aval) for v in inputs))
+            known = every | each
+            return apply(*(known[v] if v in known else zeros(v.aval) for v in inputs))
 
-        return jax.vmap(one, axis_size=count)(rows)
+        over_examples = jax.vmap(one, axis_size=batch_size)
+        return jax.vmap(over_examples, axis_size=length)(
+            dict(zip(reader.rows, values, strict=True))
+        )
 
-    _, pull = jax.vjp(over_rows, [weight_of[v] for v in mine])
+    _, pull = jax.vjp(over_time, [weight_of[v] for v in mine])
     deltas = [d.astype(v.aval.dtype) for d, v in zip(deltas, outputs, strict=True)]
     yield from zip(mine, pull(deltas)[0], strict=True)
-
-
-def _rows(a):
-    """[T, B, ...] as [T * B, ...]: large products are fastest as those of matrices."""
-    # no -1: a row may hold no numbers
-    return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
 
 
 def _sums_of(aval: Any, batch_size: Size) -> Any:
@@ -213,11 +211,3 @@ def _over_time(found, atom, first, length):
     if atom is None or is_variable(atom):
         return None if atom is None else found[atom]
     return jnp.full((length, first.shape[0], *atom.aval.shape), atom.val, atom.aval.dtype)
-
-
-def _or_zero(d, like):
-    if d is not None:
-        return d
-    if not is_float(like):
-        return np.zeros(like.shape, jax.dtypes.float0)
-    return jnp.zeros_like(like)

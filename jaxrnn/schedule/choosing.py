@@ -1,5 +1,6 @@
 """Which schedule a step takes."""
 
+import warnings
 from typing import Literal, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ from jaxrnn.base import Carry, Cell, Params, Size, X
 from jaxrnn.schedule.parts import on_parts
 from jaxrnn.schedule.planning import Plan, make_plan
 from jaxrnn.schedule.reading import Step, Unreadable, read_step
+from jaxrnn.unstable import HAS_RULES
 
 Schedule = Literal["auto", "scan", "distributed", "associative", "checkpointed"]
 
@@ -51,9 +53,27 @@ def choose(
     if not length or not batch_size:
         return Choice("scan", "nothing to do: no time step or no example")
     try:
+        _require_rules()
         step = on_parts(read_step(cell, params, carry, xs))
     except Unreadable as cause:
         # bounded memory needs no analysis
         return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))
-    plan = make_plan(step, linear_in_parallel=name == "associative")
-    return Choice(name, reason, step, plan)
+    # how often to halve a symbolic number of time steps is not known
+    in_parallel = name == "associative" and isinstance(length, int)
+    return Choice(name, reason, step, make_plan(step, linear_in_parallel=in_parallel))
+
+
+def _require_rules() -> None:
+    """Says so once (as Python's warnings do) where this JAX lacks what the schedules stand on."""
+    if HAS_RULES:
+        return
+    cause = (
+        f"no rules: JAX {jax.__version__} has no primitives with rules of their own where this "
+        "release of jaxrnn looks for them"
+    )
+    warnings.warn(
+        f"{cause}; every cell takes the plain loop, which is right and slower. Install a newer "
+        "jaxrnn, or an older JAX",
+        stacklevel=2,
+    )
+    raise Unreadable(cause)

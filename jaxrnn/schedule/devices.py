@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.base import PyTree
+from jaxrnn.unstable import varying_axes
 
 
 def vary_alike(tree: PyTree) -> PyTree:
@@ -23,9 +24,14 @@ def vary_like(a: Any, like: Any) -> Any:
     return _over(a, _axes(like))
 
 
+def explicitly_sharded(tree: PyTree) -> bool:
+    """Whether the type of an array says how it is divided over devices (`AxisType.Explicit`)."""
+    return any(any(jax.typeof(a).sharding.spec) for a in jax.tree.leaves(tree))
+
+
 def zeros(aval: Any) -> Any:
     """Zeros of an abstract value, varying as it does."""
-    return _over(jnp.zeros(aval.shape, aval.dtype), aval.manual_axis_type.varying)
+    return _over(jnp.zeros(aval.shape, aval.dtype), varying_axes(aval))
 
 
 def struct(shape: tuple[int, ...], aval: Any) -> jax.ShapeDtypeStruct:
@@ -42,7 +48,7 @@ def struct_of(atom: Any) -> jax.ShapeDtypeStruct:
 
 
 def _axes(a: Any) -> frozenset[Any]:
-    return jax.typeof(a).manual_axis_type.varying
+    return varying_axes(jax.typeof(a))
 
 
 def _over(a: Any, axes: frozenset[Any]) -> Any:

@@ -8,9 +8,8 @@ does for several, would bring that back.
 
 from typing import Any
 
-from jax.extend import core
-
 from jaxrnn.schedule.reading import COSTLY, HEAVY, Step, is_variable, variables
+from jaxrnn.unstable import new_variable
 
 CUTS = ("slice", "split")
 
@@ -36,7 +35,7 @@ def on_parts(step: Step) -> Step:
             waiting[equation.outvars[0]] = equation
         elif equation.primitive.name in CUTS and equation.invars[0] in waiting:
             function = waiting[equation.invars[0]]
-            cut = [core.Var(v.aval) for v in equation.outvars]
+            cut = [new_variable(v) for v in equation.outvars]
             found.append(equation.replace(invars=function.invars, outvars=cut))
             found += [
                 function.replace(invars=[v], outvars=[part])

@@ -1,25 +1,31 @@
 """Reading a step: its equations, and what each needs."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.extend import core, source_info_util
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X
+from jaxrnn.schedule.devices import explicitly_sharded
+from jaxrnn.unstable import (
+    CALLS,
+    CUSTOM,
+    as_callable,
+    closed_jaxpr,
+    is_literal,
+    new_variable,
+    no_scopes,
+    opened,
+)
 
 
 def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Equations that only call a jaxpr: what they call is read instead.
-CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
-# The same, with a derivative of their own: kept whole where derivatives are taken.
-CUSTOM = {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
 # What works on more than number by number, or draws.
 HEAVY = names(
     """
@@ -69,7 +75,7 @@ class Step(NamedTuple):
 
 
 def is_variable(atom: Any) -> bool:
-    return not isinstance(atom, core.Literal)
+    return not is_literal(atom)
 
 
 def variables(atoms: Iterable[Any]) -> list[Any]:
@@ -81,9 +87,14 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
     """Traces `cell.step` for one example and one time step; carry [B, ...], xs [T, B, ...].
 
     Raises:
-      Unreadable: "effects", "custom batching", "closed-over tracer", "carry type" or "control flow
-        around a weight".
+      Unreadable: "explicit sharding", "effects", "custom batching", "closed-over tracer", "carry
+        type" or "control flow around a weight".
     """
+    if explicitly_sharded((params, carry, xs)):
+        raise Unreadable(
+            "explicit sharding: arrays are divided over mesh axes of type AxisType.Explicit, in "
+            "which what a schedule joins may not be joined; AxisType.Auto and jax.shard_map may"
+        )
     trees: list[Any] = []
 
     def step(params, carry, x):
@@ -162,34 +173,29 @@ def as_function(
     equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]
 ) -> Callable[..., list[Any]]:
     """The equations as a function of the variables `inputs`; outputs may be literals."""
-    return core.jaxpr_as_fun(_closed(equations, inputs, outputs))
-
-
-def _closed(equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
-    info = core.DebugInfo(
-        "jaxrnn.schedule",
-        "equations",
-        tuple(f"inputs[{i}]" for i in range(len(inputs))),
-        tuple(f"result[{i}]" for i in range(len(outputs))),
-    )
-    jaxpr = core.Jaxpr((), tuple(inputs), tuple(outputs), tuple(equations), debug_info=info)
-    return core.ClosedJaxpr(jaxpr, ())
+    return as_callable(equations, inputs, outputs)
 
 
 def flatten(
-    closed: Any, custom: bool = False, functions: bool = False
+    closed: Any, custom: Collection[str] = (), functions: bool = False
 ) -> tuple[list[Any], list[Any], dict[Any, Any]]:
-    """The equations of a jaxpr with what they call in place of calls (custom derivatives too, if
-    `custom`), its outputs, and its constants. Equations keep the scopes around their call; a
-    function that is called, such as `jax.nn.silu`, is a scope of its name, if `functions`."""
+    """The equations of a jaxpr with what they call in place of calls, its outputs, and its
+    constants.
+
+    Args:
+      custom: primitives with a derivative of their own that are replaced by what they compute too.
+      functions: whether a function that is called, such as `jax.nn.silu`, is a scope of its name.
+        Equations keep the scopes around their call in any case.
+    """
     equations: list[Any] = []
-    constants = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    whole, values = opened(closed)
+    constants = dict(zip(whole.constvars, values, strict=True))
 
     def called(equation):
         name = equation.primitive.name
         if name in CALLS:
             return equation.params.get("jaxpr")
-        return equation.params.get(CUSTOM[name]) if custom and name in CUSTOM else None
+        return equation.params.get(CUSTOM[name]) if name in custom else None
 
     def walk(jaxpr, names, scopes):
         def name_of(atom):
@@ -201,13 +207,10 @@ def flatten(
             source = source.replace(name_stack=scopes + source.name_stack)
             body = called(equation)
             if body is not None:
-                if isinstance(body, core.ClosedJaxpr):
-                    fresh = [core.Var(v.aval) for v in body.jaxpr.constvars]
-                    constants.update(zip(fresh, body.consts, strict=True))
-                    inside = dict(zip(body.jaxpr.constvars, fresh, strict=True))
-                    body = body.jaxpr
-                else:
-                    inside = {}
+                body, values = opened(body)
+                fresh = [new_variable(v) for v in body.constvars]
+                constants.update(zip(fresh, values, strict=True))
+                inside = dict(zip(body.constvars, fresh, strict=True))
                 inside |= dict(zip(body.invars, inputs, strict=True))
                 inner = source.name_stack
                 function = str(equation.params.get("name", "")).strip("_<>")
@@ -216,14 +219,14 @@ def flatten(
                 outputs = walk(body, inside, inner)
             else:
                 # new names: a function that is called twice has the same inside
-                outputs = [core.Var(v.aval) for v in equation.outvars]
+                outputs = [new_variable(v) for v in equation.outvars]
                 equations.append(
                     equation.replace(invars=inputs, outvars=outputs, source_info=source)
                 )
             names.update(zip(equation.outvars, outputs, strict=True))
         return [name_of(v) for v in jaxpr.outvars]
 
-    outputs = walk(closed.jaxpr, {}, source_info_util.new_name_stack())
+    outputs = walk(whole, {}, no_scopes())
     return equations, outputs, constants
 
 
@@ -242,7 +245,18 @@ def expand_custom(
     made = {v for e in equations for v in e.outvars}
     read = variables([*(v for e in equations for v in e.invars), *targets])
     inputs = [v for v in read if v not in made]
-    return flatten(_closed(equations, inputs, targets), custom=True)
+    return flatten(closed_jaxpr(equations, inputs, targets), custom=CUSTOM)
+
+
+def renamed(
+    equations: Sequence[Any], atoms: Iterable[Any], names: Mapping[Any, Any]
+) -> tuple[list[Any], list[Any]]:
+    """The equations, and atoms, reading other variables in place of those that `names` has."""
+
+    def of(these):
+        return [names.get(v, v) if is_variable(v) else v for v in these]
+
+    return [e.replace(invars=of(e.invars)) for e in equations], of(atoms)
 
 
 def is_costly(equation: Any) -> bool:

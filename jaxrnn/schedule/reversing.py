@@ -13,32 +13,54 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.schedule.cotangents import Cotangents, part_of
-from jaxrnn.schedule.devices import struct, struct_of
+from jaxrnn.schedule.devices import struct, struct_of, zeros
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.products import precision_of
 from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import (
     COSTLY,
     as_function,
-    expand_custom,
     flatten,
     is_float,
     is_variable,
     needed,
+    renamed,
     variables,
 )
+from jaxrnn.unstable import RULES_END_IN_SCANS, opened
 
 # Equations whose results are parts of what they read.
 VIEWS = ("slice", "split", "squeeze", "reshape", "transpose")
 
 
-class Forward(NamedTuple):
-    """The loop's equations as the forward pass runs them.
+class Pulled(NamedTuple):
+    """An equation on the way of a derivative.
 
     Attributes:
-      equations: custom derivatives replaced by what they compute.
+      equation: of the loop.
+      inside: its varying inputs, variables of the loop.
+      outputs: its float outputs, variables of the loop.
+      tree, residuals: its pullback to `inside`, followed by the weights whose gradients the time
+        step sums up: the tree of the function and atoms of the forward pass.
+    """
+
+    equation: Any
+    inside: list[Any]
+    outputs: list[Any]
+    tree: Any
+    residuals: list[Any]
+
+
+class Forward(NamedTuple):
+    """The loop's equations as the forward pass runs them where derivatives are taken: what has a
+    derivative of its own computes what its rule does, so that the derivative of that is what the
+    plain loop's is.
+
+    Attributes:
+      equations: of one time step, and what the pullbacks read.
       targets, emitted: atoms, as those of the loop.
       rows: for every reader of the loop, its rows' names here.
+      tape: for the way back, in the order of the equations.
       constants: variable to value.
     """
 
@@ -46,6 +68,7 @@ class Forward(NamedTuple):
     targets: list[Any]
     emitted: list[Any]
     rows: list[list[Any]]
+    tape: list[Pulled]
     constants: dict[Any, Any]
 
 
@@ -76,15 +99,38 @@ class Reverse(NamedTuple):
 
 
 def forward_of(loop: Loop, readers: list[Reader]) -> Forward:
+    every = [*loop.weights, *loop.carried, *loop.streams]
     rows = [v for reader in readers for v in reader.rows]
-    equations, outputs, constants = expand_custom(
-        loop.equations, [*loop.targets, *loop.emitted, *rows]
+    summed = {id(r.equation): r.weights for r in readers if r.kind in ("added", "scaled")}
+    tape: list[Any] = []
+
+    def forward(inputs):
+        values = dict(zip(every, inputs, strict=True))
+        tape.extend(_record(loop, values, summed))
+        outputs = [
+            values[v] if is_variable(v) else jnp.asarray(v.val, v.aval.dtype)
+            for v in [*loop.targets, *loop.emitted, *rows]
+        ]
+        return outputs, [pulled.residuals for pulled in tape]
+
+    closed = jax.make_jaxpr(forward)([struct_of(v) for v in every])
+    equations, results, constants = flatten(closed, custom=RULES_END_IN_SCANS)
+    equations, results = renamed(
+        equations, results, dict(zip(opened(closed)[0].invars, every, strict=True))
     )
-    rest = iter(outputs)
-    targets = [next(rest) for _ in loop.targets]
-    emitted = [next(rest) for _ in loop.emitted]
-    renamed = [[next(rest) for _ in reader.rows] for reader in readers]
-    return Forward(equations, targets, emitted, renamed, constants)
+    rest = iter(results)
+
+    def following(atoms):
+        return [next(rest) for _ in atoms]
+
+    return Forward(
+        equations,
+        following(loop.targets),
+        following(loop.emitted),
+        [following(reader.rows) for reader in readers],
+        [pulled._replace(residuals=following(pulled.residuals)) for pulled in tape],
+        constants,
+    )
 
 
 def reverse_of(
@@ -101,20 +147,18 @@ def reverse_of(
       d_emitted: which of the emitted variables have a cotangent.
       kept: what the forward pass has saved; None leaves the choice to this function.
     """
-    found = _trace(loop, readers, d_emitted)
-    equations, results = _read_from_forward(
-        found.equations, found.results, dict(found.names), forward.equations
-    )
+    found = _trace(loop, readers, forward, d_emitted)
+    equations = found.equations
     forward.constants.update(found.constants)
-    d_carry, d_streams, deltas, d_weights = found.unflatten(results)
+    d_carry, d_streams, deltas, d_weights = found.unflatten(found.results)
     _leave_one(readers, d_streams, deltas, d_weights)
     results = [*d_carry, *d_streams, *(d for atoms in (*deltas, *d_weights) for d in atoms)]
     results = [d for d in results if d is not None]
     # rows that the loop itself makes have to be there afterwards
     made = {v for e in forward.equations for v in e.outvars}
     rows = [v for names in forward.rows for v in names if v in made]
-    inputs = {*found.names.values(), *found.transposed, *found.d_targets, *found.d_emitted}
-    inputs |= set(forward.constants)
+    inputs = {*loop.weights, *loop.carried, *loop.streams, *forward.constants}
+    inputs |= {*found.transposed, *found.d_targets, *found.d_emitted}
 
     def choose(savable):
         chosen = needed([*forward.equations, *equations], [*results, *rows], inputs | savable)
@@ -122,7 +166,8 @@ def reverse_of(
         return chosen, [v for v in read if v in savable]
 
     if kept is None:
-        costly, views = _savable(forward.equations)
+        outputs = [*forward.targets, *forward.emitted, *rows]
+        costly, views = _savable(needed(forward.equations, outputs, ()))
         _, saved = choose(costly | views.keys())
         # a part is not saved beside the whole
         kept = costly | {v for v, whole in views.items() if whole not in saved}
@@ -153,11 +198,10 @@ def _leave_one(readers, d_streams, deltas, d_weights):
 
 
 class _Traced(NamedTuple):
-    """The reverse step as it was traced, which computes everything anew.
+    """The reverse step as it was traced: of residuals of the forward pass and of cotangents.
 
     Attributes:
-      equations, results, constants: of the trace.
-      names: from variables of the trace to those of the loop, for what goes into a time step.
+      equations, results, constants: of the trace; what the forward pass has is called as there.
       transposed, d_targets, d_emitted: the other variables that go in.
       unflatten: from results to (d_carry, d_streams, deltas, d_weights), None where zero.
     """
@@ -165,39 +209,35 @@ class _Traced(NamedTuple):
     equations: list[Any]
     results: list[Any]
     constants: dict[Any, Any]
-    names: dict[Any, Any]
     transposed: list[Any]
     d_targets: list[Any]
     d_emitted: list[Any]
     unflatten: Callable[[list[Any]], Any]
 
 
-def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
+def _trace(loop: Loop, readers: list[Reader], forward: Forward, d_emitted: list[int]) -> _Traced:
     moving = [i for i, v in enumerate(loop.carried) if is_float(v.aval)]
     moving_streams = [v for v in loop.streams if is_float(v.aval)]
-    every = [*loop.weights, *loop.carried, *loop.streams]
     targets = [loop.targets[i] for i in moving]
     emitted = [loop.emitted[i] for i in d_emitted]
     products = [reader.equation for reader in readers if reader.kind == "product"]
-    summed = {id(r.equation): r.weights for r in readers if r.kind in ("added", "scaled")}
+    summed = {id(r.equation) for r in readers if r.kind in ("added", "scaled")}
+    # what is the same for every call is no input: a constant of the trace stays one
+    known = variables(a for pulled in forward.tape for a in pulled.residuals)
     structure: list[Any] = []
 
-    def reverse(inputs, transposed, d_targets, d_given):
-        values = dict(zip(every, inputs, strict=True))
+    def reverse(residuals, transposed, d_targets, d_given):
+        value_of = dict(zip(known, residuals, strict=True))
         turned = {id(e): w for e, w in zip(products, transposed, strict=True)}
-        sources = {*(loop.carried[i] for i in moving), *moving_streams}
-        tape = _record(loop, values, sources, summed)
         cotangents = Cotangents()
         for atom, d in zip([*targets, *emitted], [*d_targets, *d_given], strict=True):
             cotangents.add(atom, d)
         at_reader = {id(r.equation): [None] * len(r.equation.outvars) for r in readers}
         added = {id(r.equation): [] for r in readers}
-        for equation, inside, outputs, pull in reversed(tape):
+        for equation, inside, outputs, tree, atoms in reversed(forward.tape):
             if not any(v in cotangents for v in outputs):
                 continue
-            given = [
-                cotangents[v] if v in cotangents else jnp.zeros_like(values[v]) for v in outputs
-            ]
+            given = [cotangents[v] if v in cotangents else zeros(v.aval) for v in outputs]
             part = part_of(equation)
             if part is not None and inside:
                 cotangents.add_part(inside[0], part, given[0])
@@ -209,7 +249,8 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
                 w, precision = turned[id(equation)], precision_of(equation)
                 pulled = [jnp.matmul(d, w, precision=precision) for d in given][: len(inside)]
             else:
-                pulled = pull(given)[0]
+                leaves = [value_of[a] if is_variable(a) else a.val for a in atoms]
+                pulled = jax.tree.unflatten(tree, leaves)(given)[0]
             if id(equation) in summed:
                 added[id(equation)] = pulled[len(inside) :]
                 pulled = pulled[: len(inside)]
@@ -226,14 +267,15 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
         return [leaf for leaf in leaves if leaf is not None]
 
     closed = jax.make_jaxpr(reverse)(
-        [struct_of(v) for v in every],
+        [struct_of(v) for v in known],
         [_transposed(e.invars[1]) for e in products],
         [struct_of(v) for v in targets],
         [struct_of(v) for v in emitted],
     )
-    equations, results, constants = flatten(closed)
+    equations, results, constants = flatten(closed, custom=RULES_END_IN_SCANS)
     tree, present = structure
-    names = iter(closed.jaxpr.invars)
+    names = iter(opened(closed)[0].invars)
+    equations, results = renamed(equations, results, {next(names): v for v in known})
 
     def unflatten(results):
         rest = iter(results)
@@ -243,7 +285,6 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
         equations,
         results,
         constants,
-        names={next(names): v for v in every},
         transposed=[next(names) for _ in products],
         d_targets=[next(names) for _ in targets],
         d_emitted=[next(names) for _ in emitted],
@@ -251,17 +292,15 @@ def _trace(loop: Loop, readers: list[Reader], d_emitted: list[int]) -> _Traced:
     )
 
 
-def _record(
-    loop: Loop, values: dict[Any, Any], sources: set[Any], summed: dict[int, list[Any]]
-) -> list[Any]:
+def _record(loop: Loop, values: dict[Any, Any], summed: dict[int, list[Any]]) -> list[Pulled]:
     """Runs the loop's equations and adds what they make to `values`.
 
     Returns:
-      For each equation on the way of a derivative: itself, its varying inputs, its float outputs,
-      and its pullback to these inputs, followed by the weights that `summed` has by the equation's
-      id.
+      For each equation on the way of a derivative its pullback to its varying inputs, followed by
+      the weights that `summed` has by the equation's id; the residuals are values.
     """
-    tape, moving = [], set(sources)
+    moving = {v for v in [*loop.carried, *loop.streams] if is_float(v.aval)}
+    tape = []
     for equation in loop.equations:
         inputs = variables(equation.invars)
         inside = [v for v in inputs if v in moving and is_float(v.aval)]
@@ -282,7 +321,8 @@ def _record(
                 return [o for o, v in zip(out, made, strict=True) if is_float(v.aval)], out
 
             _, pull, out = jax.vjp(function, [values[v] for v in pulled], has_aux=True)
-            tape.append((equation, inside, outputs, pull))
+            residuals, tree = jax.tree.flatten(pull)
+            tape.append(Pulled(equation, inside, outputs, tree, residuals))
         values.update(zip(equation.outvars, out, strict=True))
     return tape
 
@@ -299,39 +339,6 @@ def _savable(equations: list[Any]) -> tuple[set[Any], dict[Any, Any]]:
             if whole in costly:
                 views.update(dict.fromkeys(equation.outvars, whole))
     return costly, views
-
-
-def _read_from_forward(equations, results, names, forward):
-    """Leaves out what the forward pass has computed already: equations that are the same, reading
-    the same, are the same value."""
-    known = {}
-    for equation in forward:
-        known.setdefault(_identity(equation, {}), equation.outvars)
-    kept = []
-    for equation in equations:
-        same = known.get(_identity(equation, names))
-        if same is not None:
-            names.update(zip(equation.outvars, same, strict=True))
-        else:
-            inputs = [names.get(v, v) if is_variable(v) else v for v in equation.invars]
-            kept.append(equation.replace(invars=inputs))
-    return kept, [names.get(v, v) if is_variable(v) else v for v in results]
-
-
-def _identity(equation: Any, names: dict[Any, Any]) -> Any:
-    """Equal for equations that compute the same."""
-
-    def of(atom):
-        if is_variable(atom):
-            return names.get(atom, atom)
-        return str(atom.aval), str(atom.val)
-
-    try:
-        params = frozenset(equation.params.items())
-        hash(params)
-    except TypeError:
-        params = id(equation)
-    return equation.primitive, params, tuple(of(v) for v in equation.invars)
 
 
 def _transposed(atom: Any) -> Any:

@@ -7,8 +7,8 @@ from jaxrnn.base import Carry, Params, Size, X, Y
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan
-from jaxrnn.schedule.products import precision_of, row_product
-from jaxrnn.schedule.reading import Step, as_function, is_product, is_variable, variables
+from jaxrnn.schedule.reading import Step, as_function, is_variable
+from jaxrnn.schedule.stepping import over_time
 
 
 def run_plan(
@@ -30,12 +30,10 @@ def run_plan(
         once.update(zip(stage.outputs, found, strict=True))
 
     def do_all_steps(stage: AllSteps):
-        # time and batch as one axis: a product is then one of matrices
-        rows = {v: always[v] for v in stage.inputs if v in always}
-        rows = {v: a.reshape(length * batch_size, *a.shape[2:]) for v, a in rows.items()}
-        found = _over_rows(stage, rows, once, length * batch_size)
-        for v, a in zip(stage.outputs, found, strict=True):
-            always[v] = a.reshape(length, batch_size, *a.shape[1:])
+        moving = [v for v in stage.inputs if v in always]
+        function = over_time(stage.equations, once, moving, stage.outputs)
+        found = function([always[v] for v in moving])
+        always.update(zip(stage.outputs, found, strict=True))
 
     def do_loop(stage: Loop):
         begin = [first[i] for i in stage.members]
@@ -71,29 +69,11 @@ def run_plan(
         length = emit
     do(plan[behind:])
 
-    def over_time(atom):
+    def given_out(atom):
         if is_variable(atom) and atom in always:
             return always[atom]
         one = once[atom] if is_variable(atom) else jnp.asarray(atom.val, atom.aval.dtype)
         return jnp.broadcast_to(one, (length, batch_size, *one.shape))
 
-    ys = [over_time(atom) for atom in step.y]
+    ys = [given_out(atom) for atom in step.y]
     return jax.tree.unflatten(jax.tree.structure(carry), last), step.y_tree.unflatten(ys)
-
-
-def _over_rows(stage: AllSteps, rows: dict, once: dict, count: Size) -> list:
-    """The stage's outputs [N, ...] from rows [N, ...]."""
-    rows = dict(rows)
-    for equation in stage.equations:
-        if is_product(equation, once):
-            x, w = equation.invars
-            rows[equation.outvars[0]] = row_product(rows[x], once[w], precision_of(equation))
-            continue
-        inputs = variables(equation.invars)
-        function = as_function([equation], inputs, equation.outvars)
-        axes = tuple(0 if v in rows else None for v in inputs)
-        found = jax.vmap(function, in_axes=axes, axis_size=count)(
-            *(rows[v] if v in rows else once[v] for v in inputs)
-        )
-        rows.update(zip(equation.outvars, found, strict=True))
-    return [rows[v] for v in stage.outputs]

@@ -19,8 +19,10 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxrnn.base import Size
-from jaxrnn.schedule.products import precision_of, swapped
+from jaxrnn.schedule.products import precision_of, product_over_time, swapped
 from jaxrnn.schedule.reading import as_function, is_product, is_variable, variables
+from jaxrnn.schedule.scanning import as_in_loop
+from jaxrnn.unstable import draws_depend_on_mapping
 
 # Weights that do not lie in a core's second cache, half a MB and more, and rows that are few but
 # fill a vector: elsewhere nothing is gained (`python -m experiments.speed --case lstm gru`). Inside
@@ -65,9 +67,9 @@ def products_of(
         where = place(v.aval, batch_size)
         if where == "left":
             w = transposes[v] if v in transposes else transposed(v)
-            ways[v] = functools.partial(_on_the_left, w)
+            ways[v] = functools.partial(_on_cpu, functools.partial(_on_the_left, w))
         elif where == "summed":
-            ways[v] = _summed
+            ways[v] = functools.partial(_on_cpu, _summed)
     return ways
 
 
@@ -83,47 +85,102 @@ def over_batch(
     Args:
       held: variable to value, the same for each example.
       outputs: atoms; what the function gives, [B, ...].
-      ways: how a CPU multiplies with those weights among `held` that are large or tiny.
+      ways: how to multiply with those weights among `held` that are not multiplied with as written.
     """
 
-    def is_own(equation):
-        return is_product(equation, held) and equation.invars[1] in ways
+    def mapped(part, made, values):
+        inputs, given, axes = _inputs(part, made, values, held)
+        function = as_function(part, inputs, made)
+        batch_size = values[moving[0]].shape[0]
+        return jax.vmap(function, axes, axis_size=batch_size)(*given)
 
-    groups = [(own, list(part)) for own, part in itertools.groupby(equations, key=is_own)]
+    return _in_parts(equations, held, moving, outputs, ways, mapped)
+
+
+def over_time(
+    equations: Sequence[Any],
+    held: Mapping[Any, ArrayLike],
+    moving: Sequence[Any],
+    outputs: Sequence[Any],
+) -> Callable[[Sequence[jax.Array]], list[jax.Array]]:
+    """Like `over_batch`, of values [T, B, ...] of all time steps at once.
+
+    What draws from keys whose draws depend on what is mapped is done for one time step after
+    another, as the plain loop does it.
+    """
+
+    def mapped(part, made, values):
+        inputs, given, axes = _inputs(part, made, values, held)
+        function = as_function(part, inputs, made)
+        length, batch_size = values[moving[0]].shape[:2]
+        over_examples = jax.vmap(function, axes, axis_size=batch_size)
+        if any(_draws(e) for e in part):
+            along = [a for a, axis in zip(given, axes, strict=True) if axis == 0]
+
+            def at_once(along):
+                rest = iter(along)
+                return over_examples(
+                    *(next(rest) if axis == 0 else a for a, axis in zip(given, axes, strict=True))
+                )
+
+            return lax.map(at_once, along)
+        return as_in_loop(part, jax.vmap(over_examples, axes, axis_size=length))(*given)
+
+    products = variables(e.invars[1] for e in equations if is_product(e, held))
+    ways = dict.fromkeys(products, product_over_time)
+    return _in_parts(equations, held, moving, outputs, ways, mapped)
+
+
+def _in_parts(equations, held, moving, outputs, ways, mapped):
+    """The equations as a function of the values of `moving`: products that have a way of their own
+    by themselves, and each stretch between them by `mapped`."""
+
+    def kind(equation):
+        if is_product(equation, held) and equation.invars[1] in ways:
+            return "product"
+        return "draw" if _draws(equation) else "mapped"
+
+    groups = [(what, list(part)) for what, part in itertools.groupby(equations, key=kind)]
     parts, read = [], set(variables(outputs))
-    for own, part in reversed(groups):
+    for what, part in reversed(groups):
         # of a part only what is read behind it: fewer results, less to trace
-        parts.insert(0, (own, part, [v for e in part for v in e.outvars if v in read]))
+        parts.insert(0, (what, part, [v for e in part for v in e.outvars if v in read]))
         read |= set(variables(v for e in part for v in e.invars))
 
     def apply(given):
         values = dict(zip(moving, given, strict=True))
-        batch_size = given[0].shape[0]
-
-        def mapped(part, made):
-            inputs = variables([*(v for e in part for v in e.invars), *made])
-            inputs = [v for v in inputs if v in values or v in held]
-            axes = tuple(0 if v in values else None for v in inputs)
-            function = jax.vmap(as_function(part, inputs, made), axes, axis_size=batch_size)
-            return function(*(values[v] if v in values else held[v] for v in inputs))
-
-        for own, part, made in parts:
-            if own:
+        for what, part, made in parts:
+            if what == "product":
                 for equation in part:
                     x, w = equation.invars
-                    found = _product(ways[w], values[x], held[w], precision_of(equation))
+                    found = ways[w](values[x], held[w], precision_of(equation))
                     values[equation.outvars[0]] = found
             else:
-                values |= dict(zip(made, mapped(part, made), strict=True))
+                values |= dict(zip(made, mapped(part, made, values), strict=True))
         return [
-            values[atom] if is_variable(atom) and atom in values else mapped([], [atom])[0]
+            values[atom] if is_variable(atom) and atom in values else mapped([], [atom], values)[0]
             for atom in outputs
         ]
 
     return apply
 
 
-def _product(way: Product, x: jax.Array, w: ArrayLike, precision: Any) -> jax.Array:
+def _inputs(part, made, values, held):
+    """The variables that a part reads or hands on, their values, and over which axis each is
+    mapped."""
+    read = variables([*(v for e in part for v in e.invars), *made])
+    inputs = [v for v in read if v in values or v in held]
+    given = [values[v] if v in values else held[v] for v in inputs]
+    return inputs, given, tuple(0 if v in values else None for v in inputs)
+
+
+def _draws(equation: Any) -> bool:
+    return any(draws_depend_on_mapping(v.aval) for v in equation.invars) or (
+        equation.primitive.name == "rng_bit_generator"
+    )
+
+
+def _on_cpu(way: Product, x: jax.Array, w: ArrayLike, precision: Any) -> jax.Array:
     return lax.platform_dependent(
         x,
         w,

@@ -10,12 +10,12 @@ from typing import Any
 
 import jax
 import optax
-from jax.extend import core
 
 from jaxrnn.base import Batch, PyTree, named_leaves
 from jaxrnn.runs.tensorboard.protos import GraphDef
 from jaxrnn.schedule.reading import flatten, is_variable, scope_of, shapes_of
 from jaxrnn.training import Parts
+from jaxrnn.unstable import CUSTOM, is_literal
 
 # The types of TensorFlow that have a name of their own there; a key, for one, has none.
 _TYPES = {
@@ -128,7 +128,7 @@ class _Drawing:
 
         With `owners`, the leaf of params that each input belongs to, it is an optimizer's.
         """
-        equations, outputs, constants = flatten(closed, custom=True, functions=True)
+        equations, outputs, constants = flatten(closed, custom=CUSTOM, functions=True)
         named = dict(zip(closed.jaxpr.invars, sources, strict=True))
         owned = dict(zip(closed.jaxpr.invars, owners, strict=True)) if owners else {}
         for variable in constants:
@@ -168,7 +168,7 @@ class _Drawing:
     def _attributes(self, equation: Any) -> None:
         """What an equation says besides its inputs, on the node that was added last."""
         told = {name: str(value) for name, value in equation.params.items()}
-        literals = [str(v.val) for v in equation.invars if isinstance(v, core.Literal)]
+        literals = [str(v.val) for v in equation.invars if is_literal(v)]
         if literals:
             told["literals"] = ", ".join(literals)
         for name, text in told.items():

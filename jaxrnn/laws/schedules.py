@@ -1,0 +1,111 @@
+"""That every schedule of `unroll` means the plain loop."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.laws.comparing import as_numpy, named_floats, random_projection, require_close
+from jaxrnn.laws.derivatives import Floats, Point
+from jaxrnn.laws.subject import Subject
+from jaxrnn.schedule import SHORT
+from jaxrnn.unroll import Schedule, explain, unroll
+
+# Two orders of the same float32 arithmetic, relative to a leaf's largest number.
+ROUNDING = 1e-5
+# The same for gradients, which add up what every time step contributes.
+GRADIENT_ROUNDING = 1e-4
+
+
+def every_schedule_is_the_plain_scan(subject: Subject) -> None:
+    """Every schedule of `unroll` gives the values and the gradients of the plain loop; and so does
+    the program that is compiled for the gradient of params alone, with only the later outputs in
+    use: what is not asked for is left out of it, and the rest must not change."""
+    floats, run = _running(subject)
+    others = distinct_schedules(subject)
+    own, rest = _parted(floats, [name for name in floats if name.startswith("params")])
+
+    def all_of(schedule):
+        (_, result), grads = jax.value_and_grad(partial(run, schedule, False), has_aux=True)(floats)
+        return result, grads
+
+    def later_of(schedule, own):
+        return jax.grad(lambda own: run(schedule, True, rest | own)[0])(own)
+
+    def both(own):
+        return {schedule: all_of(schedule) for schedule in ("scan", *others)}, later_of("scan", own)
+
+    # one program: to compile takes most of the time of a law
+    found, later = jax.tree.map(as_numpy, jax.jit(both)(own))
+    plain, plain_grads = found["scan"]
+    for schedule in others:
+        result, grads = found[schedule]
+        require_close("(carry, ys)", (schedule, result), ("scan", plain), ROUNDING)
+        require_close("gradient ", (schedule, grads), ("scan", plain_grads), GRADIENT_ROUNDING)
+    if own:
+        alone = "associative", jax.jit(partial(later_of, "associative"))(own)
+        require_close("gradient of params alone ", alone, ("scan", later), GRADIENT_ROUNDING)
+
+
+def gradients_of_every_part(subject: Subject, place: Callable[[Floats], Floats] = dict) -> None:
+    """The same of params, carry and xs, of each two of the three, and of each leaf of params alone,
+    under every schedule.
+
+    Args:
+      place: puts the leaves of params, carry and xs, by name, where they belong, such as over
+        several devices.
+    """
+    floats, run = _running(subject)
+    of = {root: [n for n in floats if n.startswith(root)] for root in Point._fields}
+    parts = {root: names for root, names in of.items() if names}
+    parts |= {f"all but {root}": [n for n in floats if n not in of[root]] for root in of}
+    parts |= {name: [name] for name in of["params"]}
+
+    def later(schedule, own, rest):
+        return run(schedule, True, rest | own)[0]
+
+    wanted = jax.jit(jax.grad(partial(later, "scan")))(floats, {})
+    there = place(floats)
+    for schedule in distinct_schedules(subject):
+        gradient = jax.jit(jax.grad(partial(later, schedule)))
+        for part, names in parts.items():
+            found = gradient(*_parted(there, names))
+            plain = {name: wanted[name] for name in names}
+            require_close(
+                f"gradient of {part} alone ", (schedule, found), ("scan", plain), GRADIENT_ROUNDING
+            )
+
+
+def distinct_schedules(subject: Subject) -> list[Schedule]:
+    """Those that are not the same program as another one, without "scan" and "auto", which is one
+    of them. Without a linear recurrence "associative" is "distributed"."""
+    report = explain(subject.cell, *_long_enough(subject), schedule="associative")
+    named = set(get_args(Schedule)) - {"scan", "auto"}
+    return sorted(named if "made parallel" in str(report) else named - {"associative"})
+
+
+def _running(subject: Subject):
+    """The float leaves of params, carry and xs, and `(schedule, whether the later outputs alone,
+    leaves) -> (a number that all of what comes out influences, what comes out)`."""
+    floats, rebuild = named_floats(_long_enough(subject))
+
+    def run(schedule, later, floats):
+        result = carry, ys = unroll(subject.cell, *rebuild(floats), schedule=schedule)
+        if later:
+            half = jax.tree.leaves(ys)[0].shape[0] // 2
+            return random_projection(jax.tree.map(lambda y: y[half:], ys), seed=1), carry
+        return random_projection(result, seed=1), result
+
+    return floats, run
+
+
+def _parted(floats: Floats, names: list[str]) -> tuple[Floats, Floats]:
+    return {n: floats[n] for n in names}, {n: a for n, a in floats.items() if n not in names}
+
+
+def _long_enough(subject: Subject) -> Point:
+    """With more time steps than are written out."""
+    times = SHORT // len(subject.xs) + 1
+    return Point(subject.params, subject.carry, jnp.concatenate([subject.xs] * times))

@@ -1,0 +1,141 @@
+"""Functions with a backward pass of their own that every transformation of JAX takes.
+
+`jax.custom_vjp` raises where it meets `jax.jvp`. A primitive of `jax.experimental.hijax` has both
+rules: the forward derivative is that of the plain function, the backward pass the given one.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.schedule.devices import zeros
+from jaxrnn.unstable import HiPrimitive, Zero
+
+
+class Rule(NamedTuple):
+    """A pure function of arrays, or trees of them, and its backward pass.
+
+    Attributes:
+      function: (*args) -> out.
+      forward: (*args) -> (out, kept), where derivatives are taken.
+      backward: (args, kept, cotangents) -> the arguments' cotangents, a tuple of trees like them.
+        `cotangents` is like out, with None in place of zero; so is what it returns.
+      mapped: (args, axes, size) -> (out, out_axes), the function under `jax.vmap` where there is a
+        better way than mapping each of these; `axes` is like args, None where an argument is the
+        same for all, and `out_axes` like out.
+    """
+
+    function: Callable[..., Any]
+    forward: Callable[..., Any]
+    backward: Callable[[Any, Any, Any], Any]
+    mapped: Callable[[Any, Any, int], Any] | None = None
+
+
+def apply_rule(rule: Rule, *args: Any) -> Any:
+    """`rule.function(*args)`, whose backward pass is the rule's."""
+    return _Ruled(rule, args)(*args)
+
+
+def _made(tangents: Any) -> Any:
+    """The tangents with zeros for those that JAX knows to be zero."""
+
+    def make(tangent):
+        if not isinstance(tangent, Zero):
+            return tangent
+        if tangent.aval.dtype == jax.dtypes.float0:
+            return np.zeros(tangent.aval.shape, jax.dtypes.float0)
+        return zeros(tangent.aval)
+
+    return jax.tree.map(make, tangents, is_leaf=lambda a: isinstance(a, Zero))
+
+
+def _is_none(a: Any) -> bool:
+    return a is None
+
+
+class _Ruled(HiPrimitive):
+    rule: Rule
+
+    def __init__(self, rule: Rule, args: Any):
+        self.in_avals = jax.tree.map(jax.typeof, args)
+        self.out_aval = jax.tree.map(jax.typeof, jax.eval_shape(rule.function, *args))
+        self.params = {"rule": rule}
+        super().__init__()
+
+    def __hash__(self):
+        return id(self.rule)
+
+    def __eq__(self, other):
+        return self is other
+
+    def expand(self, *args):
+        return self.rule.function(*args)
+
+    def jvp(self, primals, tangents):
+        return jax.jvp(self.expand, primals, _made(tangents))
+
+    def lin(self, nzs_in, *primals):
+        return jax.linearize(self.expand, *primals)
+
+    def linearized(self, residuals, *tangents):
+        return residuals(*_made(tangents))
+
+    def batch(self, axis_data, args, dims):
+        if all(d is None for d in jax.tree.leaves(dims, is_leaf=_is_none)):
+            return self(*args), jax.tree.map(lambda _: None, self.out_aval)
+        if self.rule.mapped is not None:
+            return self.rule.mapped(args, dims, axis_data.size)
+        rule = _over_members(self.rule, dims, axis_data)
+        return apply_rule(rule, *args), jax.tree.map(lambda _: 0, self.out_aval)
+
+    def vjp_fwd(self, nzs_in, /, *args):
+        out, kept = self.rule.forward(*args)
+        return out, (args, kept)
+
+    def vjp_bwd(self, res, outgrad, /, *arg_accums):
+        args, kept = res
+        cotangents = jax.tree.map(
+            lambda d: None if isinstance(d, Zero) else d,
+            outgrad,
+            is_leaf=lambda d: isinstance(d, Zero),
+        )
+        found = self.rule.backward(args, kept, cotangents)
+        accumulators, tree = jax.tree.flatten(arg_accums)
+        for accumulator, d in zip(accumulators, tree.flatten_up_to(found), strict=True):
+            if d is not None and hasattr(accumulator, "accum"):
+                accumulator.accum(d)
+
+
+def _over_members(rule: Rule, axes: Any, axis_data: Any) -> Rule:
+    """The rule of many members at once. An argument that is the same for all stays one, and its
+    cotangent is summed over the members."""
+    vmap = functools.partial(
+        jax.vmap,
+        axis_size=axis_data.size,
+        axis_name=axis_data.name,
+        spmd_axis_name=axis_data.spmd_name or axis_data.explicit_mesh_axis,
+    )
+    each = jax.tree.leaves(axes, is_leaf=_is_none)
+
+    def backward(args, kept, cotangents):
+        tree = jax.tree.structure(args)
+
+        def flat(args, kept, cotangents):
+            return tree.flatten_up_to(rule.backward(args, kept, cotangents))
+
+        found = vmap(flat, in_axes=(axes, 0, 0))(args, kept, cotangents)
+        back = [
+            d if d is None else d.sum(0) if axis is None else jnp.moveaxis(d, 0, axis)
+            for d, axis in zip(found, each, strict=True)
+        ]
+        return jax.tree.unflatten(tree, back)
+
+    return Rule(
+        vmap(rule.function, in_axes=axes),
+        vmap(rule.forward, in_axes=axes),
+        backward,
+    )

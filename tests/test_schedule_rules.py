@@ -1,0 +1,241 @@
+"""Transformations around functions with rules of their own: those of a step, and those of the
+schedules themselves."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jaxrnn import Cell, unroll
+from jaxrnn.laws.comparing import require_close
+
+SIZE, BATCH_SIZE, NUM_STEPS = 3, 2, 9
+KEYS = jax.random.split(jax.random.key(0), 4)
+PARAMS = {
+    "w": jax.random.normal(KEYS[0], (SIZE, SIZE)),
+    "b": jax.random.normal(KEYS[1], (SIZE,)),
+}
+CARRY = jax.random.normal(KEYS[2], (BATCH_SIZE, SIZE))
+XS = jax.random.normal(KEYS[3], (NUM_STEPS, BATCH_SIZE, SIZE))
+
+
+@jax.custom_jvp
+def halved(x, b):
+    return jnp.sin(x) * b
+
+
+@halved.defjvp
+def _(primals, tangents):
+    (x, b), (dx, db) = primals, tangents
+    return halved(x, b), 0.5 * jnp.cos(x) * b * dx + jnp.sin(x) * db
+
+
+@jax.custom_jvp
+def spike(x):
+    return (x > 0).astype(x.dtype)
+
+
+@spike.defjvp
+def _(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    return spike(x), dx / (1 + 10 * jnp.abs(x)) ** 2
+
+
+@jax.custom_vjp
+def reversed_third(x):
+    return jnp.sin(x)
+
+
+reversed_third.defvjp(lambda x: (reversed_third(x), x), lambda x, d: (0.3 * d * jnp.cos(x),))
+
+
+def in_the_loop(params, h, x):
+    h = jnp.tanh(halved(h @ params["w"] + x, params["b"]))
+    return h, h
+
+
+def spiking(params, v, x):
+    v = 0.9 * v + x @ params["w"]
+    s = spike(v - 1 + params["b"])
+    return v - s, s
+
+
+def behind_the_loop(params, h, x):
+    h = jnp.tanh(h @ params["w"] + x)
+    return h, spike(h * params["b"])
+
+
+def before_a_linear_loop(params, h, x):
+    h = jax.nn.sigmoid(halved(x @ params["w"], params["b"])) * h + spike(x)
+    return h, h
+
+
+def of_params_alone(params, h, x):
+    h = jnp.tanh(h @ halved(params["w"], params["w"]) + x)
+    return h, h
+
+
+def reversed_alone(params, h, x):
+    h = jnp.tanh(h @ reversed_third(params["w"]) + x)
+    return h, reversed_third(h) * params["b"]
+
+
+def softplus(params, h, x):
+    h = jax.nn.softplus(reversed_third(h @ params["w"] + x)) * params["b"]
+    return h, jax.nn.relu(h)
+
+
+def loss_of(step, schedule):
+    cell = Cell(lambda key: PARAMS, lambda params, key: jnp.zeros(SIZE), step)
+    return lambda params: unroll(cell, params, CARRY, XS, schedule=schedule)[1].sum()
+
+
+def length(loss, params):
+    return sum(jnp.sum(d**2) for d in jax.tree.leaves(jax.grad(loss)(params)))
+
+
+@pytest.mark.parametrize("schedule", ["distributed", "associative", "checkpointed"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        in_the_loop,
+        spiking,
+        behind_the_loop,
+        before_a_linear_loop,
+        of_params_alone,
+        reversed_alone,
+        softplus,
+    ],
+)
+def test_second_derivatives_through_rules(step, schedule):
+    """Backwards twice, and forwards over backwards where JAX allows that."""
+
+    def both(schedule):
+        loss = loss_of(step, schedule)
+        with jax.numpy_dtype_promotion("standard"):
+            twice = jax.jit(jax.grad(lambda params: length(loss, params)))(PARAMS)
+            if step in (reversed_alone, softplus):
+                return twice
+            return twice, jax.jit(lambda p: jax.jvp(jax.grad(loss), (p,), (p,)))(PARAMS)
+
+    require_close("", (schedule, both(schedule)), ("scan", both("scan")), 1e-4)
+
+
+def elman(params, h, x):
+    h = jnp.tanh(h @ params["w"] + x)
+    return h, h + params["b"]
+
+
+def gated(params, h, x):
+    h = jax.nn.sigmoid(x @ params["w"]) * h + x
+    return h, h * params["b"]
+
+
+MEMBERS = jax.random.normal(jax.random.key(9), (3, NUM_STEPS, BATCH_SIZE, SIZE))
+
+# Each takes a function of params to a number to such a function.
+COMPOSED = {
+    "jit": jax.jit,
+    "grad": lambda f: lambda p: sum(jnp.sum(d) for d in jax.tree.leaves(jax.grad(f)(p))),
+    "jvp": lambda f: lambda p: jax.jvp(f, (p,), (p,))[1],
+    "linearize": lambda f: lambda p: jax.linearize(f, p)[1](p),
+    "checkpoint": jax.checkpoint,
+    "scan": lambda f: lambda p: lax.scan(lambda s, _: (s + f(p), None), 0.0 * f(p), None, 2)[0],
+    "cond": lambda f: lambda p: lax.cond(p["b"].sum() > -1e9, f, lambda p: p["b"].sum(), p),
+    "vmap": lambda f: lambda p: jax.vmap(f)(jax.tree.map(lambda a: jnp.stack([a, a / 2]), p)).sum(),
+    "hessian": lambda f: lambda p: sum(jnp.sum(h) for h in jax.tree.leaves(jax.hessian(f)(p))),
+}
+
+
+def of_members(step, schedule):
+    """One set of weights, many members' data: what is mapped has no tangent."""
+    cell = Cell(lambda key: PARAMS, lambda params, key: jnp.zeros(SIZE), step)
+
+    def loss(params):
+        def one(xs):
+            return unroll(cell, params, CARRY, xs, schedule=schedule)[1].sum()
+
+        return jax.vmap(one)(MEMBERS).sum()
+
+    return loss
+
+
+def require_composed_alike(step, schedule, names):
+    def value(schedule):
+        function = of_members(step, schedule)
+        for name in reversed(names):
+            function = COMPOSED[name](function)
+        return float(function(PARAMS))
+
+    wanted, found = value("scan"), value(schedule)
+    assert abs(found - wanted) <= 1e-3 * max(1, abs(wanted)), (names, wanted, found)
+
+
+def compositions(depth, every=1):
+    """One in `every` of those that differentiate at most twice: a third adds rounding."""
+    twice = {"grad": 1, "jvp": 1, "linearize": 1, "hessian": 2}
+    return [
+        names
+        for names in itertools.product(COMPOSED, repeat=depth)
+        if sum(twice.get(name, 0) for name in names) <= 2
+    ][::every]
+
+
+@pytest.mark.parametrize("step", [elman, gated])
+@pytest.mark.parametrize("names", compositions(1), ids="-".join)
+def test_transformations_of_members(names, step):
+    require_composed_alike(step, "associative", names)
+
+
+@pytest.mark.parametrize("names", [("grad", "checkpoint"), ("jvp", "grad"), ("linearize", "vmap")])
+@pytest.mark.parametrize("schedule", ["checkpointed", "distributed"])
+def test_transformations_of_members_in_pairs(names, schedule):
+    require_composed_alike(elman, schedule, names)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("schedule", ["distributed", "associative", "checkpointed"])
+@pytest.mark.parametrize("names", [*compositions(2), *compositions(3, every=9)], ids="-".join)
+def test_every_composition_of_transformations(names, schedule):
+    require_composed_alike(gated if schedule == "associative" else elman, schedule, names)
+
+
+def drawing(params, carry, x):
+    h, key, count = carry
+    noise = jax.random.normal(jax.random.fold_in(key, count), (SIZE,))
+    h = jnp.tanh(h @ params["w"] + x + noise)
+    seen = jnp.where(jax.random.bernoulli(jax.random.fold_in(key, count + 100), 0.5, (SIZE,)), h, 0)
+    return (h, key, count + 1), seen
+
+
+@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_draws_are_those_of_the_loop(implementation):
+    """Also of keys whose draws depend on what is mapped, and in two parts as in one."""
+    cell = Cell(lambda key: PARAMS, lambda params, key: None, drawing)
+    keys = jax.random.split(jax.random.key(0, impl=implementation), BATCH_SIZE)
+    carry = (CARRY, keys, jnp.zeros(BATCH_SIZE, jnp.int32))
+
+    def run(schedule, carry, xs):
+        return unroll(cell, PARAMS, carry, xs, schedule=schedule)
+
+    wanted = np.asarray(run("scan", carry, XS)[1])
+    for schedule in ("distributed", "checkpointed"):
+        np.testing.assert_allclose(run(schedule, carry, XS)[1], wanted, atol=1e-6)
+    middle, head = run("distributed", carry, XS[:4])
+    tail = run("distributed", middle, XS[4:])[1]
+    np.testing.assert_allclose(jnp.concatenate([head, tail]), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["distributed", "checkpointed", "auto"])
+def test_leaves_without_numbers(schedule):
+    cell = Cell(
+        lambda key: PARAMS,
+        lambda params, key: jnp.zeros(SIZE),
+        lambda params, h, x: ((h := jnp.tanh(h @ params["w"] + x["x"])), h),
+    )
+    xs = {"x": XS, "none": jnp.zeros((NUM_STEPS, BATCH_SIZE, 0))}
+    found, wanted = (unroll(cell, PARAMS, CARRY, xs, schedule=s) for s in (schedule, "scan"))
+    require_close("", (schedule, found), ("scan", wanted), 1e-5)
