@@ -109,7 +109,7 @@ def test_a_good_cell(capsys, own, monkeypatch):
 THREE = (
     "carry_shape_drifts",
     "batch_axis_assumed",
-    pytest.param("parameter_unused", marks=pytest.mark.slow),
+    pytest.param("parameter_unused", marks=pytest.mark.full),
 )
 
 
@@ -290,7 +290,7 @@ def test_the_command_answers_quickly():
     assert wrong.stderr.startswith("error: cell 'gruu' is not known")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_command_on_a_file(own):
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "jaxrnn.check", "own.py:skip", "--no-speed"]

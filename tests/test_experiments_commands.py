@@ -121,7 +121,7 @@ def on_a_terminal(arguments, columns: int) -> str:
     return shown.decode()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_bar_on_a_terminal_and_plain_lines_in_a_pipe(tmp_path):
     arguments = ["experiments.toy", "--preset", "smoke", "--run"]
     shown = on_a_terminal([*arguments, tmp_path / "a"], 80)
@@ -139,7 +139,7 @@ def test_a_bar_on_a_terminal_and_plain_lines_in_a_pipe(tmp_path):
     assert re.search(r"step 400/400  loss 0\.\d+", done.stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_run_on_two_devices_writes_text_on_one(tmp_path, capsys):
     text = write_text(tmp_path)
     run = tmp_path / "run"
@@ -152,7 +152,7 @@ def test_a_run_on_two_devices_writes_text_on_one(tmp_path, capsys):
     assert done.stderr == ""
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_ctrl_c_before_anything_began(tmp_path):
     """Once Python has imported the command, and while it compiles: one line, or a run that can be
     resumed."""

@@ -43,7 +43,7 @@ def test_it_learns_and_writes(run, capsys):
     assert len(text) == 3 + 12 + 1
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_toy_task_is_learnt_as_well(tmp_path):
     """To the same loss as in float32, to two digits."""
     found = []

@@ -455,7 +455,7 @@ def test_every_case_has_a_name():
     assert list(speed.CASES) == list(get_args(speed.CaseName))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it")
 def test_the_whole_table(tmp_path, capsys):
     run = tmp_path / "run"

@@ -259,7 +259,7 @@ def test_a_full_disk(text, whole, tmp_path, capsys, monkeypatch, after_chunk, wh
     assert_same_run(whole, broken)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("mount") is None, reason="mounting a small disk needs root"
 )

@@ -381,7 +381,7 @@ def test_the_others_go_on_where_one_diverges(folder, smoke, capsys):
     assert summary(path) == found
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_every_part(folder, smoke):
     path = folder / "fair"
     assert truncation.main([*smoke, "--seeds", "2", "--part", "fair", "--run", str(path)]) == 0

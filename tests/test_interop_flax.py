@@ -122,7 +122,7 @@ def test_the_scheduler_reads_it(name):
 OFTEN_USED = ("linen OptimizedLSTMCell", "linen MGUCell", "nnx GRUCell")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("law", CELL_LAWS)
 @pytest.mark.parametrize("name", OFTEN_USED)
 def test_the_laws_hold(name, law):
@@ -164,7 +164,7 @@ def test_what_an_nnx_step_changes_is_in_the_carry():
     assert (zero[:, 0] != zero[:, 1]).any()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("law", ["resumable at any split", "step is pure", "no dead parameter"])
 def test_a_stochastic_nnx_cell_obeys(law):
     CELL_LAWS[law](subject(noisy))

@@ -81,7 +81,7 @@ LOCAL = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("fault", LOCAL)
 def test_no_other_law_complains(fault):
     tried = subject(getattr(broken_cells, fault))

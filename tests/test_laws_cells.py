@@ -61,7 +61,7 @@ def test_precision(name, law):
     PRECISION_LAWS[law](tried(name))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("law", LEARNING_LAWS)
 @pytest.mark.parametrize("name", CELLS)
 def test_learning(name, law):

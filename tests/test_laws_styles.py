@@ -73,7 +73,7 @@ def cases(draw):
 TRUNCATING = [name for name in STYLES if STYLES[name].truncates]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", TRUNCATING)
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(case=cases())
@@ -81,7 +81,7 @@ def test_any_window_and_stride(name, case):
     equals_by_hand(STYLES[name], case)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("case", [Case(1, 1, 1, 0), Case(2, 1, 5, 0), Case(6, 1, 12, 0)])
 @pytest.mark.parametrize("name", [name for name in STYLES if name not in TRUNCATING])
 def test_any_length(name, case):

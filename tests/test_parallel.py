@@ -82,11 +82,11 @@ def test_two_devices():
     assert len(DEVICES) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.skipif(AGAIN, reason="this is such a process")
 def test_more_devices():
     """The tests of this file once more, on three and four devices, in a process that has them."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", __file__]
+    command = [sys.executable, "-m", "pytest", "-q", __file__]
     environment = os.environ | {"JAXRNN_TEST_DEVICES": "4"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -111,28 +111,28 @@ def without_clocks(value):
     return [without_clocks(v) for v in value] if isinstance(value, list) else value
 
 
-SLOW = pytest.mark.slow
+FULL = pytest.mark.full
 # All that a run may differ in, and not each by itself: a training takes longest to compile.
 CASES = [
     pytest.param(
         char,
         ["--devices", "1", "--dropout", "0.2", "--cell", "gru", "--precision", "bfloat16"],
         id="one device, dropout, bfloat16",
-        marks=SLOW,
+        marks=FULL,
     ),
     pytest.param(
         char,
         ["--devices", "2", "--window", "6", "--stride", "2", "--history", "4"],
         id="two devices, true truncation",
-        marks=SLOW,
+        marks=FULL,
     ),
     pytest.param(
         char,
         ["--devices", "2", "--batch-size", "7", "--estimator", "artbp", "--window", "6"],
         id="a batch they do not divide, drawn cuts",
-        marks=SLOW,
+        marks=FULL,
     ),
-    pytest.param(char, ["--seeds", "2"], id="two seeds", marks=SLOW),
+    pytest.param(char, ["--seeds", "2"], id="two seeds", marks=FULL),
     pytest.param(
         toy, ["--seeds", "3", "--devices", "2"], id="seeds they do not divide, two settings"
     ),
@@ -269,7 +269,7 @@ def size_of(path: Path) -> int:
 LONG = ["--epochs", "4000", "--log-every", "1"]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_sigkill_at_any_moment(text, tmp_path):
     """Real kills: at the first line of the log, and some checkpoints later. What a kill leaves of
     a checkpoint that is being written, test_runs_checkpoints tries file by file."""
@@ -289,7 +289,7 @@ def test_sigkill_at_any_moment(text, tmp_path):
     assert_same_run(whole, broken)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_and_says_how_to_resume(number, text, tmp_path):
     run = tmp_path / "run"
