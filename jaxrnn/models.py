@@ -27,6 +27,7 @@ from jaxrnn.compose import (
     variational_dropout,
     zoneout,
 )
+from jaxrnn.tokens import as_tokens, is_token
 
 Precision = Literal["float32", "bfloat16"]
 Connect = Literal["plain", "residual", "skip"]
@@ -234,7 +235,8 @@ def _flagged(cell: Cell, capitals: tuple[tuple[int, int], ...]) -> Cell:
     forms, flags = np.array(capitals).T
 
     def step(params, carry, token):
-        if jnp.issubdtype(jnp.result_type(token), jnp.integer):
+        if is_token(token):
+            token = as_tokens(token)
             form, flag = jnp.asarray(forms)[token], jnp.asarray(flags)[token]
         else:
             form = token @ jax.nn.one_hot(forms, forms.max() + 1, dtype=token.dtype)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 ARROWS: dict[str, tuple[str, ...]] = {
     "base": (),
     "unstable": (),
+    "tokens": ("base",),
     "schedule": ("base", "unstable"),
     "unroll": ("schedule",),
     "padding": ("unroll",),
@@ -25,8 +26,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "parallel": ("training",),
     "cells": ("base",),
     "candidates": ("base",),
-    "rows": ("candidates", "optimizers"),
-    "compose": ("base",),
+    "rows": ("candidates", "optimizers", "tokens"),
+    "compose": ("tokens",),
     "data": ("base",),
     "counts": ("base",),
     "generation": ("padding",),

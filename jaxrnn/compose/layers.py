@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from jaxrnn.base import Cell, require_positive
+from jaxrnn.tokens import as_tokens, is_token, one_hot_vectors
 
 _glorot = jax.nn.initializers.glorot_uniform()
 
@@ -21,19 +21,19 @@ def pointwise(function: Callable[[jax.Array], jax.Array]) -> Cell:
 
 
 def one_hot(vocab_size: int) -> Cell:
-    """A token [] to its one-hot vector [V]. A float vector [V] passes through, so that gradients to
-    one-hot inputs exist."""
+    """A token [], of any integer type, to its one-hot vector [V]. A float vector [V] passes
+    through, so that gradients to one-hot inputs exist."""
     require_positive(vocab_size=vocab_size)
-    return pointwise(lambda x: jax.nn.one_hot(x, vocab_size) if _is_token(x) else x)
+    return pointwise(lambda x: one_hot_vectors(x, vocab_size) if is_token(x) else x)
 
 
 def embed(vocab_size: int, size: int) -> Cell:
-    """A token [] to its row of E [V, size]; a float vector x [V] to x @ E, so that gradients to
-    one-hot inputs exist. E begins as N(0, 1)."""
+    """A token [], of any integer type, to its row of E [V, size]; a float vector x [V] to x @ E, so
+    that gradients to one-hot inputs exist. E begins as N(0, 1)."""
     require_positive(vocab_size=vocab_size, size=size)
 
     def step(params, carry, x):
-        return (), params["w"][x] if _is_token(x) else x @ params["w"]
+        return (), params["w"][as_tokens(x)] if is_token(x) else x @ params["w"]
 
     return Cell(
         init=lambda key: {"w": jax.random.normal(key, (vocab_size, size))},
@@ -53,7 +53,3 @@ def linear(input_size: int, output_size: int) -> Cell:
         init_carry=lambda params, key: (),
         step=lambda params, carry, x: ((), x @ params["w"] + params["b"]),
     )
-
-
-def _is_token(x: ArrayLike) -> bool:
-    return jnp.issubdtype(jnp.result_type(x), jnp.integer)

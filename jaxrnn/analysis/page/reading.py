@@ -16,6 +16,7 @@ from jaxrnn.analysis.activations import activations
 from jaxrnn.analysis.connectivity import SQUARE_ROOT, SQUARED, connectivity
 from jaxrnn.analysis.named import name_values
 from jaxrnn.base import Carry, Cell, Params
+from jaxrnn.tokens import one_hot_vectors
 
 ONE_HOT = "one_hot_input"
 """The name of what `reading_one_hot` reads."""
@@ -89,7 +90,7 @@ def reading_one_hot(cell: Cell, vocab_size: int) -> Cell:
     would be V times as large."""
 
     def step(params, carry, token):
-        x = checkpoint_name(jax.nn.one_hot(token, vocab_size), ONE_HOT)
+        x = checkpoint_name(one_hot_vectors(token, vocab_size), ONE_HOT)
         return cell.step(params, carry, x)
 
     return cell._replace(step=step)

@@ -1,0 +1,33 @@
+"""Tokens: whole numbers that count the symbols of a vocabulary, from 0."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Integer
+
+
+def is_token(x: ArrayLike) -> bool:
+    """Whether x is a token, and not a float vector [V] in the place of one.
+
+    Raises:
+      ValueError: it is neither, such as a truth value or a single float.
+    """
+    kind = jnp.result_type(x)
+    if jnp.issubdtype(kind, jnp.integer):
+        return True
+    if not jnp.ndim(x):
+        raise ValueError(
+            f"a token is {kind}[]; give an integer, such as tokens.astype(jnp.int32), or a float "
+            "vector [V] in its place"
+        )
+    return False
+
+
+def as_tokens(x: ArrayLike) -> Integer[Array, "..."]:
+    """Tokens as int32. In 8 or 16 bits the size of a vocabulary itself wraps around: 300 is 44
+    there, and a comparison with all ids finds a token twice."""
+    return jnp.asarray(x).astype(jnp.int32)
+
+
+def one_hot_vectors(x: ArrayLike, vocab_size: int) -> Float[Array, "... V"]:
+    return jax.nn.one_hot(as_tokens(x), vocab_size)
