@@ -1,4 +1,9 @@
-"""Optimizers: the rules of optax on clipped gradients, the learning rate in their state."""
+"""Optimizers: the rules of optax on clipped gradients, the learning rate in their state.
+
+Of complex params a rule that divides by the size of gradients (Adam, Adagrad, RMSProp) takes that
+of the complex number, so that real and imaginary part keep its direction; clipping counts both
+parts. `optax.contrib.split_real_and_imaginary` around a rule makes two real params of each.
+"""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -73,6 +78,18 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "momentum": clipped_momentum,
     "rmsprop": clipped_rmsprop,
 }
+
+
+def updates_of(
+    optimizer: Optimizer, grads: Params, opt_state: optax.OptState, params: Params
+) -> tuple[Params, optax.OptState]:
+    """What one training step adds to `params`, and the optimizer's state after it.
+
+    `grads` are as JAX has them: of a complex param dL/dx - i dL/dy, the conjugate of the direction
+    in which the loss rises, which is what optimizers take.
+    """
+    rising = jax.tree.map(jnp.conj, grads)  # of real numbers they are the same
+    return optimizer.update(rising, opt_state, params)
 
 
 def _clipped(rule, learning_rate, max_norm):

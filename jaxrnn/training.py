@@ -23,7 +23,7 @@ from jaxrnn.base import (
     require_positive,
 )
 from jaxrnn.gradients.bptt import bptt
-from jaxrnn.optimizers import Optimizer
+from jaxrnn.optimizers import Optimizer, updates_of
 from jaxrnn.unroll import unroll
 
 
@@ -60,13 +60,13 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """One training step, a `lax.scan` body: an epoch is `lax.scan(train_step, state, batches)`.
 
-    A batch is what the estimator takes. The metrics are the estimator's and `grad_norm`, the global
-    norm of the gradient before clipping.
+    A batch is what the estimator takes; params may be complex, see `jaxrnn.optimizers`. The metrics
+    are the estimator's and `grad_norm`, the global norm of the gradient before clipping.
     """
 
     def train_step(state: TrainState, batch):
         grads, carry, metrics = estimator.estimate(state.params, state.carry, batch)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        updates, opt_state = updates_of(optimizer, grads, state.opt_state, state.params)
         state = state._replace(
             params=optax.apply_updates(state.params, updates),
             opt_state=opt_state,

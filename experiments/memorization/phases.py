@@ -17,7 +17,7 @@ from experiments.memorization.config import Config
 from jaxrnn.base import Batch, Cell, Key, Params, TrainState, path_name, require_positive
 from jaxrnn.gradients import stateless, tbptt
 from jaxrnn.models import cross_entropy, token_vectors
-from jaxrnn.optimizers import OPTIMIZERS
+from jaxrnn.optimizers import OPTIMIZERS, updates_of
 from jaxrnn.training import Parts, Training
 from jaxrnn.unroll import unroll
 
@@ -129,7 +129,7 @@ def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Tra
                 number, places, weights = batch
                 of_batch = jax.random.fold_in(key, number)
                 grads, sums = jax.grad(losses_of, has_aux=True)(params, of_batch, places, weights)
-                updates, opt_state = optimizer.update(grads, opt_state, params)
+                updates, opt_state = updates_of(optimizer, grads, opt_state, params)
                 return (optax.apply_updates(params, updates), opt_state), sums
 
             batches = jnp.arange(len(rows)), rows, weights

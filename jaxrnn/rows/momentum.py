@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Cell, GradientEstimator, Metrics, Params, TrainState
-from jaxrnn.optimizers import Optimizer
+from jaxrnn.optimizers import Optimizer, updates_of
 from jaxrnn.rows.layout import layout_of, leaves_of, rows_of, with_leaves, without
 from jaxrnn.rows.narrowing import Narrowed, Rows
 
@@ -99,7 +99,7 @@ def row_momentum(
         params, trace = current(state, batch.rows)
         grads, carry, metrics = estimator.estimate(params, state.carry, batch.batch)
         opt_state = optax.tree.set(state.opt_state, trace=trace)
-        updates, opt_state = optimizer.update(grads, opt_state, params)
+        updates, opt_state = updates_of(optimizer, grads, opt_state, params)
         params, trace = optax.apply_updates(params, updates), optax.tree.get(opt_state, "trace")
         written = {
             name: _write(

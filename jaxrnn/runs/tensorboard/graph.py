@@ -12,6 +12,7 @@ import jax
 import optax
 
 from jaxrnn.base import Batch, PyTree, named_leaves
+from jaxrnn.optimizers import updates_of
 from jaxrnn.runs.tensorboard.protos import GraphDef
 from jaxrnn.schedule.reading import flatten, is_variable, scope_of, shapes_of
 from jaxrnn.training import Parts
@@ -60,7 +61,7 @@ def training_graph(parts: Parts, batch: Batch) -> Any:
         return jax.grad(mean_loss)(params)
 
     def update(grads, params, opt_state):
-        updates, _ = parts.optimizer.update(grads, opt_state, params)
+        updates, _ = updates_of(parts.optimizer, grads, opt_state, params)
         return optax.apply_updates(params, updates)
 
     drawing = _Drawing()

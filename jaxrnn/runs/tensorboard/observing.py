@@ -11,6 +11,7 @@ from jaxtyping import Array
 from jaxrnn.analysis.named import name_values
 from jaxrnn.analysis.saturation import PINNED, saturations
 from jaxrnn.base import Batch, TrainState, named_leaves
+from jaxrnn.optimizers import updates_of
 from jaxrnn.runs.tensorboard.buckets import Histogram, histogram
 from jaxrnn.schedule.reading import is_float, shapes_of
 from jaxrnn.training import Parts
@@ -52,7 +53,7 @@ def make_observe(parts: Parts, batch: Batch) -> Callable[[TrainState], Observati
         _, values = unroll(inside, params, carry, batch.inputs)
         fresh = parts.estimator.init(params, key_estimator, batch_size)
         grads, _, _ = parts.estimator.estimate(params, fresh, batch)
-        updates, _ = parts.optimizer.update(grads, state.opt_state, params)
+        updates, _ = updates_of(parts.optimizer, grads, state.opt_state, params)
         shown = {"activations": values, "params": params, "gradients": grads}
         norms = {
             "norm/params": optax.tree.norm(params),
