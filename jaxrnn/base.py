@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Int
 from jaxtyping import Key as KeyArray
 
@@ -96,6 +97,21 @@ class TrainState(NamedTuple):
     key: Key
     step: Int[Array, ""]
     position: Int[Array, ""]
+
+
+def distinct(tree: PyTree) -> PyTree:
+    """`tree` with a copy in each place where an array comes again. Donated to a compiled function,
+    one array in two places would be given away twice, which JAX refuses."""
+    seen = set()
+
+    def own(leaf):
+        if not isinstance(leaf, jax.Array):
+            return leaf
+        again = id(leaf) in seen
+        seen.add(id(leaf))
+        return jnp.copy(leaf) if again else leaf
+
+    return jax.tree.map(own, tree)
 
 
 def named_leaves(tree: PyTree, separator: str = ".") -> dict[str, Any]:

@@ -20,6 +20,7 @@ from jaxrnn.base import (
     Objective,
     Params,
     TrainState,
+    distinct,
     require_positive,
 )
 from jaxrnn.gradients.bptt import bptt
@@ -35,7 +36,7 @@ def init_state(
     batch_size: int,
     learning_rate: ArrayLike | None = None,
 ) -> TrainState:
-    """The state before the first training step.
+    """The state before the first training step; no array is in it twice, so that it can be donated.
 
     `learning_rate`, which may be traced, replaces the optimizer's.
     """
@@ -45,7 +46,7 @@ def init_state(
     opt_state = optimizer.init(params)
     if learning_rate is not None:
         opt_state = optax.tree.set(opt_state, learning_rate=jnp.asarray(learning_rate, jnp.float32))
-    return TrainState(
+    state = TrainState(
         params=params,
         opt_state=opt_state,
         carry=estimator.init(params, key_carry, batch_size),
@@ -53,6 +54,7 @@ def init_state(
         step=jnp.int32(0),
         position=jnp.int32(0),
     )
+    return distinct(state)
 
 
 def make_train_step(

@@ -54,8 +54,10 @@ def layer_norm_lstm(input_size: int, hidden_size: int) -> Cell:
         )
 
     def init_carry(params, key):
-        zeros = jnp.zeros(hidden_size, params.shift.dtype)
-        return LSTMCarry(h=zeros, c=zeros)
+        return LSTMCarry(
+            h=jnp.zeros(hidden_size, params.shift.dtype),
+            c=jnp.zeros(hidden_size, params.shift.dtype),
+        )
 
     def step(params, carry, x):
         h, c = carry

@@ -40,8 +40,8 @@ def nested_lstm(input_size: int, hidden_size: int, depth: int = 2) -> Cell:
         return tuple(lstm(size, hidden_size).init(k) for size, k in zip(sizes, keys, strict=True))
 
     def init_carry(params, key):
-        zeros = jnp.zeros(hidden_size, params[0].b.dtype)
-        return NestedLSTMCarry(h=zeros, c=(zeros,) * depth)
+        h, *c = (jnp.zeros(hidden_size, params[0].b.dtype) for _ in range(depth + 1))
+        return NestedLSTMCarry(h, tuple(c))
 
     def nest(params, h, memories, x):
         """h' and the new memories of what `params` are left for."""

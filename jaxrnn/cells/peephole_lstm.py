@@ -49,8 +49,9 @@ def peephole_lstm(input_size: int, hidden_size: int) -> Cell:
         )
 
     def init_carry(params, key):
-        zeros = jnp.zeros(hidden_size, params.b.dtype)
-        return LSTMCarry(h=zeros, c=zeros)
+        return LSTMCarry(
+            h=jnp.zeros(hidden_size, params.b.dtype), c=jnp.zeros(hidden_size, params.b.dtype)
+        )
 
     def step(params, carry, x):
         h, c = carry

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxrnn.base import Carry, Cell, Key, Params, PyTree, named_leaves, path_name
+from jaxrnn.base import Carry, Cell, Key, Params, PyTree, distinct, named_leaves, path_name
 
 
 def reinitialised(cell: Cell, initializer: Callable[..., jax.Array]) -> Cell:
@@ -79,7 +79,7 @@ def learnt_carry(cell: Cell) -> Cell:
             lambda a: _as_params(a) if _has_derivatives(a) else (),
             _first_carry(cell, params, key_carry),
         )
-        return {"cell": params, "carry": first}
+        return distinct({"cell": params, "carry": first})
 
     def init_carry(params, key):
         usual = _first_carry(cell, params["cell"], key)

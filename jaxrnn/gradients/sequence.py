@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 from jaxtyping import Key as KeyArray
 
-from jaxrnn.base import Batch, Carry, Cell, Key, Params
+from jaxrnn.base import Batch, Carry, Cell, Key, Params, distinct
 from jaxrnn.schedule import is_float
 from jaxrnn.unroll import unroll, where
 
@@ -35,7 +35,7 @@ def begin(cell: Cell, params: Params, key: Key, batch_size: int) -> Sequences:
     _require_floats(params)
     keys = jax.random.split(key, batch_size)
     carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
-    return Sequences(carry, keys, jnp.ones(batch_size, bool))
+    return distinct(Sequences(carry, keys, jnp.ones(batch_size, bool)))
 
 
 def _require_floats(params: Params) -> None:
