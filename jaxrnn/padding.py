@@ -8,12 +8,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Int, Integer
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X, Y
+from jaxrnn.sheltering import sheltered
 from jaxrnn.unroll import Schedule, check_axes, unroll, where
 
 
 def pausable(cell: Cell) -> Cell:
     """`cell` on x = (x, active): while `active` [] is false its carry stays as it is (y is then
-    of no account).
+    of no account), and no gradient depends on what stands in x or comes of it, NaN included.
 
     So sequences of several lengths share a batch, and windows may begin at different time steps.
     """
@@ -23,7 +24,7 @@ def pausable(cell: Cell) -> Cell:
         # what pads may be NaN, and 0 * NaN would reach the gradient of params; or a token out of
         # range, whose embedding is NaN
         x = jax.tree.map(lambda a: a if _is_key(a) else jnp.where(active, a, jnp.zeros_like(a)), x)
-        new, y = cell.step(params, carry, x)
+        new, y = sheltered(cell.step, params, carry, x, active)
         return where(active, new, carry), y
 
     return cell._replace(step=step)

@@ -12,7 +12,9 @@ def resettable(cell: Cell) -> Cell:
     time step, from `init_carry(params, key)`.
 
     So a stream holds one sequence after another (documents, episodes), and errors do not go from
-    one into the one before; a learnt initial carry receives its gradient at every reset.
+    one into the one before; a learnt initial carry receives its gradient at every reset. A time
+    step that pads between two sequences is one of its own, NaN in it would be NaN in gradients:
+    `resettable(jaxrnn.pausable(cell))` leaves such steps out.
 
     Each reset has a key of its own, `fold_in(key, step)` with both leaves in the carry: a cell that
     draws does not repeat itself.
