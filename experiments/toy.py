@@ -26,12 +26,13 @@ from jaxrnn.gradients.configured import EstimatorName, configured_estimator
 from jaxrnn.models import Precision, TokenModel, build_model, cross_entropy
 from jaxrnn.optimizers import OPTIMIZERS
 from jaxrnn.parallel import Devices, Workload, batch_parallel
+from jaxrnn.runs.checking import members
 from jaxrnn.runs.claims import Claim, below, between, within
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import writing
 from jaxrnn.runs.loop import Setting, prepare, require_memory, train_setting
 from jaxrnn.runs.report import print_claims, print_table
-from jaxrnn.runs.session import Experiment, Session, members, training_command
+from jaxrnn.runs.session import Experiment, Session, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
 from jaxrnn.training import Parts, Training, epoch_chunk, init_state, make_train_step
 from jaxrnn.unroll import Schedule
@@ -180,13 +181,10 @@ def workload(config: Config) -> Workload:
     )
 
 
-def run(config: Config, session: Session) -> None:
-    seeds = members(config.seed, config.seeds)
+def build(config: Config, devices: Devices = ()) -> list[Setting]:
     require_memory(40 * config.length, "a sequence")  # inputs, targets and what draws them
-    # members of several seeds take the devices; a single one divides its batch over them
-    devices = session.devices if config.seeds == 1 else ()
-    models, prepared = [], []
-    for part in each_setting(replace(config, cell=session.cell(config.cell))):
+    settings = []
+    for part in each_setting(config):
         training = make_train(part, devices)
         setting = Setting(
             name=name_of(part),
@@ -196,8 +194,17 @@ def run(config: Config, session: Session) -> None:
             epochs=part.epochs[0],
             log_ends=_log_ends(training.steps_per_epoch, part.log_every),
         )
-        models.append((setting.name, make_model(part)))
-        prepared.append(prepare(setting, seeds, session.devices))
+        settings.append(setting)
+    return settings
+
+
+def run(config: Config, session: Session) -> None:
+    seeds = members(config.seed, config.seeds)
+    # members of several seeds take the devices; a single one divides its batch over them
+    devices = session.devices if config.seeds == 1 else ()
+    built = replace(config, cell=session.cell(config.cell))
+    prepared = [prepare(setting, seeds, session.devices) for setting in build(built, devices)]
+    models = [(name_of(part), make_model(part)) for part in each_setting(built)]
     directory = session.begin(models, seeds, texts={})
     for (name, model), num_steps in zip(models, config.num_steps, strict=True):
         session.explain(name, model, num_steps)

@@ -5,7 +5,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+
+from jaxrnn.runs.checking import check_numbers, members
+from jaxrnn.runs.command import one_line
+from jaxrnn.runs.loop import check_setting
+from jaxrnn.runs.session import read_flags
 
 CLOCKS = {"seconds", "steps_per_second", "seconds_per_epoch"}
 
@@ -122,3 +128,20 @@ def error_of(
     assert line.startswith("error: ")
     assert "Traceback" not in line
     return line
+
+
+def config_of(experiment: Any, *arguments: object) -> Any:
+    """The config of a training command line."""
+    return read_flags(experiment.EXPERIMENT, [str(argument) for argument in arguments])[0]
+
+
+def refusal(experiment: Any, config: Any) -> str:
+    """What the experiment's command says to a config without tracing a training step."""
+    try:
+        check_numbers(config)
+        seeds = members(config.seed, config.seeds)
+        for setting in experiment.build(config):
+            check_setting(setting, len(seeds), jax.devices()[:1])
+    except Exception as error:
+        return one_line(error)
+    raise AssertionError("it is not refused")

@@ -8,9 +8,11 @@ import jax
 import numpy as np
 import pytest
 from experiments_support import (
+    config_of,
     error_of,
     files_of,
     logged,
+    refusal,
     small_char,
     summary,
     write_cells,
@@ -43,6 +45,11 @@ def text(folder):
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(f"A{line}" for line in lines), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def small(text):
+    return config_of(char, *small_char(text))
 
 
 @pytest.fixture(scope="module")
@@ -130,17 +137,14 @@ def test_a_comparison_is_resumed_cell_by_cell(comparison, folder, text):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (["gru", "gru"], "--cells holds gru 2 times"),
-        (["lstm", "cells.py:lstm"], "--cells holds lstm 2 times"),
-        (["cells.py:mine", "other.py:yours"], "--cells names 2 files, cells.py and other.py"),
-        (["gru", "nonsense"], "cell 'nonsense' is not known"),
+        (("gru", "gru"), "--cells holds gru 2 times"),
+        (("lstm", "cells.py:lstm"), "--cells holds lstm 2 times"),
+        (("cells.py:mine", "other.py:yours"), "--cells names 2 files, cells.py and other.py"),
+        (("gru", "nonsense"), "cell 'nonsense' is not known"),
     ],
 )
-def test_cells_that_cannot_be_compared(cells, message, text, tmp_path, capsys):
-    run = tmp_path / "run"
-    flags = [*small_char(text), "--cells", *cells, "--run", run]
-    assert message in error_of(capsys, char.main, flags)
-    assert not run.exists()
+def test_cells_that_cannot_be_compared(small, cells, message):
+    assert message in refusal(char, replace(small, cells=cells))
 
 
 def test_a_cell_that_raises_is_named(text, tmp_path, capsys):
@@ -211,25 +215,23 @@ def test_dynamic_evaluation_is_a_figure_of_its_own(text, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("changes", "message"),
     [
-        (["--warmup", "9999"], "warmup is 9999; give 0 to"),
-        (["--weight-drop", "1.0"], "--weight-drop is 1.0"),
-        (["--weight-drop", "0.3", "--cell", "indrnn"], "and no layer has a matrix w_hh, which it"),
-        (["--zoneout", "-0.1"], "zoneout is -0.1"),
-        (["--connect", "skip"], "a single layer has nothing to connect"),
-        (["--tied"], "tied needs an embedding_size of 6"),
-        (["--weight-decay", "0.1"], "--weight-decay is 0.1, and adam has none"),
-        (["--optimizer", "adamw", "--weight-decay", "-1"], "--weight-decay is -1.0"),
-        (["--dynamic-rate", "-1"], "--dynamic-rate is -1.0"),
-        (["--dynamic-rate", "0.1", "--dynamic-steps", "0"], "dynamic_steps is 0"),
-        (["--dynamic-rate", "0.1", "--valid-fraction", "0"], "no text is held out"),
+        ({"warmup": 9999}, "warmup is 9999; give 0 to"),
+        ({"weight_drop": 1.0}, "--weight-drop is 1.0"),
+        ({"weight_drop": 0.3, "cell": "indrnn"}, "and no layer has a matrix w_hh, which it"),
+        ({"zoneout": -0.1}, "zoneout is -0.1"),
+        ({"connect": "skip"}, "a single layer has nothing to connect"),
+        ({"tied": True}, "tied needs an embedding_size of 6"),
+        ({"weight_decay": 0.1}, "--weight-decay is 0.1, and adam has none"),
+        ({"optimizer": "adamw", "weight_decay": -1.0}, "--weight-decay is -1.0"),
+        ({"dynamic_rate": -1.0}, "--dynamic-rate is -1.0"),
+        ({"dynamic_rate": 0.1, "dynamic_steps": 0}, "dynamic_steps is 0"),
+        ({"dynamic_rate": 0.1, "valid_fraction": 0.0}, "no text is held out"),
     ],
 )
-def test_what_cannot_regularise_is_refused(text, tmp_path, capsys, flags, message):
-    run = tmp_path / "run"
-    assert message in error_of(capsys, char.main, [*small_char(text), *flags, "--run", run])
-    assert not run.exists()
+def test_what_cannot_regularise_is_refused(small, changes, message):
+    assert message in refusal(char, replace(small, **changes))
 
 
 def test_capitals_as_a_flag(text, tmp_path, capsys):

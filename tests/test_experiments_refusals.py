@@ -1,15 +1,20 @@
-"""Bad input: one line, at once, and nothing is created or lost."""
+"""Bad input: one line, at once, and nothing is created or lost.
 
-import json
+What a config is refused for is tried on the config itself, before anything is traced; that the
+command says it too, and leaves nothing behind, on one of each kind.
+"""
+
 import time
+from dataclasses import replace
 
 import pytest
 from experiments_support import (
     SMALL_TOY,
+    config_of,
     error_of,
     files_of,
+    refusal,
     small_char,
-    summary,
     write_cells,
     write_text,
 )
@@ -18,7 +23,8 @@ from experiments import char, speed, toy
 from jaxrnn.cells import CELLS
 from jaxrnn.data import CORPORA
 from jaxrnn.gradients import STYLES, Style, bptt
-from jaxrnn.runs.config import to_plain
+from jaxrnn.runs.directory import create_run
+from jaxrnn.runs.files import write_json
 
 
 @pytest.fixture
@@ -45,6 +51,59 @@ def refused(tmp_path, text, capsys):
     return refused
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A config of each experiment that trains."""
+    text = write_text(tmp_path_factory.mktemp("text"))
+    return {char: config_of(char, *small_char(text)), toy: config_of(toy, *SMALL_TOY)}
+
+
+@pytest.fixture
+def says(small):
+    """What is said of a config with other values."""
+
+    def says(experiment=char, **changes) -> str:
+        return refusal(experiment, replace(small[experiment], **changes))
+
+    return says
+
+
+def test_the_configs_are_not_refused(small):
+    for experiment, config in small.items():
+        with pytest.raises(AssertionError, match="not refused"):
+            refusal(experiment, config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hidden-size", "0"], "hidden_size is 0; give a whole number of at least 1"),
+        (["--hidden-size", "1000000000"], "the training state needs"),
+        (["--learning-rate", "nan"], "--learning-rate is nan"),
+        # a history only when the estimator is traced
+        (["--history", "3"], "use at most 0"),
+        (["--window", "40", "--history", "20"], "use at most 10"),
+        (["--estimator", "bptt", "--history", "3"], "bptt takes none"),
+        (["--estimator", "random_length", "--history", "3"], "random_length takes none"),
+        (["--batch-size", "3000"], "the text has"),
+        (["--seeds", "0"], "seeds is 0"),
+        (["--devices", "-1"], "--devices is -1"),
+        (["--devices", "3"], "--devices is 3; give at most 2"),
+        (["--devices", "1000000000000"], "--devices is 1000000000000"),
+        (["--checkpoint-seconds", "-1"], "--checkpoint-seconds is -1.0"),
+        (["--checkpoint-seconds", "nan"], "--checkpoint-seconds is nan"),
+        (["--tensorboard-every", "-1"], "--tensorboard-every is -1"),
+    ],
+)
+def test_the_command_says_so_and_leaves_nothing(refused, arguments, message):
+    assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize("arguments", [["--length", "0"], ["--state-size", "2", "1000000000"]])
+def test_the_toy_says_so_too(refused, arguments):
+    refused(*arguments, experiment=toy)
+
+
 # Texts and cells
 
 
@@ -64,23 +123,23 @@ def test_an_unknown_corpus_names_the_known_ones(refused):
         (b"short", "give a smaller num_steps or batch_size, or a longer text"),
     ],
 )
-def test_a_text_that_cannot_be_used(refused, tmp_path, content, message):
+def test_a_text_that_cannot_be_used(says, tmp_path, content, message):
     path = tmp_path / "other.txt"
     if content is not None:
         path.write_bytes(content)
-    assert message in refused("--corpus", path, "--batch-size", "1", "--valid-fraction", "0")
+    assert message in says(corpus=str(path), batch_size=1, valid_fraction=0.0)
 
 
-def test_a_folder_is_no_text(refused, tmp_path):
-    assert "Is a directory" in refused("--corpus", tmp_path)
+def test_a_folder_is_no_text(says, tmp_path):
+    assert "Is a directory" in says(corpus=str(tmp_path))
 
 
-def test_a_wrong_checksum(refused, tmp_path, monkeypatch):
+def test_a_wrong_checksum(says, tmp_path, monkeypatch):
     path = tmp_path / "data" / "nvidia" / "nvidia_processed.txt"
     path.parent.mkdir(parents=True)
     path.write_text("something else")
     monkeypatch.setenv("JAXRNN_DATA", str(tmp_path / "data"))
-    line = refused("--corpus", "nvidia")
+    line = says(corpus="nvidia")
     assert f"{path} has sha256" in line
     assert CORPORA["nvidia"].files[0].sha256 in line
 
@@ -110,108 +169,112 @@ def test_no_network_and_no_folder_of_texts(tmp_path, text, capsys, monkeypatch):
         ("{cells}:nosuch", "has no factory 'nosuch'"),
         ("{cells}:jax", "has no factory 'jax'"),
         ("{cells}:raises", "RuntimeError: no such luck and a second line"),
-        ("{cells}:number", "cells.py:number: "),
         ("{cells}:no_arguments", "no_arguments() takes 0 positional arguments"),
-        ("{cells}:wrong_shapes", "TypeError"),
-        ("{cells}:drifts", "float32[8,6] but the corresponding output"),
     ],
 )
 @pytest.mark.parametrize("experiment", [char, toy])
-def test_a_cell_that_is_none(refused, tmp_path, experiment, cell, message):
-    cells = write_cells(tmp_path)
-    if experiment is toy:
-        message = message.replace("[8,6]", "[10,2]")
-    line = refused("--cell", cell.format(cells=cells), experiment=experiment)
+def test_a_cell_that_is_none(says, tmp_path, experiment, cell, message):
+    assert message in says(experiment, cell=cell.format(cells=write_cells(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("experiment", "cell", "message"),
+    [
+        (char, "raises", "RuntimeError: no such luck and a second line"),
+        (char, "number", "(JAXRNN_TRACEBACK=1 shows where)"),
+        (char, "wrong_shapes", "TypeError"),
+        (char, "drifts", "float32[8,6] but the corresponding output"),
+        (toy, "drifts", "float32[10,2] but the corresponding output"),
+    ],
+)
+def test_a_cell_that_fails_is_named(refused, tmp_path, experiment, cell, message):
+    """The last ones only when a training step is traced."""
+    cell = f"{write_cells(tmp_path)}:{cell}"
+    line = refused("--cell", cell, experiment=experiment)
+    assert line.startswith(f"error: with --cell {cell}: ")
     assert message in line
 
 
 @pytest.mark.parametrize("source", ["def f(:", "import nosuchmodule", "1 / 0"])
-def test_a_cells_file_that_does_not_run(refused, tmp_path, source):
+def test_a_cells_file_that_does_not_run(says, tmp_path, source):
     (tmp_path / "cell.py").write_text(source)
-    line = refused("--cell", f"{tmp_path / 'cell.py'}:f")
+    line = says(cell=f"{tmp_path / 'cell.py'}:f")
     assert f"{tmp_path / 'cell.py'} fails when it is run: " in line
 
 
 # Numbers
 
-HUGE = ["1000000000", "1000000000000", str(10**30)]
-SIZES = ["num-layers", "hidden-size", "batch-size", "num-steps", "epochs", "seeds", "log-every"]
-MAY_BE_HUGE = {"limit", "log-every", "seed"}
+HUGE = [10**9, 10**12, 10**30]
+SIZES = ["num_layers", "hidden_size", "batch_size", "num_steps", "epochs", "seeds", "log_every"]
+MAY_BE_HUGE = {"limit", "log_every", "seed"}
 
 
-@pytest.mark.parametrize("flag", SIZES)
-@pytest.mark.parametrize("value", ["0", "-1"])
-def test_sizes_of_nothing(refused, flag, value):
-    line = refused(f"--{flag}", value)
-    assert flag.replace("-", "_") in line
-    assert value in line
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("value", [0, -1])
+def test_sizes_of_nothing(says, name, value):
+    line = says(**{name: value})
+    assert name in line
+    assert str(value) in line
 
 
-@pytest.mark.parametrize("flag", ["embedding-size", "window", "stride", "history", "devices"])
-def test_negative_sizes(refused, flag):
-    assert "-1" in refused(f"--{flag}", "-1")
+@pytest.mark.parametrize("name", ["embedding_size", "window", "stride", "history"])
+def test_negative_sizes(says, name):
+    assert "-1" in says(**{name: -1})
 
 
-@pytest.mark.parametrize("flag", [*SIZES, "embedding-size", "window", "stride", "history"])
+@pytest.mark.parametrize("name", [*SIZES, "embedding_size", "window", "stride", "history"])
 @pytest.mark.parametrize("value", HUGE)
-def test_huge_sizes_of_char(refused, flag, value):
-    if value != HUGE[0] or flag not in MAY_BE_HUGE:  # so large a log_every is an epoch
-        refused(f"--{flag}", value)
+def test_huge_sizes_of_char(says, name, value):
+    if value != HUGE[0] or name not in MAY_BE_HUGE:  # so large a log_every is an epoch
+        says(**{name: value})
 
 
-@pytest.mark.parametrize("flag", ["devices", "sample-length", "seed", "limit"])
+@pytest.mark.parametrize("name", ["sample_length", "seed", "limit"])
 @pytest.mark.parametrize("value", HUGE[1:])
-def test_other_huge_numbers(refused, flag, value):
-    assert f"--{flag}" in refused(f"--{flag}", value)
+def test_other_huge_numbers(says, name, value):
+    assert f"--{name.replace('_', '-')}" in says(**{name: value})
 
 
-@pytest.mark.parametrize("flag", ["batch-size", "length", "seeds", "window", "history", "devices"])
-@pytest.mark.parametrize("value", ["-1", *HUGE])
-def test_nonsense_sizes_of_toy(refused, flag, value):
-    refused(f"--{flag}", value, experiment=toy)
+@pytest.mark.parametrize("name", ["batch_size", "length", "seeds", "window", "history"])
+@pytest.mark.parametrize("value", [-1, *HUGE])
+def test_nonsense_sizes_of_toy(says, name, value):
+    says(toy, **{name: value})
 
 
-@pytest.mark.parametrize("flag", ["num-steps", "state-size", "epochs"])
-@pytest.mark.parametrize("value", ["0", "-1", *HUGE])
-def test_nonsense_settings_of_toy(refused, flag, value):
-    refused(f"--{flag}", "1", value, experiment=toy)
+@pytest.mark.parametrize("name", ["num_steps", "state_size", "epochs"])
+@pytest.mark.parametrize("value", [0, -1, *HUGE])
+def test_nonsense_settings_of_toy(says, name, value):
+    says(toy, **{name: (1, value)})
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("changes", "message"),
     [
-        (["--learning-rate", "nan"], "--learning-rate is nan"),
-        (["--learning-rate", "-0.1"], "--learning-rate is -0.1"),
-        (["--learning-rate", "inf"], "--learning-rate is inf"),
-        (["--max-norm", "0"], "--max-norm is 0.0"),
-        (["--max-norm", "-1"], "--max-norm is -1.0"),
-        (["--max-norm", "nan"], "--max-norm is nan"),
-        (["--dropout", "1.5"], "dropout is 1.5"),
-        (["--dropout", "-0.1"], "dropout is -0.1"),
-        (["--dropout", "nan"], "--dropout is nan"),
-        (["--valid-fraction", "1"], "valid_fraction is 1.0"),
-        (["--valid-fraction", "nan"], "--valid-fraction is nan"),
-        (["--checkpoint-seconds", "-1"], "--checkpoint-seconds is -1.0"),
-        (["--checkpoint-seconds", "nan"], "--checkpoint-seconds is nan"),
-        (["--limit", "1"], "limit is 1"),
-        (["--sample-length", "-1"], "--sample-length is -1"),
-        (["--seed", "-1"], "--seed is -1"),
-        (["--window", "4", "--stride", "8"], "window is 4, below the stride 8"),
-        (["--stride", "7"], "--stride is 7, --num-steps"),
-        (["--history", "3"], "use at most 0"),
-        (["--window", "40", "--history", "20"], "use at most 10"),
-        (["--window", "1000"], "--window is 1000, longer than the text: a stream has 4"),
-        (["--estimator", "bptt", "--window", "5"], "bptt takes no window, leave it out"),
-        (["--estimator", "bptt", "--history", "3"], "bptt takes none"),
-        (["--estimator", "artbp", "--stride", "5"], "artbp takes no stride, leave it out"),
-        (["--estimator", "artbp", "--window", "1"], "artbp needs a mean length of at least 2"),
-        (["--estimator", "random_length", "--history", "3"], "random_length takes none"),
-        (["--batch-size", "3000"], "the text has"),
-        (["--devices", "3"], "--devices is 3; give at most 2"),
+        ({"learning_rate": float("nan")}, "--learning-rate is nan"),
+        ({"learning_rate": -0.1}, "--learning-rate is -0.1"),
+        ({"learning_rate": float("inf")}, "--learning-rate is inf"),
+        ({"max_norm": 0.0}, "--max-norm is 0.0"),
+        ({"max_norm": -1.0}, "--max-norm is -1.0"),
+        ({"max_norm": float("nan")}, "--max-norm is nan"),
+        ({"dropout": 1.5}, "dropout is 1.5"),
+        ({"dropout": -0.1}, "dropout is -0.1"),
+        ({"dropout": float("nan")}, "--dropout is nan"),
+        ({"valid_fraction": 1.0}, "valid_fraction is 1.0"),
+        ({"valid_fraction": float("nan")}, "--valid-fraction is nan"),
+        ({"limit": 1}, "limit is 1"),
+        ({"sample_length": -1}, "--sample-length is -1"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"window": 4, "stride": 8}, "window is 4, below the stride 8"),
+        ({"stride": 7}, "--stride is 7, --num-steps"),
+        ({"window": 1000}, "--window is 1000, longer than the text: a stream has 4"),
+        ({"estimator": "bptt", "window": 5}, "bptt takes no window, leave it out"),
+        ({"estimator": "artbp", "stride": 5}, "artbp takes no stride, leave it out"),
+        ({"estimator": "artbp", "window": 1}, "artbp needs a mean length of at least 2"),
+        ({"batch_size": 3000}, "the text has"),
     ],
 )
-def test_numbers_out_of_range(refused, arguments, message):
-    assert message in refused(*arguments)
+def test_numbers_out_of_range(says, changes, message):
+    assert message in says(**changes)
 
 
 @pytest.mark.parametrize("experiment", [char, toy])
@@ -230,12 +293,10 @@ def test_a_cell_that_an_estimator_is_not_defined_for(refused, monkeypatch, exper
     assert line == "error: picky is not defined for this cell, use tbptt"
 
 
-def test_settings_of_different_lengths(refused):
-    line = refused("--num-steps", "1", "2", "3", experiment=toy)
-    assert "3, 2, 2 entries" in line
-    twice = ["--num-steps", "2", "2", "--state-size", "3", "3", "--epochs", "1", "2"]
-    assert "twice" in refused(*twice, experiment=toy)
-    assert "0, 2, 2 entries" in refused("--num-steps", experiment=toy)
+def test_settings_of_different_lengths(says):
+    assert "3, 2, 2 entries" in says(toy, num_steps=(1, 2, 3))
+    assert "twice" in says(toy, num_steps=(2, 2), state_size=(3, 3), epochs=(1, 2))
+    assert "0, 2, 2 entries" in says(toy, num_steps=())
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1000000000"])
@@ -269,12 +330,9 @@ def test_what_cannot_be_read_is_one_line(refused, arguments, message):
     assert line.endswith("; see python -m experiments.char --help")
 
 
-def test_the_last_preset_counts(tmp_path, text):
-    run = tmp_path / "run"
-    few = ["--epochs", "1", "--cell", "elman", "--corpus", str(text), "--run", str(run)]
-    assert char.main(["--preset", "quick", "--preset", "smoke", *few]) == 0
-    smoke = char.replace(char.PRESETS["smoke"], epochs=1, cell="elman", corpus=str(text))
-    assert summary(run)["config"] == to_plain(smoke)
+def test_the_last_preset_counts():
+    found = config_of(char, "--preset", "quick", "--preset", "smoke", "--epochs", "1")
+    assert found == replace(char.PRESETS["smoke"], epochs=1)
 
 
 # Runs that exist, and runs that do not
@@ -327,10 +385,9 @@ def test_what_cannot_be_resumed(tmp_path, text, capsys):
 
 
 def test_a_resume_of_another_experiment(tmp_path, capsys):
-    run = tmp_path / "run"
-    assert toy.main([*SMALL_TOY, "--run", str(run)]) == 0
-    before = files_of(run)
-    line = error_of(capsys, char.main, ["--resume", run])
+    run = create_run(tmp_path / "run")
+    write_json(run.config, {"experiment": "toy", "config": {}})
+    before = files_of(run.path)
+    line = error_of(capsys, char.main, ["--resume", str(run.path)])
     assert "python -m experiments.toy" in line
-    assert files_of(run) == before
-    assert json.loads(before["config.json"])["experiment"] == "toy"
+    assert files_of(run.path) == before

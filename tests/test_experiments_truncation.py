@@ -1,12 +1,13 @@
 """The truncation experiment: quirks and measures by closed forms, claims by known rows."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments_support import error_of, logged, summary, write_text
+from experiments_support import config_of, error_of, logged, refusal, summary, write_text
 
 from experiments import truncation
 from experiments.truncation import claims, estimators, fair, published, quirks, tasks, vanishing
@@ -398,35 +399,41 @@ def test_every_part(folder, smoke):
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("changes", "message"),
     [
-        (["--window", "5", "--num-steps", "4"], "--window is 5, above its --num-steps 4"),
-        (["--window", "5", "4"], "--window has 2 entries, --num-steps 1"),
-        (["--window", "2", "2", "--num-steps", "4", "4"], "holds an entry twice"),
-        (["--window", "400", "--num-steps", "400"], "give a smaller num_steps"),
-        (["--grid", "tf_3_*"], "--grid is 'tf_3_*', which is none of the cells"),
-        (["--cell", "lstm"], "give --carried kept"),
-        (["--part", "estimators", "--text-window", "4"], "give a stretch of whole windows"),
-        (["--part", "estimators", "--text-num-steps", "900"], "give fewer, or more --text-tokens"),
-        (["--part", "estimators", "--text-window"], "--text-window holds nothing"),
-        (["--part", "fair", "--toy-window"], "--toy-window holds nothing"),
-        (["--part", "fair", "--text-num-steps", "0"], "text_num_steps is 0"),
-        (["--learning-rate"], "--learning-rate holds nothing"),
-        (["--window", "--num-steps"], "--window has 0 entries, --num-steps 0"),
-        (["--part", "estimators", "--text-window", "0"], "text_window is 0"),
-        (["--part", "speed", "--speed-hidden", "5", "6"], "give each the same number"),
-        (["--part", "speed", "--speed-hidden", "0"], "speed_hidden is 0"),
-        (["--part", "vanishing", "--cell", "nosuch"], "cell 'nosuch' is not known"),
-        (["--part", "fair", "--text-tokens", "3"], "--text-tokens is 3"),
-        (["--tokens", "0"], "tokens is 0"),
-        (["--corpus", "nosuch"], "--corpus: name is 'nosuch'"),
+        ({"part": ()}, "--part names nothing"),
+        ({"window": (5,), "num_steps": (4,)}, "--window is 5, above its --num-steps 4"),
+        ({"window": (5, 4)}, "--window has 2 entries, --num-steps 1"),
+        ({"window": (2, 2), "num_steps": (4, 4)}, "holds an entry twice"),
+        ({"window": (400,), "num_steps": (400,)}, "give a smaller num_steps"),
+        ({"grid": ("tf_3_*",)}, "--grid is 'tf_3_*', which is none of the cells"),
+        ({"cell": "lstm"}, "give --carried kept"),
+        ({"part": ("estimators",), "text_window": (4,)}, "give a stretch of whole windows"),
+        ({"part": ("estimators",), "text_num_steps": 900}, "give fewer, or more --text-tokens"),
+        ({"part": ("estimators",), "text_window": ()}, "--text-window holds nothing"),
+        ({"part": ("fair",), "toy_window": ()}, "--toy-window holds nothing"),
+        ({"part": ("fair",), "text_num_steps": 0}, "text_num_steps is 0"),
+        ({"learning_rate": ()}, "--learning-rate holds nothing"),
+        ({"window": (), "num_steps": ()}, "--window has 0 entries, --num-steps 0"),
+        ({"part": ("estimators",), "text_window": (0,)}, "text_window is 0"),
+        ({"part": ("speed",), "speed_hidden": (5, 6)}, "give each the same number"),
+        ({"part": ("speed",), "speed_hidden": (0,)}, "speed_hidden is 0"),
+        ({"part": ("vanishing",), "cell": "nosuch"}, "cell 'nosuch' is not known"),
+        ({"part": ("fair",), "text_tokens": 3}, "--text-tokens is 3"),
+        ({"tokens": 0}, "tokens is 0"),
+        ({"corpus": "nosuch"}, "--corpus: name is 'nosuch'"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(folder, smoke, capsys, flags, message):
+def test_what_cannot_be_done_is_one_line(smoke, changes, message):
     sizes = ["--window", "4", "--num-steps", "4", "--part", "published"]
+    config = config_of(truncation, *smoke, *sizes)
+    assert message in refusal(truncation, replace(config, **changes))
+
+
+def test_the_command_says_so_and_leaves_nothing(folder, smoke, capsys):
     path = folder / "refused"
-    line = error_of(capsys, truncation.main, [*smoke, *sizes, *flags, "--run", str(path)])
-    assert message in line
+    flags = [*smoke, "--grid", "tf_3_*", "--run", path]
+    assert "--grid is 'tf_3_*'" in error_of(capsys, truncation.main, flags)
     assert not path.exists()
 
 

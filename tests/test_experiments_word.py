@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments_support import error_of, files_of, logged, summary
+from experiments_support import config_of, error_of, files_of, logged, refusal, summary
 
 from experiments import generate, word
 from experiments.word import study
@@ -171,22 +171,28 @@ def test_text_is_written_from_a_run(trained, capsys):
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("changes", "message"),
     [
-        (["--negatives", "17"], "--negatives is 17, the vocabulary has 16 words"),
-        (["--negatives", "0"], "--negatives is 0"),
-        (["--tied", "--embedding-size", "7"], "tied needs an embedding_size of 5"),
-        (["--estimator", "rtrl"], "give --reading streams, or --estimator tbptt"),
-        (["--embedding-size", "0"], "embedding_size is 0"),
-        (["--dense-size", "-1"], "dense_size is -1"),
-        (["--momentum", "1.0"], "momentum is 1.0"),
-        (["--num-steps", "60"], "num_steps is 1 with history 59"),
-        (["--sample-length", "-1"], "--sample-length is -1"),
+        ({"negatives": 17}, "--negatives is 17, the vocabulary has 16 words"),
+        ({"negatives": 0}, "--negatives is 0"),
+        ({"tied": True, "embedding_size": 7}, "tied needs an embedding_size of 5"),
+        ({"estimator": "rtrl"}, "give --reading streams, or --estimator tbptt"),
+        ({"embedding_size": 0}, "embedding_size is 0"),
+        ({"dense_size": -1}, "dense_size is -1"),
+        ({"momentum": 1.0}, "momentum is 1.0"),
+        ({"num_steps": 60}, "num_steps is 1 with history 59"),
+        ({"sample_length": -1}, "--sample-length is -1"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(text, tmp_path, capsys, flags, message):
+def test_what_cannot_be_trained_is_refused(text, changes, message):
+    config = config_of(word, *small(text))
+    assert message in refusal(word, word.replace(config, **changes))
+
+
+def test_the_command_says_so_and_leaves_nothing(text, tmp_path, capsys):
     run = tmp_path / "run"
-    assert message in error_of(capsys, word.main, [*small(text), *flags, "--run", run])
+    flags = [*small(text), "--negatives", "17", "--run", run]
+    assert "--negatives is 17" in error_of(capsys, word.main, flags)
     assert not run.exists()
 
 
@@ -201,12 +207,10 @@ def test_what_cannot_be_trained_is_refused(text, tmp_path, capsys, flags, messag
         ("a b c", "batch_size is 16, the text has 2 tokens"),
     ],
 )
-def test_texts_of_hardly_a_word(content, message, tmp_path, capsys):
+def test_texts_of_hardly_a_word(content, message, tmp_path):
     path = tmp_path / "text.txt"
     path.write_text(content, encoding="utf-8")
-    run = tmp_path / "run"
-    assert message in error_of(capsys, word.main, [*small(path), "--run", run])
-    assert not run.exists()
+    assert message in refusal(word, config_of(word, *small(path)))
 
 
 def test_nothing_to_validate_on(text, tmp_path):

@@ -12,6 +12,7 @@ Run time:  about 6 minutes on two CPU cores
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,12 @@ from experiments.baselines.samples import (
 )
 from jaxrnn.cell_files import cell_name, check_cells
 from jaxrnn.parallel import Devices, Workload
+from jaxrnn.runs.checking import members
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.files import read_json, write_json
 from jaxrnn.runs.interrupt import Interrupted
-from jaxrnn.runs.loop import prepare, train_setting
-from jaxrnn.runs.session import Experiment, Session, members, training_command
+from jaxrnn.runs.loop import Setting, prepare, train_setting
+from jaxrnn.runs.session import Experiment, Session, training_command
 from jaxrnn.runs.text import Text, read_text
 from jaxrnn.training import Training
 
@@ -92,14 +94,16 @@ def workload(config: Config) -> Workload:
     return Workload(config.seeds, config.batch_size, config.num_steps, config.hidden_size)
 
 
+def build(config: Config, devices: Devices = ()) -> list[Setting]:
+    texts = _texts(config)
+    return [each.setting for each in _networks(config, texts, devices, {})]
+
+
 def run(config: Config, session: Session) -> None:
     seeds = members(config.seed, config.seeds)
-    every = parts(config)
-    check_cells(config.cells)
-    for part in every:
-        check(part)
-    texts = {part.level: text_of(config, part) for part in every}
-    networks = _networks(config, session, every, texts, seeds)
+    every, texts = parts(config), _texts(config)
+    built = replace(config, cells=tuple(map(session.cell, config.cells)))
+    networks = _networks(built, texts, session.devices, _recorded_sizes(session))
     prepared = [prepare(each.setting, seeds, session.devices) for each in networks]
     first = texts[every[0].level]
     directory = session.begin(
@@ -127,23 +131,27 @@ def run(config: Config, session: Session) -> None:
     report(config, rows, found["known"], directory)
 
 
+def _texts(config: Config) -> dict[str, Text]:
+    """The corpus at each level, once everything that is counted and compared can be."""
+    every = parts(config)
+    check_cells(config.cells)
+    for part in every:
+        check(part)
+    return {part.level: text_of(config, part) for part in every}
+
+
 def _networks(
-    config: Config,
-    session: Session,
-    every: Sequence[Part],
-    texts: dict[str, Text],
-    seeds: Sequence[int],
+    config: Config, texts: dict[str, Text], devices: Devices, recorded: dict[str, int]
 ) -> list[Network]:
     """A network of each cell at each level, with the hidden size that a resumed run has already."""
+    seeds = members(config.seed, config.seeds)
     # members of several seeds take the devices; a single one divides its batch over them
-    devices = session.devices if config.seeds == 1 else ()
-    recorded, found = _recorded_sizes(session), []
-    for part in every:
+    batch_over, found = devices if config.seeds == 1 else (), []
+    for part in parts(config):
         for cell in config.cells:
-            text, built = texts[part.level], session.cell(cell)
-            name = f"{part.level}_{cell_name(cell)}"
-            size = recorded.get(name) or _size(config, part, text, built, seeds, session.devices)
-            found.append(network(config, part, text, built, size, devices))
+            text, name = texts[part.level], f"{part.level}_{cell_name(cell)}"
+            size = recorded.get(name) or _size(config, part, text, cell, seeds, devices)
+            found.append(network(config, part, text, cell, size, batch_over))
     return found
 
 

@@ -25,9 +25,10 @@ from experiments.char.training import (
     make_train,
     make_validate,
 )
-from jaxrnn.parallel import Workload
+from jaxrnn.parallel import Devices, Workload
+from jaxrnn.runs.checking import members
 from jaxrnn.runs.loop import Setting, prepare, train_setting
-from jaxrnn.runs.session import Experiment, Session, members, training_command
+from jaxrnn.runs.session import Experiment, Session, training_command
 
 __all__ = ["EXPERIMENT", "PRESETS", "Config", "main", "make_train", "make_validate", "replace"]
 
@@ -36,30 +37,34 @@ def workload(config: Config) -> Workload:
     return Workload(config.seeds, config.batch_size, config.num_steps, config.hidden_size)
 
 
-def run(config: Config, session: Session) -> None:
-    seeds = members(config.seed, config.seeds)
+def build(config: Config, devices: Devices = ()) -> list[Setting]:
+    """Of one model, or of one of each cell."""
     if not 0 <= config.sample_length <= 100_000:
         raise ValueError(f"--sample-length is {config.sample_length}; give 0 to 100,000")
+    if config.dynamic_rate:
+        make_dynamic(each_setting(config)[0])  # what cannot be said before all training
+    return [
+        Setting(
+            name=name_of(part) if config.cells else "char",
+            training=make_train(part, devices),
+            validate=make_validate(part),
+            learning_rate=part.learning_rate,
+            epochs=part.epochs,
+            log_ends=(),  # a chunk is as long as a line
+        )
+        for part in each_setting(config)
+    ]
+
+
+def run(config: Config, session: Session) -> None:
+    seeds = members(config.seed, config.seeds)
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
-    parts = [replace(part, cell=session.cell(part.cell)) for part in each_setting(config)]
-    names = [name_of(part) if config.cells else "char" for part in parts]
-    text = characters(config)
-    prepared = [
-        prepare(
-            Setting(
-                name=name,
-                training=make_train(part, devices),
-                validate=make_validate(part),
-                learning_rate=part.learning_rate,
-                epochs=part.epochs,
-                log_ends=(),  # a chunk is as long as a line
-            ),
-            seeds,
-            session.devices,
-        )
-        for name, part in zip(names, parts, strict=True)
-    ]
+    cells = tuple(session.cell(cell) for cell in config.cells)
+    built = replace(config, cell=session.cell(config.cell), cells=cells)
+    settings, parts = build(built, devices), each_setting(built)
+    prepared = [prepare(setting, seeds, session.devices) for setting in settings]
+    names, text = [setting.name for setting in settings], characters(config)
     models = [
         (name, make_model(part, text.vocabulary)) for name, part in zip(names, parts, strict=True)
     ]

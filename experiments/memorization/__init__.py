@@ -14,7 +14,7 @@ Run time:  about 2 minutes on two CPU cores; `--from RUN`, or `--from FILE` with
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,13 +26,14 @@ from experiments.memorization.weights import ENDINGS, trained_by_keras, trained_
 from jaxrnn.base import require_positive
 from jaxrnn.models import build_model
 from jaxrnn.parallel import Devices, Workload
+from jaxrnn.runs.checking import members
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.config import from_plain
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.files import read_json
 from jaxrnn.runs.loop import Setting, prepare, train_setting
 from jaxrnn.runs.report import print_claims
-from jaxrnn.runs.session import Experiment, Session, members, training_command
+from jaxrnn.runs.session import Experiment, Session, training_command
 from jaxrnn.runs.summary import training_seconds, write_summary
 from jaxrnn.training import Training
 
@@ -54,25 +55,35 @@ def workload(config: Config) -> Workload:
     return Workload(config.seeds, max(config.batch_size), config.window, config.hidden_size)
 
 
-def run(config: Config, session: Session) -> None:
-    seeds = members(config.seed, config.seeds)
-    text = read_text(config)
-    # a batch of one or two is nothing to divide
-    devices = session.devices if config.seeds > 1 else session.devices[:1]
-    models, prepared = [], []
-    for name in cells(config):
-        cell = session.cell(name)
+def build(config: Config, devices: Devices = ()) -> list[Setting]:
+    """Of each cell. `devices` take members, never parts of one."""
+    text, settings = read_text(config), []
+    for cell in cells(config):
         training = _training(config, cell, text)
         setting = Setting(
-            name=setting_of(name),
+            name=setting_of(cell),
             training=training,
             validate=lambda params: {},
             learning_rate=config.learning_rate[0],
             epochs=1,  # a training step of this run is an epoch of the text
             log_ends=range(1, training.steps_per_epoch + 1),
         )
-        models.append((setting.name, make_model(config, cell, text.vocabulary.size)))
-        prepared.append(prepare(setting, seeds, devices))
+        settings.append(setting)
+    return settings
+
+
+def run(config: Config, session: Session) -> None:
+    seeds = members(config.seed, config.seeds)
+    text = read_text(config)
+    # a batch of one or two is nothing to divide
+    devices = session.devices if config.seeds > 1 else session.devices[:1]
+    built = replace(config, cell=session.cell(config.cell) if config.cell else "")
+    settings = build(built)
+    prepared = [prepare(setting, seeds, devices) for setting in settings]
+    models = [
+        (setting.name, make_model(config, cell, text.vocabulary.size))
+        for setting, cell in zip(settings, cells(built), strict=True)
+    ]
     directory = session.begin(models, seeds, text.sha256, text.vocabulary)
     for setting in prepared:
         train_setting(

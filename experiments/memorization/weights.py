@@ -12,8 +12,8 @@ from jaxrnn.base import Cell, Params
 from jaxrnn.interop.files import load_keras
 from jaxrnn.interop.keras import ORDERS, from_keras
 from jaxrnn.models import TokenModel, build_model
+from jaxrnn.runs.checking import members
 from jaxrnn.runs.load import load
-from jaxrnn.runs.session import members
 
 ENDINGS = (".h5", ".hdf5", ".keras")
 

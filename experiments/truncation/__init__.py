@@ -20,12 +20,13 @@ from experiments.truncation.tasks import Trained, usual_corpus
 from jaxrnn.cell_files import find_cell
 from jaxrnn.data import Vocabulary
 from jaxrnn.parallel import Devices, Workload
+from jaxrnn.runs.checking import members
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import read_json, write_json, writing
-from jaxrnn.runs.loop import Diverged, Prepared, prepare, train_setting
+from jaxrnn.runs.loop import Diverged, Prepared, Setting, prepare, train_setting
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.report import print_claims
-from jaxrnn.runs.session import Experiment, Session, members, training_command
+from jaxrnn.runs.session import Experiment, Session, training_command
 from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
 from jaxrnn.runs.text import read_corpus
 from jaxrnn.training import Training
@@ -57,19 +58,27 @@ def workload(config: Config) -> Workload:
     return Workload(config.seeds, config.batch_size, steps, config.hidden_size)
 
 
-def run(config: Config, session: Session) -> None:
+def build(config: Config, devices: Devices = ()) -> list[Setting]:
+    return [trained.setting for trained in _every(_resolved(config), devices)]
+
+
+def _every(config: Config, devices: Devices) -> list[Trained]:
+    """All trainings, once everything that is measured can be."""
     if not config.part:
         raise ValueError("--part names nothing; give at least one of its parts")
+    find_cell(config.cell)
+    if "speed" in config.part:
+        timing.sizes(config)  # measured last: what cannot be is said before all trainings
+    return trainings(config, devices)
+
+
+def run(config: Config, session: Session) -> None:
     config = _resolved(config)
     session = replace(session, config=config)
     seeds = members(config.seed, config.seeds)
     built = replace(config, cell=session.cell(config.cell))
     # members of several seeds take the devices; a single one divides its batch over them
-    devices = session.devices if config.seeds == 1 else ()
-    find_cell(built.cell)
-    if "speed" in config.part:
-        timing.sizes(config)  # measured last: what cannot be is said before all trainings
-    every = trainings(built, devices)
+    every = _every(built, session.devices if config.seeds == 1 else ())
     prepared = [prepare(trained.setting, seeds, session.devices) for trained in every]
     models = [(trained.setting.name, trained.task.model) for trained in every]
     vocabularies = _vocabularies(every)

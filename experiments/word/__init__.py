@@ -22,9 +22,10 @@ from experiments.word.results import report
 from experiments.word.samples import make_sampler
 from experiments.word.study import each_setting
 from experiments.word.training import make_model, make_train, make_validate, words_of
-from jaxrnn.parallel import Workload
+from jaxrnn.parallel import Devices, Workload
+from jaxrnn.runs.checking import members
 from jaxrnn.runs.loop import Setting, prepare, train_setting
-from jaxrnn.runs.session import Experiment, Session, members, training_command
+from jaxrnn.runs.session import Experiment, Session, training_command
 
 __all__ = ["EXPERIMENT", "PRESETS", "Config", "main", "make_train", "make_validate", "replace"]
 
@@ -33,31 +34,32 @@ def workload(config: Config) -> Workload:
     return Workload(config.seeds, config.batch_size, config.num_steps, config.hidden_size)
 
 
-def run(config: Config, session: Session) -> None:
-    seeds = members(config.seed, config.seeds)
+def build(config: Config, devices: Devices = ()) -> list[Setting]:
+    """Of one model, or of each setting of a study."""
     if not 0 <= config.sample_length <= 100_000:
         raise ValueError(f"--sample-length is {config.sample_length}; give 0 to 100,000")
+    return [
+        Setting(
+            name=name,
+            training=make_train(part, devices),
+            validate=make_validate(part),
+            learning_rate=part.learning_rate,
+            epochs=part.epochs,
+            log_ends=(),  # a chunk is as long as a line
+        )
+        for name, part in each_setting(config).items()
+    ]
+
+
+def run(config: Config, session: Session) -> None:
+    seeds = members(config.seed, config.seeds)
     # members of several seeds take the devices; a single one divides its batch over them
     devices = session.devices if config.seeds == 1 else ()
     text = words_of(config)
-    parts = {
-        name: replace(part, cell=session.cell(part.cell))
-        for name, part in each_setting(config).items()
-    }
+    built = replace(config, cell=session.cell(config.cell))
+    parts = each_setting(built)
     prepared = {
-        name: prepare(
-            Setting(
-                name=name,
-                training=make_train(part, devices),
-                validate=make_validate(part),
-                learning_rate=part.learning_rate,
-                epochs=part.epochs,
-                log_ends=(),  # a chunk is as long as a line
-            ),
-            seeds,
-            session.devices,
-        )
-        for name, part in parts.items()
+        setting.name: prepare(setting, seeds, session.devices) for setting in build(built, devices)
     }
     models = {name: make_model(part, text.vocabulary) for name, part in parts.items()}
     directory = session.begin([*models.items()], seeds, text.sha256, text.vocabulary)

@@ -81,15 +81,14 @@ class Prepared(NamedTuple):
     like: Saved
 
 
-def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepared:
-    """Traces everything once, one member to a seed, so that a setting that cannot work fails here,
-    before a run directory exists.
+def check_setting(setting: Setting, members: int, devices: Devices) -> TrainState:
+    """Refuses what can be refused before a training step is traced; returns the shapes of the state
+    of all members.
 
     Raises:
       ValueError: a state larger than the machine's memory, a learning rate below 0, more steps than
-        can be counted; and whatever tracing raises.
+        can be counted.
     """
-    members = len(seeds)
     most = (2**31 - 1) // setting.training.steps_per_epoch
     if setting.epochs > most:
         raise ValueError(f"--epochs is {setting.epochs}; give at most {most:,}")
@@ -102,6 +101,20 @@ def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepare
         warnings.simplefilter("ignore")  # of sizes that the next line refuses
         shapes = jax.eval_shape(init, key, rate)
     require_memory(_bytes_of(shapes), "the training state")
+    return shapes
+
+
+def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepared:
+    """Traces everything once, one member to a seed, so that a setting that cannot work fails here,
+    before a run directory exists.
+
+    Raises:
+      ValueError: as `check_setting`, and an array larger than the machine's memory; and whatever
+        tracing raises.
+    """
+    members = len(seeds)
+    shapes = check_setting(setting, members, devices)
+    init = over_members(setting.training.init, devices)
     chunk = jax.jit(
         over_members(setting.training.chunk, devices),
         donate_argnums=0,

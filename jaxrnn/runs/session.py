@@ -1,7 +1,6 @@
 """A training command: flags, devices, and the run directory that a session begins or resumes."""
 
 import contextlib
-import math
 import os
 import shlex
 import sys
@@ -13,12 +12,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.base import require_positive
 from jaxrnn.cell_files import cell_file
 from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, build_model
 from jaxrnn.parallel import Devices, Workload, choose_devices
 from jaxrnn.runs.allocator import keep_pages
+from jaxrnn.runs.checking import check_numbers
 from jaxrnn.runs.command import guarded, one_line, parse
 from jaxrnn.runs.config import changed, from_plain, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
@@ -198,18 +197,6 @@ class Session:
                 )
 
 
-def members(seed: int, seeds: int) -> range:
-    """The seeds of a run, one member each.
-
-    Raises:
-      ValueError: fewer than one seed, or more than can be meant.
-    """
-    require_positive(seeds=seeds)
-    if seeds > 10_000 or seed < 0:
-        raise ValueError(f"--seed is {seed}, --seeds {seeds}; give at least 0, and at most 10,000")
-    return range(seed, seed + seeds)
-
-
 def training_command(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
     """Runs a training experiment from its command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -224,7 +211,7 @@ def training_command(experiment: Experiment, argv: Sequence[str] | None = None) 
 
 
 def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
-    config, flags = _read_flags(experiment, argv)
+    config, flags = read_flags(experiment, argv)
     workload = experiment.workload(config)
     devices = _start_devices(flags, workload)
     if flags.run is None and flags.resume is None:
@@ -256,7 +243,7 @@ def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
         raise ValueError(f"with --cell {', '.join(theirs)}: {one_line(error)}") from error
 
 
-def _read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFlags]:
+def read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFlags]:
     """The config and flags of a command line. `--preset` and `--resume` are looked at first: they
     decide what the defaults of all other flags are."""
     from tyro.conf import arg
@@ -295,7 +282,7 @@ def _read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingF
         raise ValueError(f"--tensorboard-every is {every}; give at least 1, or 0 to choose")
     if not read.flags.checkpoint_seconds >= 0:
         raise ValueError(f"--checkpoint-seconds is {read.flags.checkpoint_seconds}; give 0 or more")
-    _check_numbers(read.config)
+    check_numbers(read.config)
     if recorded is not None:
         _check_unchanged(recorded, read.config, resume)
     return read.config, read.flags
@@ -310,19 +297,6 @@ def _value_of(flag: str, argv: list[str]) -> str | None:
         elif argument.startswith(f"{flag}="):
             found = argument.partition("=")[2]
     return found
-
-
-def _check_numbers(config: Any) -> None:
-    """What no setting of any experiment can be: a whole number that JAX cannot hold, a NaN."""
-    for name, value in vars(config).items():
-        for number in value if isinstance(value, tuple) else (value,):
-            flag = "--" + name.replace("_", "-")
-            if isinstance(number, int) and abs(number) >= 2**31:
-                raise ValueError(f"{flag} is {number}; give at most {2**31 - 1}")
-            if isinstance(number, float) and not math.isfinite(number):
-                raise ValueError(f"{flag} is {number}; give a finite number")
-            if name == "max_norm" and number is not None and number <= 0:
-                raise ValueError(f"{flag} is {number}; give a number above 0, or None")
 
 
 def _recorded_config(experiment: Experiment, path: Path) -> dict[str, Any]:

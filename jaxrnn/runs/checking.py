@@ -1,0 +1,31 @@
+"""What no config of any experiment can be."""
+
+import math
+from typing import Any
+
+from jaxrnn.base import require_positive
+
+
+def check_numbers(config: Any) -> None:
+    """What no setting of any experiment can be: a whole number that JAX cannot hold, a NaN."""
+    for name, value in vars(config).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            flag = "--" + name.replace("_", "-")
+            if isinstance(number, int) and abs(number) >= 2**31:
+                raise ValueError(f"{flag} is {number}; give at most {2**31 - 1}")
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ValueError(f"{flag} is {number}; give a finite number")
+            if name == "max_norm" and number is not None and number <= 0:
+                raise ValueError(f"{flag} is {number}; give a number above 0, or None")
+
+
+def members(seed: int, seeds: int) -> range:
+    """The seeds of a run, one member each.
+
+    Raises:
+      ValueError: fewer than one seed, or more than can be meant.
+    """
+    require_positive(seeds=seeds)
+    if seeds > 10_000 or seed < 0:
+        raise ValueError(f"--seed is {seed}, --seeds {seeds}; give at least 0, and at most 10,000")
+    return range(seed, seed + seeds)
