@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, UInt32
 from jaxtyping import Key as KeyArray
 
 # A tree of arrays. The names say which tree is meant; jax treats all of them alike.
@@ -19,7 +19,9 @@ Y = PyTree
 # Of an axis: an int, or a symbolic dimension where `jax.export` leaves it open.
 Size = Any
 
-Key = KeyArray[Array, ""]
+# Of `jax.random.key`, or of the older `jax.random.PRNGKey`: there a key is words along an axis.
+Key = KeyArray[Array, ""] | UInt32[Array, " words"]
+Keys = KeyArray[Array, " B"] | UInt32[Array, "B words"]
 Metrics = dict[str, Array]
 
 

@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
-from jaxtyping import Key as KeyArray
 
-from jaxrnn.base import Batch, Cell, GradientEstimator, Key, Objective, X
+from jaxrnn.base import Batch, Cell, GradientEstimator, Key, Keys, Objective, X
 from jaxrnn.gradients.bptt import bptt
 from jaxrnn.gradients.sequence import Sequences, count_steps
 from jaxrnn.schedule import is_float
@@ -40,7 +39,7 @@ class Cuts(NamedTuple):
     `fold_in(key, step)`."""
 
     sequences: Sequences
-    key: KeyArray[Array, " B"]
+    key: Keys
     step: Int[Array, " B"]
 
 

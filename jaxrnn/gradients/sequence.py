@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
-from jaxtyping import Key as KeyArray
 
-from jaxrnn.base import Batch, Carry, Cell, Key, Params, distinct
+from jaxrnn.base import Batch, Carry, Cell, Key, Keys, Params, distinct
 from jaxrnn.schedule import is_float
 from jaxrnn.unroll import unroll, where
 
@@ -22,7 +21,7 @@ class Sequences(NamedTuple):
     """
 
     carry: Carry
-    key: KeyArray[Array, " B"]
+    key: Keys
     fresh: Bool[Array, " B"]
 
 

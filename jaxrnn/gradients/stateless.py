@@ -5,16 +5,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
-from jaxtyping import Key as KeyArray
 
-from jaxrnn.base import Batch, GradientEstimator
+from jaxrnn.base import Batch, GradientEstimator, Keys
 from jaxrnn.schedule import vary_alike
 
 
 class Restarts(NamedTuple):
     """The carry: what the next fresh start of each sequence draws from, `fold_in(key, step)`."""
 
-    key: KeyArray[Array, " B"]
+    key: Keys
     step: Int[Array, " B"]
 
 

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from jaxtyping import Key as KeyArray
 
-from jaxrnn.base import Cell, GradientEstimator, Objective, Params, X
+from jaxrnn.base import Cell, GradientEstimator, Key, Keys, Objective, Params, X
 from jaxrnn.gradients.online import Influence, online
 from jaxrnn.gradients.reach import leaves_that_reach
 from jaxrnn.gradients.sequence import flat_floats, floats, with_floats
@@ -32,7 +31,7 @@ class RankOne(NamedTuple):
 
     of_carry: Float[Array, "*B C"]
     of_params: dict[int, Array]
-    key: KeyArray[Array, "*B"]
+    key: Key | Keys
     step: Int[Array, "*B"]
 
 

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
-from jaxtyping import Key as KeyArray
 
-from jaxrnn.base import Batch, Carry, GradientEstimator, Params, named_leaves, path_name
+from jaxrnn.base import Batch, Carry, GradientEstimator, Keys, Params, named_leaves, path_name
 from jaxrnn.schedule import is_float
 
 
@@ -17,7 +16,7 @@ class Dropping(NamedTuple):
     step)`. Key and step are the same for every sequence."""
 
     sequences: Carry
-    key: KeyArray[Array, " B"]
+    key: Keys
     step: Int[Array, " B"]
 
 
@@ -52,7 +51,7 @@ def weight_drop(
         key_sequences, key = jax.random.split(key)
         return Dropping(
             sequences=estimator.init(params, key_sequences, batch_size),
-            key=jnp.broadcast_to(key, batch_size),
+            key=jnp.broadcast_to(key, (batch_size, *key.shape)),
             step=jnp.zeros(batch_size, jnp.int32),
         )
 
