@@ -3,7 +3,14 @@
 import jax
 
 from jaxrnn.base import Batch, Cell, GradientEstimator, Objective
-from jaxrnn.gradients.sequence import Sequences, begin, count_steps, proceed, starting_carry
+from jaxrnn.gradients.sequence import (
+    Sequences,
+    begin,
+    count_steps,
+    proceed,
+    require_sequences,
+    starting_carry,
+)
 from jaxrnn.unroll import Schedule, unroll
 
 
@@ -21,6 +28,7 @@ def bptt(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
         return begin(cell, params, key, batch_size)
 
     def estimate(params, carry: Sequences, batch: Batch):
+        require_sequences(carry.fresh.shape[0], batch)
         history, _ = count_steps(batch)
         if history:
             raise ValueError(

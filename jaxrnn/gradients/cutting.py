@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Batch, Cell, GradientEstimator, Key, Keys, Objective, X
 from jaxrnn.gradients.bptt import bptt
-from jaxrnn.gradients.sequence import Sequences, count_steps
+from jaxrnn.gradients.sequence import Sequences, count_steps, require_sequences
 from jaxrnn.schedule import is_float
 from jaxrnn.unroll import Schedule
 
@@ -62,6 +62,7 @@ def cut_at_random(
         )
 
     def estimate(params, carry: Cuts, batch: Batch):
+        require_sequences(carry.step.shape[0], batch)
         history, scored = count_steps(batch)
         if history:
             raise ValueError(

@@ -29,6 +29,7 @@ from jaxrnn.gradients.sequence import (
     floats,
     passed_carries,
     proceed,
+    require_sequences,
     starting_carry,
     with_floats,
 )
@@ -80,6 +81,7 @@ def online(
         return Online(begun, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), influence))
 
     def estimate(params, carry: Online, batch: Batch):
+        require_sequences(carry.sequences.fresh.shape[0], batch)
         history, _ = count_steps(batch)
         if history:
             raise ValueError(

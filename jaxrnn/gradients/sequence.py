@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxrnn.base import Batch, Carry, Cell, Key, Keys, Params, distinct
+from jaxrnn.base import Batch, Carry, Cell, Key, Keys, Params, Size, distinct
 from jaxrnn.schedule import is_float
 from jaxrnn.unroll import unroll, where
 
@@ -83,6 +83,17 @@ def flat_floats(carry: Carry, dtype: Any) -> Array:
     """The floats of one example's carry as one vector [C]."""
     parts = [a.astype(dtype).ravel() for a in floats(carry)]
     return jnp.concatenate(parts) if parts else jnp.zeros(0, dtype)
+
+
+def require_sequences(count: Size, batch: Batch) -> None:
+    """Raises: ValueError, inputs or targets of another number of sequences than the carry has."""
+    for name, tree in (("inputs", batch.inputs), ("targets", batch.targets)):
+        for leaf in jax.tree.leaves(tree):
+            if leaf.ndim > 1 and leaf.shape[1] != count:
+                raise ValueError(
+                    f"the carry has {count} sequences, batch.{name} {leaf.shape[1]}; give batches "
+                    "[T, B, ...] of as many, or a new carry, init(params, key, batch_size)"
+                )
 
 
 def count_steps(batch: Batch) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxrnn.base import Batch, GradientEstimator, Keys
+from jaxrnn.gradients.sequence import require_sequences
 from jaxrnn.schedule import vary_alike
 
 
@@ -27,6 +28,7 @@ def stateless(estimator: GradientEstimator) -> GradientEstimator:
         return Restarts(jax.random.split(key, batch_size), jnp.zeros(batch_size, jnp.int32))
 
     def estimate(params, carry: Restarts, batch: Batch):
+        require_sequences(carry.step.shape[0], batch)
         keys = jax.vmap(jax.random.fold_in)(*carry)
         # one sequence at a time, so that its start is the same on however many devices
         begun = jax.vmap(lambda key: estimator.init(params, key, 1))(keys)

@@ -6,7 +6,14 @@ from jax import lax
 
 from jaxrnn.base import Batch, Cell, GradientEstimator, Objective, require_positive
 from jaxrnn.gradients.bptt import bptt
-from jaxrnn.gradients.sequence import Sequences, begin, count_steps, proceed, starting_carry
+from jaxrnn.gradients.sequence import (
+    Sequences,
+    begin,
+    count_steps,
+    proceed,
+    require_sequences,
+    starting_carry,
+)
 from jaxrnn.gradients.windows import overlapping
 from jaxrnn.unroll import Schedule, unroll_last
 
@@ -43,6 +50,7 @@ def tbptt(
     single = _single(cell, objective, schedule)
 
     def estimate(params, carry: Sequences, batch: Batch):
+        require_sequences(carry.fresh.shape[0], batch)
         _check_steps(batch, window, stride)
         _, scored = count_steps(batch)
         return (single if scored == stride else several)(params, carry, batch)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxrnn.base import Batch, Carry, GradientEstimator, Keys, Params, named_leaves, path_name
+from jaxrnn.gradients.sequence import require_sequences
 from jaxrnn.schedule import is_float
 
 
@@ -56,6 +57,7 @@ def weight_drop(
         )
 
     def estimate(params, carry: Dropping, batch: Batch):
+        require_sequences(carry.step.shape[0], batch)
         chosen = _chosen(params, names)
         key = jax.random.fold_in(carry.key[0], carry.step[0])
         keys = dict(zip(chosen, jax.random.split(key, len(chosen)), strict=True))
