@@ -116,7 +116,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = write(config)
         if config.out is None:
             # what a terminal cannot show must not stop what it can
-            sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+            if hasattr(sys.stdout, "buffer"):
+                sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+            else:  # a notebook's, or one that a program put there
+                sys.stdout.write(text)
             sys.stdout.flush()
         else:
             write_atomic(config.out, text)

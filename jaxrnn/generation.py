@@ -95,9 +95,14 @@ def _remembering_output(cell: Cell) -> Cell:
     return Cell(cell.init, init_carry, step)
 
 
+# At and below this temperature the likeliest token is drawn whatever the draw, and logits divided
+# by it may no longer be finite.
+COLD = 1e-20
+
+
 def _sample(key, logits, temperature, top_k, top_p):
     likeliest = logits.argmax(-1).astype(jnp.int32)
-    warm = jnp.asarray(temperature, logits.dtype) > 0
+    warm = jnp.asarray(temperature, jnp.float32) > COLD
     logits = logits / jnp.where(warm, jnp.asarray(temperature, logits.dtype), 1)
     if top_k is not None:
         least = lax.top_k(logits, min(top_k, logits.shape[-1]))[0][..., -1:]

@@ -45,7 +45,9 @@ def columns(prompts: list[list[int]]):
     return tuple(map(jnp.asarray, pad_prompts(prompts)))
 
 
-@pytest.mark.parametrize("setting", [{"temperature": 0.0}, {"top_k": 1}, {"top_p": 1e-6}])
+@pytest.mark.parametrize(
+    "setting", [{"temperature": 0.0}, {"temperature": 1e-38}, {"top_k": 1}, {"top_p": 1e-6}]
+)
 def test_the_likeliest_tokens(setting):
     prompt = jnp.array(PROMPTS[1], jnp.int32)[:, None]
     tokens = generate(MODEL, PARAMS, KEY, prompt, 12, **setting)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 
 from jaxrnn.runs import files
+from jaxrnn.runs.loop import require_memory
 
 ENOSPC = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -120,3 +121,46 @@ def test_sha256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256_of(tmp_path / "x") == known
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    pipe, loop, dangling = (tmp_path / name for name in ("pipe", "loop", "dangling"))
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    dangling.symlink_to(tmp_path / "nothing")
+    for path, kind in (
+        (Path("/dev/null"), "a device"),
+        (pipe, "a pipe"),
+        (tmp_path, "a folder"),
+        (loop, "a link that leads nowhere"),
+        (dangling, "a link that leads nowhere"),
+    ):
+        before = path.lstat().st_mode
+        with pytest.raises(files.NotAFile, match=f"{path} is {kind}, not a file; give the name"):
+            files.write_atomic(path, "text")
+        assert path.lstat().st_mode == before
+
+
+def test_a_link_to_a_file_stays_one(tmp_path):
+    there, link = tmp_path / "there", tmp_path / "link"
+    there.write_text("old")
+    link.symlink_to(there)
+    files.write_atomic(link, "new")
+    assert link.is_symlink()
+    assert there.read_text() == "new"
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_folder_that_cannot_be_synced_stops_nothing(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "fsync", raising(OSError(number, os.strerror(number))))
+    files.sync(tmp_path)
+    monkeypatch.setattr(os, "fsync", raising(OSError(errno.EIO, os.strerror(errno.EIO))))
+    with pytest.raises(OSError, match="Input/output"):
+        files.sync(tmp_path)
+
+
+def test_a_system_that_does_not_tell_its_memory(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", raising(ValueError("unrecognized configuration name")))
+    require_memory(2**60, "a training step")
+    monkeypatch.delattr(os, "sysconf")
+    require_memory(2**60, "a training step")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxrnn import Cell, unroll
+from jaxrnn import Batch, Cell, tbptt, unroll
 from jaxrnn.laws.comparing import require_close
 
 SIZE, BATCH_SIZE, NUM_STEPS = 3, 2, 9
@@ -239,3 +239,19 @@ def test_leaves_without_numbers(schedule):
     xs = {"x": XS, "none": jnp.zeros((NUM_STEPS, BATCH_SIZE, 0))}
     found, wanted = (unroll(cell, PARAMS, CARRY, xs, schedule=s) for s in (schedule, "scan"))
     require_close("", (schedule, found), ("scan", wanted), 1e-5)
+
+
+def test_leaves_without_numbers_in_overlapping_windows():
+    cell = Cell(
+        lambda key: PARAMS,
+        lambda params, key: jnp.zeros(SIZE),
+        lambda params, h, x: ((h := jnp.tanh(h @ params["w"] + x["x"])), h),
+    )
+    estimator = tbptt(cell, lambda y, target: ((y - target) ** 2).sum(-1), window=6, stride=3)
+
+    def gradient(xs):
+        carry = estimator.init(PARAMS, jax.random.key(0), BATCH_SIZE)
+        return estimator.estimate(PARAMS, carry, Batch(xs, jnp.zeros_like(XS)))[0]
+
+    with_none = {"x": XS, "none": jnp.zeros((NUM_STEPS, BATCH_SIZE, 0))}
+    require_close("", ("with", gradient(with_none)), ("without", gradient({"x": XS})), 1e-6)

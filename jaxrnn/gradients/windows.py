@@ -138,12 +138,12 @@ def overlapping(
 
 def _merge(a: Array, axis: int = 0) -> Array:
     """The two axes from `axis` on as one."""
-    return a.reshape(*a.shape[:axis], -1, *a.shape[axis + 2 :])
+    return a.reshape(*a.shape[:axis], a.shape[axis] * a.shape[axis + 1], *a.shape[axis + 2 :])
 
 
 def _divide(a: Array, count: int, axis: int = 0) -> Array:
     """`axis` as two, the first of them `count` long."""
-    return a.reshape(*a.shape[:axis], count, -1, *a.shape[axis + 1 :])
+    return a.reshape(*a.shape[:axis], count, a.shape[axis] // count, *a.shape[axis + 1 :])
 
 
 def _push(slots: Array, first: float) -> Array:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,41 @@ class DiskFull(OSError):
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+class NotAFile(OSError):
+    """What is there cannot be replaced by a file; `str()` is one line that names it."""
+
+    def __init__(self, path: Path, kind: str):
+        remedy = "give the name of a file, or of nothing yet"
+        super().__init__(errno.EINVAL, f"{path} is {kind}, not a file; {remedy}")
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def target_of(path: Path) -> Path:
+    """Where to write what is to be at `path`: itself, or the file that a link leads to.
+
+    Raises: NotAFile, if there is a device, a pipe, a folder or anything else that is no file, or a
+    link that leads to none: to replace it would destroy it.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        if os.path.islink(path):
+            raise NotAFile(path, "a link that leads nowhere") from error
+        return path  # what is wrong with its folder the write will tell
+    for is_kind, kind in (
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISDIR, "a folder"),
+    ):
+        if is_kind(mode):
+            raise NotAFile(path, kind)
+    return Path(os.path.realpath(path))
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -66,6 +102,10 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # some network and user-space file systems refuse it for a folder
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF):
+            raise
     finally:
         os.close(descriptor)
 
@@ -73,9 +113,9 @@ def sync(path: Path) -> None:
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes `content`, text as UTF-8; killed meanwhile it leaves the old file or the new one.
 
-    Raises: DiskFull; other OSErrors as they come.
+    Raises: DiskFull; NotAFile; other OSErrors as they come.
     """
-    path = Path(path)
+    path = target_of(Path(path))
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

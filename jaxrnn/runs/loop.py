@@ -165,7 +165,10 @@ def require_memory(needed: int, what: str) -> None:
     Raises:
       ValueError: `needed` bytes are more than this machine has.
     """
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows; a system without the name
+        return
     if needed > there:
         raise ValueError(
             f"{what} needs {needed / 2**30:,.0f} GiB, this machine has {there / 2**30:,.0f}; "
