@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 
 from jaxrnn import Batch, Cell, tbptt, unroll
 from jaxrnn.laws.comparing import require_close
@@ -255,3 +255,25 @@ def test_leaves_without_numbers_in_overlapping_windows():
 
     with_none = {"x": XS, "none": jnp.zeros((NUM_STEPS, BATCH_SIZE, 0))}
     require_close("", ("with", gradient(with_none)), ("without", gradient({"x": XS})), 1e-6)
+
+
+def reads_weights_in_a_loop(params, h, x):
+    h = jnp.tanh(lax.fori_loop(0, 2, lambda _, h: jnp.tanh(h @ params["w"]), h) + x)
+    return h, h
+
+
+@pytest.mark.parametrize("schedule", ["auto", "associative"])
+@pytest.mark.parametrize("step", [reads_weights_in_a_loop, gated])
+def test_exported_with_symbolic_sizes(step, schedule):
+    """Also of a step that takes the plain loop, and of a linear recurrence."""
+    cell = Cell(lambda key: PARAMS, lambda params, key: jnp.zeros(SIZE), step)
+    batch_size, length = export.symbolic_shape("batch, time")
+    shapes = [(batch_size, SIZE), (length, batch_size, SIZE)]
+
+    def run(params, carry, xs, schedule=schedule):
+        return unroll(cell, params, carry, xs, schedule=schedule)
+
+    like = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    exported = export.export(jax.jit(run))(PARAMS, *like)
+    found, wanted = exported.call(PARAMS, CARRY, XS), run(PARAMS, CARRY, XS, "scan")
+    require_close("", (schedule, found), ("scan", wanted), 1e-5)
