@@ -7,7 +7,8 @@
 
 Each fault is put into a scratch copy of the tree, the tests that should see it run there until the
 first one fails, and the fault is taken out again. A fault that no test sees has survived: what it
-spoils is not protected. The compiled programs of the tests are shared with the checkout.
+spoils is not protected. At the end the tests that caught something run once more without a fault:
+what fails then too has caught nothing. The compiled programs are shared with the checkout.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from mutations import FAULTS
 ROOT = Path(__file__).parent.parent
 LIMIT = 900.0  # seconds that the tests of one mutant may take
 WANTED = 0.9  # the share that has to be caught
+# in the summary of pytest: the tests that failed
+FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", re.MULTILINE)
 CACHE = Path(".pytest_cache", "jax")  # where tests/conftest.py keeps what was compiled
 
 
@@ -51,6 +54,9 @@ class Mutant(NamedTuple):
     new: str
     tests: str
     select: str
+
+    def files(self) -> list[str]:
+        return [f"tests/{name}" for name in self.tests.split()]
 
 
 class Outcome(NamedTuple):
@@ -84,9 +90,9 @@ def broken(mutants: Sequence[Mutant]) -> list[str]:
             ast.parse(source.replace(mutant.old, mutant.new))
         except SyntaxError as error:
             found.append(f"{mutant.name}: {mutant.file} is no Python with it ({error.msg})")
-        missing = [name for name in mutant.tests.split() if not (ROOT / "tests" / name).is_file()]
+        missing = [name for name in mutant.files() if not (ROOT / name).is_file()]
         if missing or not mutant.tests:
-            found.append(f"{mutant.name}: tests/ has no {' '.join(missing) or 'file for it'}")
+            found.append(f"{mutant.name}: there is no {' '.join(missing) or 'test file for it'}")
     return found
 
 
@@ -140,7 +146,7 @@ def tried(mutant: Mutant, tree: Path, *, default: bool) -> Outcome:
     finally:
         path.write_text(sound, encoding="utf-8")
     seconds = time.monotonic() - start
-    failed = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", output, re.MULTILINE)
+    failed = FAILED.search(output)
     if code == 1 and failed:
         return Outcome("caught", seconds, failed[1])
     if code is None:
@@ -154,15 +160,28 @@ def tried(mutant: Mutant, tree: Path, *, default: bool) -> Outcome:
     return Outcome("error", seconds, f"pytest ended with {code} and says: {said}")
 
 
+def fail_anyway(tests: Sequence[str], tree: Path) -> set[str]:
+    """Those of the tests that fail without any fault, which have caught nothing."""
+    code, output = run_pytest(["-m", "", *tests], tree, limit=4 * LIMIT)
+    if code not in (0, 1):
+        raise SystemExit(f"error: the tests without a fault ended with {code}: {output[-300:]}")
+    return set(FAILED.findall(output))
+
+
 def run_tests(mutant: Mutant, tree: Path, *, default: bool) -> tuple[int | None, str]:
-    """The exit code of pytest, None past the limit, and what it printed."""
     # the marks of the plain command are those of pyproject.toml; an empty -m takes all tests
     marks = [] if default else ["-m", ""]
     select = ["-k", mutant.select] if mutant.select else []
-    files = [f"tests/{name}" for name in mutant.tests.split()]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    return run_pytest(["-x", *marks, *select, *mutant.files()], tree)
+
+
+def run_pytest(
+    arguments: Sequence[str], tree: Path, *, limit: float = LIMIT
+) -> tuple[int | None, str]:
+    """The exit code of pytest, None past the limit, and what it printed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     with subprocess.Popen(
-        [*command, *marks, *select, *files],
+        [*command, *arguments],
         cwd=tree,
         env=surroundings(tree),
         stdout=subprocess.PIPE,
@@ -172,7 +191,7 @@ def run_tests(mutant: Mutant, tree: Path, *, default: bool) -> tuple[int | None,
         start_new_session=True,
     ) as process:
         try:
-            output, _ = process.communicate(timeout=LIMIT)
+            output, _ = process.communicate(timeout=limit)
         except BaseException as error:
             # with the processes that its tests have started
             os.killpg(process.pid, signal.SIGKILL)
@@ -206,16 +225,26 @@ def main(arguments: Sequence[str]) -> int:
     if faults := broken(MUTANTS):
         print(*faults, sep="\n", file=sys.stderr)
         return 1
-    caught = 0
+    # so that nothing is left running or lying about
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: terminated"))
+    # in the background Ctrl-C is ignored, and without a handler here by tests of interrupts as well
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    by_test: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="jaxrnn-mutants-") as folder:
         tree = Path(folder).resolve() / "tree"
         scratch_copy(tree)
         require_own_copy(tree)
         for mutant in chosen:
             verdict, seconds, by = tried(mutant, tree, default=options.default)
-            caught += verdict == "caught"
+            if verdict == "caught":
+                by_test.setdefault(by, []).append(mutant.name)
             row = f"{mutant.name:<{width}}  {verdict:<8}  {seconds:4.0f} s  {by}"
             print(row.rstrip(), flush=True)
+        wrong = fail_anyway(list(by_test), tree) if by_test else set()
+    for test in sorted(wrong & by_test.keys()):
+        for name in by_test.pop(test):
+            print(f"{name:<{width}}  error     not caught: {test} fails without the fault too")
+    caught = sum(map(len, by_test.values()))
     print(f"{caught} of {len(chosen)} caught")
     return 0 if caught >= WANTED * len(chosen) else 1
 

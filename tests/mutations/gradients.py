@@ -122,7 +122,7 @@ FAULTS = [
         "(j in reach[i] and i in reach[j])",
         "(j in reach[i])",
         "test_schedule.py test_linear_cells.py test_schedule_steps.py",
-        "test_schedule.py or parallel or report",
+        "costly or parallel or report",
     ),
     (
         "transposed_product: precisions of the other factors",
