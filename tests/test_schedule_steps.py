@@ -76,6 +76,10 @@ READABLE = {
     "relu": recurrent(lambda params, h, x: jax.nn.relu(h + x)),
     "product over nothing": recurrent(lambda params, h, x: h + x + h[:0] @ params["w"][:0]),
     "softmax": recurrent(lambda params, h, x: jax.nn.softmax(h + x)),
+    "a strided part": recurrent(
+        lambda params, h, x: h + jnp.pad(lax.slice(jnp.tanh(h + x), (0,), (2,), (2,)), (1, 1))
+    ),
+    "a square of the carry": lambda params, h, x: 2 * (0.3 * h * h + x * params["b"],),
     "logsumexp": recurrent(lambda params, h, x: h - jax.nn.logsumexp(x + h)),
     "custom_vjp": recurrent(lambda params, h, x: halved_backwards(h + x)),
     "custom_vjp of a weight": recurrent(lambda params, h, x: scaled(h + x, params["b"])),
