@@ -1,5 +1,5 @@
-"""Types: what a cell, a batch, a gradient estimator and a training state are; how leaves are
-called."""
+"""Types: what a cell, a batch, a gradient estimator and a training state are; and what every part
+of the library does with leaves and arguments."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -99,6 +99,16 @@ class TrainState(NamedTuple):
     key: Key
     step: Int[Array, ""]
     position: Int[Array, ""]
+
+
+def widest_float(*trees: PyTree) -> Any:
+    """The widest type of real numbers in `trees`, at least float32; of a complex number that of its
+    parts. What is made beside them has this type and not JAX's own, which is float64 as soon as
+    any part of a program sets `jax_enable_x64`."""
+    kinds = [leaf.dtype for leaf in jax.tree.leaves(trees) if hasattr(leaf, "dtype")]
+    floats = [jnp.finfo(kind).dtype for kind in kinds if jnp.issubdtype(kind, jnp.inexact)]
+    widest = max([jnp.dtype(jnp.float32), *floats], key=lambda kind: kind.itemsize)
+    return jax.dtypes.canonicalize_dtype(widest)
 
 
 def distinct(tree: PyTree) -> PyTree:

@@ -119,6 +119,17 @@ def test_reinitialised_gives_each_matrix_its_own_key():
     assert not jnp.allclose(params.w_ih, params.w_hh)
 
 
+@pytest.mark.parametrize("kind", [jnp.float32, jnp.float64])
+def test_what_computes_in_bfloat16_gives_the_type_of_its_params(kind):
+    """Under x64 too, where JAX's own float has 64 bits."""
+    with jax.enable_x64(True):
+        cell = computing_in(linear(3, 4), jnp.bfloat16)
+        params = jax.tree.map(lambda a: a.astype(kind), cell.init(KEY))
+        _, y = cell.step(params, (), jnp.ones(3, jnp.float32))
+        assert y.dtype == kind
+        np.testing.assert_array_equal(y, y.astype(jnp.bfloat16).astype(kind))
+
+
 def test_computing_in_leaves_params_integers_and_keys():
     plain = chain(gru(3, 4), dropout(0.5), head=linear(4, 2))
     cell = computing_in(plain, jnp.bfloat16)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxrnn.base import Cell, PyTree
+from jaxrnn.base import Cell, PyTree, widest_float
 
 
 def computing_in(cell: Cell, dtype: DTypeLike) -> Cell:
@@ -12,7 +12,8 @@ def computing_in(cell: Cell, dtype: DTypeLike) -> Cell:
 
     Params stay as they are and are rounded where a step reads them: an optimizer's small updates
     are not lost, and gradients, which have the type of params, add up over time unrounded. The
-    carry's floats are in `dtype`; y comes out in float32, so that a loss of it is not rounded.
+    carry's floats are in `dtype`; y comes out in the type of params and x, float32 at least, so
+    that a loss of it is not rounded.
     Integers and keys are untouched. A float32 array that `cell` itself makes in its step raises
     what it meets to float32, so in a chain each part is wrapped by itself.
 
@@ -26,7 +27,7 @@ def computing_in(cell: Cell, dtype: DTypeLike) -> Cell:
 
     def step(params, carry, x):
         new, y = cell.step(*_floats_as(dtype, (params, carry, x)))
-        return _floats_as(dtype, new), _floats_as(float, y)  # float: JAX's own, float32
+        return _floats_as(dtype, new), _floats_as(widest_float(params, x), y)
 
     return Cell(cell.init, init_carry, step)
 
