@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Bool, Int, UInt32
 from jaxtyping import Key as KeyArray
 
 # A tree of arrays. The names say which tree is meant; jax treats all of them alike.
@@ -124,6 +124,12 @@ def distinct(tree: PyTree) -> PyTree:
         return jnp.copy(leaf) if again else leaf
 
     return jax.tree.map(own, tree)
+
+
+def draw_bernoulli(key: Key, probability: float, shape: tuple[int, ...]) -> Bool[Array, "..."]:
+    """Truth values that are the same with `jax_enable_x64` and without: a Python number would be
+    compared with numbers of more bits there, which are other draws."""
+    return jax.random.bernoulli(key, jnp.float32(probability), shape)
 
 
 def named_leaves(tree: PyTree, separator: str = ".") -> dict[str, Any]:

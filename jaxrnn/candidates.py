@@ -69,7 +69,7 @@ def draw_negatives(key: Key, vocab_size: int, count: int) -> Negatives:
         raise ValueError(
             f"count of negatives is {count}; give 1 to {vocab_size}, the size of the vocabulary"
         )
-    arrival = jax.random.exponential(key, (vocab_size,)) / log_uniform(vocab_size)
+    arrival = jax.random.exponential(key, (vocab_size,), jnp.float32) / log_uniform(vocab_size)
     # after the whole vocabulary nothing comes
     arrival = jnp.append(arrival, jnp.inf)
     # behind barriers: XLA:CPU (jaxlib 0.10.2) sorts everything where both results are cut. One for

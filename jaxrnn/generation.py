@@ -57,7 +57,7 @@ def generate(
     state = jax.vmap(reader.init_carry, in_axes=(None, 0))(
         params, jax.random.split(key_carry, batch_size)
     )
-    active = jnp.arange(prompt.shape[0])[:, None] < prompt_length[None]
+    active = jnp.arange(prompt.shape[0], dtype=jnp.int32)[:, None] < prompt_length[None]
     state, _ = unroll(pausable(reader), params, state, (prompt, active))
 
     def draw(state, t):
@@ -66,7 +66,7 @@ def generate(
         state, _ = jax.vmap(reader.step, in_axes=(None, 0, 0))(params, state, tokens)
         return state, tokens
 
-    return lax.scan(draw, state, jnp.arange(length))[1]
+    return lax.scan(draw, state, jnp.arange(length, dtype=jnp.int32))[1]
 
 
 def pad_prompts(prompts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ from jaxrnn.compose import (
     variational_dropout,
     zoneout,
 )
-from jaxrnn.tokens import as_tokens, is_token
+from jaxrnn.tokens import as_tokens, is_token, truth_as_float
 
 Precision = Literal["float32", "bfloat16"]
 Connect = Literal["plain", "residual", "skip"]
@@ -237,12 +237,12 @@ def _flagged(cell: Cell, capitals: tuple[tuple[int, int], ...]) -> Cell:
     def step(params, carry, token):
         if is_token(token):
             token = as_tokens(token)
-            form, flag = jnp.asarray(forms)[token], jnp.asarray(flags)[token]
+            form, flag = jnp.asarray(forms)[token], truth_as_float(jnp.asarray(flags)[token] > 0)
         else:
             form = token @ jax.nn.one_hot(forms, forms.max() + 1, dtype=token.dtype)
             flag = token @ jnp.asarray(flags, token.dtype)
         carry, y = cell.step(params, carry, form)
-        return carry, jnp.append(y, flag.astype(y.dtype))
+        return carry, jnp.append(y, flag)
 
     return Cell(cell.init, cell.init_carry, step)
 

@@ -139,7 +139,7 @@ def decaying(
         return optimizer
 
     def scale(count):
-        steps = count.astype(float)
+        steps = count.astype(jnp.float32)
         rise = jnp.minimum((steps + 1) / (warmup + 1), 1)
         done = jnp.maximum((steps - warmup) / (training_steps - warmup), 0)
         return rise * FALLS[decay](jnp.minimum(done, 1))

@@ -7,7 +7,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Int, Integer
 
-from jaxrnn.base import Carry, Cell, Params, PyTree, X, Y
+from jaxrnn.base import Carry, Cell, Params, PyTree, Size, X, Y
 from jaxrnn.sheltering import sheltered
 from jaxrnn.unroll import Schedule, check_axes, unroll, where
 
@@ -133,7 +133,11 @@ def _checked(xs: X, lengths: ArrayLike) -> Int[Array, " B"]:
 
 
 def _active(xs: X, lengths: Int[Array, " B"]) -> Bool[Array, "T B"]:
-    return jnp.arange(jax.tree.leaves(xs)[0].shape[0])[:, None] < lengths[None]
+    return _count_up(jax.tree.leaves(xs)[0].shape[0])[:, None] < lengths[None]
+
+
+def _count_up(size: Size) -> Int[Array, " size"]:
+    return jnp.arange(size, dtype=jnp.int32)
 
 
 def _reversed(xs: PyTree, lengths: Int[Array, " B"] | None) -> PyTree:
@@ -141,6 +145,6 @@ def _reversed(xs: PyTree, lengths: Int[Array, " B"] | None) -> PyTree:
     if lengths is None:
         return jax.tree.map(lambda a: jnp.flip(a, axis=0), xs)
     active = _active(xs, lengths)
-    steps, sequences = jnp.arange(active.shape[0])[:, None], jnp.arange(active.shape[1])[None]
+    steps, sequences = _count_up(active.shape[0])[:, None], _count_up(active.shape[1])[None]
     source = jnp.where(active, lengths[None] - 1 - steps, steps)
     return jax.tree.map(lambda a: jnp.asarray(a)[source, sequences], xs)

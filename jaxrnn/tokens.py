@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Bool, Float, Integer
 
 
 def is_token(x: ArrayLike) -> bool:
@@ -30,4 +30,11 @@ def as_tokens(x: ArrayLike) -> Integer[Array, "..."]:
 
 
 def one_hot_vectors(x: ArrayLike, vocab_size: int) -> Float[Array, "... V"]:
-    return jax.nn.one_hot(as_tokens(x), vocab_size)
+    """In float32, and of the type of what they meet: as weakly typed as a Python number."""
+    return truth_as_float(as_tokens(x)[..., None] == jnp.arange(vocab_size, dtype=jnp.int32))
+
+
+def truth_as_float(condition: Bool[Array, "..."]) -> Float[Array, "..."]:
+    """1 where it is true, else 0; float32 and weakly typed, whatever `jax_enable_x64` is."""
+    with jax.enable_x64(False):
+        return jnp.where(condition, 1.0, 0.0)

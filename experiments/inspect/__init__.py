@@ -11,12 +11,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+
 from experiments.inspect.config import Config, check
 from experiments.inspect.figures import check_figures, draw
 from experiments.inspect.reading import Source, arrays_of, read_run, read_symbols, source_of
 from jaxrnn.analysis.arrays import write_arrays
 from jaxrnn.analysis.page import Reading, units_kept, write_page
 from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import writing
 
 __all__ = ["Config", "inspect", "main"]
@@ -75,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def body():
         prog = "python -m experiments.inspect"
-        inspect(parse(Config, prog=prog, description=__doc__ or "", argv=arguments))
+        config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
+        runs = [config.run] if config.beside is None else [config.run, config.beside]
+        with jax.enable_x64(any(map(recorded_x64, runs))):
+            inspect(config)
 
     return guarded(body)

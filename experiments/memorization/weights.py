@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.memorization.config import Config, cells
-from jaxrnn.base import Cell, Params
+from jaxrnn.base import Cell, Params, widest_float
 from jaxrnn.interop.files import load_keras
 from jaxrnn.interop.keras import ORDERS, from_keras
 from jaxrnn.models import TokenModel, build_model
@@ -87,4 +87,5 @@ def trained_by_keras(path: Path, vocab_size: int) -> Trained:
                 f"{path} has {jax.tree_util.keystr(place)} of shape {leaf.shape}, the text needs "
                 f"{wanted.shape}; give weights for its {vocab_size} symbols"
             )
-    return Trained(name, None, cell, jax.tree.map(lambda leaf: jnp.asarray(leaf, float), params))
+    dtype = widest_float(params)
+    return Trained(name, None, cell, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), params))

@@ -90,7 +90,7 @@ def connectivity(
     require_positive(lags=lags)
     if lags > steps:
         raise ValueError(f"lags is {lags}, xs has {steps} time steps; give at most as many")
-    nudged, width = _nudged_step(cell, params, carry, first_of(xs), at)
+    nudged, still = _nudged_step(cell, params, carry, first_of(xs), at)
 
     def forward(carry, x):
         return cell.step(params, carry, x)[0], carry
@@ -104,7 +104,7 @@ def connectivity(
             new, y = nudged(from_vector(vector, before), x, nudge)
             return to_vector(new), measure.of(y, target)
 
-        (_, score), pull = jax.vjp(local, to_vector(before), jnp.zeros(width))
+        (_, score), pull = jax.vjp(local, to_vector(before), still)
         one, none = jnp.ones_like(score), jnp.zeros_like(score)
         own = pull((jnp.zeros_like(cotangents[0]), one))
         later = jax.vmap(lambda cotangent: pull((cotangent, none)))(cotangents[:-1])
@@ -114,7 +114,7 @@ def connectivity(
         )
         return cotangents, jax.vmap(measure.reduce)(gradients)
 
-    nothing = jnp.zeros((lags, to_vector(carry).size))
+    nothing = jnp.broadcast_to(jnp.zeros_like(to_vector(carry)), (lags, to_vector(carry).size))
     _, ahead = lax.scan(back, nothing, (before, xs, targets), reverse=True)
     return _by_prediction(ahead)
 
@@ -147,7 +147,7 @@ def window_connectivity(
     require_positive(chunk=chunk)
     steps = count_time_steps("windows", jax.tree.map(lambda a: a[0], windows))
     carry = cell.init_carry(params, key)
-    nudged, width = _nudged_step(cell, params, carry, first_of(first_of(windows)), at)
+    nudged, still = _nudged_step(cell, params, carry, first_of(first_of(windows)), at)
 
     def of_one(given):
         xs, target = given
@@ -159,7 +159,7 @@ def window_connectivity(
             _, ys = lax.scan(step, carry, (xs, nudges))
             return measure.of(jax.tree.map(lambda a: a[-1], ys), target)
 
-        gradients = jax.grad(score)(jnp.zeros((steps, width)))
+        gradients = jax.grad(score)(jnp.broadcast_to(still, (steps, *still.shape)))
         return jax.vmap(measure.reduce)(gradients)[::-1]
 
     return lax.map(of_one, (windows, targets), batch_size=chunk)
@@ -191,8 +191,9 @@ def by_position(by_lag: Float[Array, "T L"]) -> Float[Array, "T T"]:
 
 def _nudged_step(
     cell: Cell, params: Params, carry: Carry, x: X, at: str
-) -> tuple[Callable[[Carry, X, Float[Array, " D"]], tuple[Carry, Y]], int]:
-    """`(carry, x, nudge) -> (carry, y)` with the nudge on the input or the value `at`, and D."""
+) -> tuple[Callable[[Carry, X, Float[Array, " D"]], tuple[Carry, Y]], Float[Array, " D"]]:
+    """`(carry, x, nudge) -> (carry, y)` with the nudge on the input or the value `at`, and a nudge
+    of zeros."""
     if at:
         named = name_values(cell, params, carry, x)
         value = require_name(named, at)
@@ -201,7 +202,7 @@ def _nudged_step(
         def nudged(carry, x, nudge):
             return named.nudged(params, carry, x, at, from_vector(nudge, zeros))
 
-        return nudged, to_vector(zeros).size
+        return nudged, to_vector(zeros)
     if not all(map(is_float, jax.tree.leaves(x))):
         kinds = ", ".join(sorted({str(leaf.dtype) for leaf in jax.tree.leaves(x)}))
         raise ValueError(
@@ -212,7 +213,7 @@ def _nudged_step(
     def nudged(carry, x, nudge):
         return cell.step(params, carry, from_vector(to_vector(x) + nudge, x))
 
-    return nudged, jax.eval_shape(to_vector, x).size
+    return nudged, jnp.zeros_like(jax.eval_shape(to_vector, x))
 
 
 def _count(xs: Any, targets: Any) -> int:

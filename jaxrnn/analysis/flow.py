@@ -63,14 +63,14 @@ def gradient_flow(
         raise ValueError(
             f"lags is {lags}, the first of ends {min(ends)}; give at most {min(ends) + 1}"
         )
-    size = to_vector(carry).size
+    size, dtype = to_vector(carry).size, to_vector(carry).dtype
     if not 0 <= singular_values <= size:
         raise ValueError(f"singular_values is {singular_values}; give 0 to {size}")
     _, before = lax.scan(lambda c, x: (cell.step(params, c, x)[0], c), carry, xs)
 
     def sizes(matrix):
         if not singular_values:
-            return jnp.sqrt((matrix**2).sum()), jnp.zeros(0)
+            return jnp.sqrt((matrix**2).sum()), jnp.zeros(0, matrix.dtype)
         found = jnp.linalg.svd(matrix, compute_uv=False)[:singular_values]
         return jnp.sqrt((matrix**2).sum()), found
 
@@ -82,7 +82,7 @@ def gradient_flow(
             matrix = jax.vmap(lambda row: pull(row)[0])(matrix)
             return matrix, sizes(matrix)
 
-        identity = jnp.eye(size)
+        identity = jnp.eye(size, dtype=dtype)
         _, later = lax.scan(back, identity, jnp.arange(lags))
         first = sizes(identity)
         return jax.tree.map(lambda a, rest: jnp.concatenate([a[None], rest]), first, later)
@@ -121,7 +121,7 @@ def lyapunov_exponents(
       ValueError: a count outside the carry's numbers, or a warm-up that leaves no time step.
     """
     steps = count_time_steps("xs", xs)
-    size = to_vector(carry).size
+    size, dtype = to_vector(carry).size, to_vector(carry).dtype
     if not 1 <= count <= size:
         raise ValueError(f"count is {count}; give 1 to {size}, the numbers in the carry")
     if not 0 <= warm_up < steps:
@@ -135,7 +135,7 @@ def lyapunov_exponents(
         carry, _ = cell.step(params, carry, x)
         return (carry, directions), jnp.log(jnp.abs(jnp.diagonal(upper)))
 
-    directions, _ = jnp.linalg.qr(jax.random.normal(key, (size, count)))
+    directions, _ = jnp.linalg.qr(jax.random.normal(key, (size, count), dtype))
     _, growth = lax.scan(forward, (carry, directions), xs)
     return growth[warm_up:].mean(0)
 

@@ -90,7 +90,7 @@ def accuracy_by_seen(
     axes = tuple(range(there.ndim - 1))
     predictions = there.sum(axes)
     right = (there & correct[..., None]).sum(axes)
-    return AccuracyBySeen(right.astype(float) / predictions.astype(float), predictions)
+    return AccuracyBySeen(right.astype(jnp.float32) / predictions.astype(jnp.float32), predictions)
 
 
 def _shares(by_lag: Float[Array, "... L"]) -> Float[Array, "... L"]:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxrnn.base import PyTree
+from jaxrnn.base import PyTree, widest_float
 from jaxrnn.schedule import is_float
 
 
@@ -14,8 +14,8 @@ def to_vector(tree: PyTree) -> Float[Array, " C"]:
     parts = []
     for leaf in filter(is_float, jax.tree.leaves(tree)):
         parts += [leaf.real, leaf.imag] if jnp.iscomplexobj(leaf) else [leaf]
-    wide = jnp.result_type(float)  # of several types: bfloat16 fits in float32
-    return jnp.concatenate([part.astype(wide).ravel() for part in parts] or [jnp.zeros(0)])
+    wide = widest_float(tree)
+    return jnp.concatenate([part.astype(wide).ravel() for part in parts] or [jnp.zeros(0, wide)])
 
 
 def from_vector(vector: Float[Array, " C"], like: PyTree) -> PyTree:

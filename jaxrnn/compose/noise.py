@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from jaxrnn.base import Carry, Cell, named_leaves
+from jaxrnn.base import Carry, Cell, draw_bernoulli, named_leaves
 
 
 def dropout(rate: float, *, training: bool = True) -> Cell:
@@ -95,7 +95,7 @@ def _zoned(carry, new, rates, training):
             return a
         if not training:
             return rate * old + (1 - rate) * a
-        return jnp.where(jax.random.bernoulli(key, rate, a.shape), old, a)
+        return jnp.where(draw_bernoulli(key, rate, a.shape), old, a)
 
     return tree.unflatten(map(zone, keys, rates, leaves, jax.tree.leaves(carry["cell"])))
 
@@ -125,7 +125,7 @@ def _dropping(
         if rate == 0 or not training:
             return new, x
         key = jax.random.fold_in(carry["key"], mask_of(carry["step"]))
-        keep = jax.random.bernoulli(key, 1 - rate, x.shape)
+        keep = draw_bernoulli(key, 1 - rate, x.shape)
         return new, jnp.where(keep, x / (1 - rate), 0)
 
     return Cell(lambda key: (), init_carry, step)

@@ -5,8 +5,19 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 
-from jaxrnn.base import Carry, Cell, Key, Params, PyTree, distinct, named_leaves, path_name
+from jaxrnn.base import (
+    Carry,
+    Cell,
+    Key,
+    Params,
+    PyTree,
+    distinct,
+    named_leaves,
+    path_name,
+    widest_float,
+)
 
 
 def reinitialised(cell: Cell, initializer: Callable[..., jax.Array]) -> Cell:
@@ -75,10 +86,10 @@ def learnt_carry(cell: Cell) -> Cell:
     def init(key):
         key_cell, key_carry = jax.random.split(key)
         params = cell.init(key_cell)
-        first = jax.tree.map(
-            lambda a: _as_params(a) if _has_derivatives(a) else (),
-            _first_carry(cell, params, key_carry),
-        )
+        usual = _first_carry(cell, params, key_carry)
+        # an optimizer's small updates would be lost in the fewer bits that a cell computes in
+        wide = widest_float(params, usual)
+        first = jax.tree.map(lambda a: _as_params(a, wide) if _has_derivatives(a) else (), usual)
         return distinct({"cell": params, "carry": first})
 
     def init_carry(params, key):
@@ -124,10 +135,9 @@ def _first_carry(cell: Cell, params: Params, key: Key) -> Carry:
     return jax.tree.map(jnp.asarray, cell.init_carry(params, key))
 
 
-def _as_params(a: jax.Array) -> jax.Array:
-    """In JAX's own float, whatever the cell computes in."""
+def _as_params(a: jax.Array, dtype: DTypeLike) -> jax.Array:
     a = jnp.stack([a.real, a.imag], axis=-1) if jnp.iscomplexobj(a) else a
-    return a.astype(float)
+    return a.astype(dtype)
 
 
 def _as_carry(learnt: jax.Array, a: jax.Array) -> jax.Array:

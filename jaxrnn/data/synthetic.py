@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
 
-from jaxrnn.base import Key, require_positive
+from jaxrnn.base import Key, draw_bernoulli, require_positive
 
 
 class LagTask(NamedTuple):
@@ -46,7 +46,7 @@ def lag_sequence(
     _check(task)
     require_positive(length=length)
     key_inputs, key_targets = jax.random.split(key)
-    inputs = jax.random.bernoulli(key_inputs, 0.5, (length,)).astype(jnp.float32)
+    inputs = draw_bernoulli(key_inputs, 0.5, (length,)).astype(jnp.float32)
     probability = jnp.full((length,), task.base, jnp.float32)
     for lag, weight in task.lags:
         probability += weight * jnp.roll(inputs, lag)

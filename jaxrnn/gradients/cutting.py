@@ -81,7 +81,7 @@ def draw_factors(key: Key, chances: Chances) -> Float[Array, " T"]:
     """What the errors of a sequence are multiplied by in front of each time step; 1 in front of the
     first, where its carry was given."""
     cut, factor = (jnp.asarray(a, jnp.float32) for a in chances)
-    drawn = jax.random.uniform(key, cut.shape)
+    drawn = jax.random.uniform(key, cut.shape, jnp.float32)
 
     def step(age, drawn):
         ends = drawn < cut[age]

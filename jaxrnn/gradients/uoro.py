@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxrnn.base import Cell, GradientEstimator, Key, Keys, Objective, Params, X
+from jaxrnn.base import Cell, GradientEstimator, Key, Keys, Objective, Params, X, widest_float
 from jaxrnn.gradients.online import Influence, online
 from jaxrnn.gradients.reach import leaves_that_reach
 from jaxrnn.gradients.sequence import flat_floats, floats, with_floats
@@ -59,7 +59,7 @@ def uoro(
 
     def build(cell: Cell, params, x) -> Influence:
         reaching = _reaching(cell, params, x)
-        dtype = jnp.result_type(*(a.dtype for a in floats(params)), jnp.float32)
+        dtype = widest_float(params)
 
         def signs(key, step, size):
             return jax.random.rademacher(jax.random.fold_in(key, step), (size,), dtype)
@@ -146,4 +146,4 @@ def _like(vector, floats):
 
 
 def _norm(tree):
-    return jnp.sqrt(sum((jnp.sum(jnp.square(a)) for a in jax.tree.leaves(tree)), jnp.zeros(())))
+    return jnp.sqrt(sum((jnp.sum(jnp.square(a)) for a in jax.tree.leaves(tree)), 0.0))

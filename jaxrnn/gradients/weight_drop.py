@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from jaxrnn.base import Batch, Carry, GradientEstimator, Keys, Params, named_leaves, path_name
+from jaxrnn.base import (
+    Batch,
+    Carry,
+    GradientEstimator,
+    Keys,
+    Params,
+    draw_bernoulli,
+    named_leaves,
+    path_name,
+)
 from jaxrnn.gradients.sequence import require_sequences
 from jaxrnn.schedule import is_float
 
@@ -66,7 +75,7 @@ def weight_drop(
             def mask(path, leaf):
                 if path_name(path) not in keys:
                     return leaf
-                keep = jax.random.bernoulli(keys[path_name(path)], 1 - rate, leaf.shape)
+                keep = draw_bernoulli(keys[path_name(path)], 1 - rate, leaf.shape)
                 return jnp.where(keep, leaf / (1 - rate), 0)
 
             return jax.tree.map_with_path(mask, tree)

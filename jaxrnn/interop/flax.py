@@ -40,7 +40,7 @@ def from_linen(module: linen.RNNCellBase, input_size: Shape) -> Cell:
     def init(key):
         key_params, key_carry = jax.random.split(key)
         carry = module.initialize_carry(key_carry, shape)
-        return module.init(key_params, carry, jnp.zeros(shape))["params"]
+        return module.init(key_params, carry, jnp.zeros(shape, jnp.float32))["params"]
 
     def init_carry(params, key):
         return module.initialize_carry(key, shape)
@@ -49,7 +49,7 @@ def from_linen(module: linen.RNNCellBase, input_size: Shape) -> Cell:
         return module.apply({"params": params}, carry, x)
 
     carry = module.initialize_carry(jax.random.key(0), shape)
-    variables = jax.eval_shape(module.init, jax.random.key(0), carry, jnp.zeros(shape))
+    variables = jax.eval_shape(module.init, jax.random.key(0), carry, jnp.zeros(shape, jnp.float32))
     if others := [name for name in variables if name != "params"]:
         raise ValueError(
             f"{type(module).__name__} has the collections {', '.join(others)} beside params; "
@@ -149,7 +149,7 @@ class _Variables:
 
         values = list(self._types.values())
         carry = jax.eval_shape(first_carry, values)
-        jaxpr = jax.make_jaxpr(run)(values, carry, jnp.zeros(shape)).jaxpr
+        jaxpr = jax.make_jaxpr(run)(values, carry, jnp.zeros(shape, jnp.float32)).jaxpr
         ins, outs = jaxpr.invars[: len(paths)], jaxpr.outvars
         return [path for path, a, b in zip(paths, ins, outs, strict=True) if a is not b]
 

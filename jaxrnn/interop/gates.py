@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.base import Params
+from jaxrnn.base import Params, widest_float
 from jaxrnn.cells import CELLS
 
 # Ours, a letter for each block of columns; n is the candidate of elman and gru.
@@ -55,7 +55,9 @@ def weights_of(cell: str, params: Params) -> Weights:
 
 
 def params_of(cell: str, weights: Weights) -> Params:
-    """The way back, in JAX's own float: two biases that are added to the same sum become one."""
+    """The way back: two biases that are added to the same sum become one. Of the widest type of the
+    weights, at least float32."""
+    dtype = widest_float(tuple(weights))
     like = _params_like(cell, *weights.w_ih.shape[:1], *weights.w_hh.shape[:1])
     # a sum of 16 bits would be rounded to as many
     weights = Weights(*(a.astype(np.float64) for a in weights))
@@ -64,7 +66,7 @@ def params_of(cell: str, weights: Weights) -> Params:
     if "b_hn" in like._fields:  # the reset gate multiplies it, so it is no part of the other
         block(cell, b, "n")[:] = block(cell, weights.b_x, "n")
         leaves["b_hn"] = block(cell, weights.b_h, "n")
-    return type(like)(**{name: jnp.array(leaf, float) for name, leaf in leaves.items()})
+    return type(like)(**{name: jnp.array(leaf, dtype) for name, leaf in leaves.items()})
 
 
 def _require_params(cell: str, params: Params) -> None:

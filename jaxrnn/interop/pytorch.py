@@ -95,7 +95,7 @@ def from_pytorch(
         first take the outputs of both. "single" refuses a second direction.
 
     Returns:
-      A list of params, in JAX's own float type (float32 unless `jax_enable_x64`).
+      A list of params, in float32; in float64 where weights are and `jax_enable_x64` is set.
 
     Raises:
       ValueError: names the array that is missing, unexpected or of another shape.

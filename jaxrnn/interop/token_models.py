@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.base import Params
+from jaxrnn.base import Params, widest_float
 from jaxrnn.interop.gates import plain, require_names, require_shape
 from jaxrnn.interop.pytorch import from_pytorch, to_pytorch
 from jaxrnn.models import TokenModel, build_model
@@ -100,7 +100,8 @@ def model_from_pytorch(
                 "give a model with tied=False"
             )
         params["embed"], like["embed"] = {"w": ()}, {"w": ()}
-    return jax.tree.map(lambda leaf, old: jnp.array(leaf, old.dtype), params, like)
+    dtype = widest_float(params)
+    return jax.tree.map(lambda leaf: jnp.array(leaf, dtype), params)
 
 
 def _layers(model: TokenModel) -> list[str]:

@@ -71,9 +71,9 @@ def narrow(
 
 def _distinct(tokens: Int[Array, "..."], vocab_size: int) -> tuple[Array, Array]:
     """Each token where it comes first, V where it comes again; and where each comes first."""
-    flat, order = tokens.ravel(), jnp.arange(tokens.size)
+    flat, order = tokens.ravel(), jnp.arange(tokens.size, dtype=jnp.int32)
     # not by sorting, which takes 40 times as long on a CPU
-    first = jnp.full(vocab_size, tokens.size).at[flat].min(order)[flat]
+    first = jnp.full(vocab_size, tokens.size, jnp.int32).at[flat].min(order)[flat]
     return jnp.where(first == order, flat, vocab_size), first.reshape(tokens.shape)
 
 

@@ -34,6 +34,7 @@ def describe_environment(texts: dict[str, str], devices_used: int) -> dict[str, 
             "used": devices_used,
             "kinds": sorted({device.device_kind for device in devices}),
         },
+        "x64": bool(jax.config.jax_enable_x64),  # pyright: ignore[reportAttributeAccessIssue]
         "variables": {
             name: value
             for name, value in sorted(os.environ.items())
@@ -54,6 +55,24 @@ def recorded_devices(run: Path) -> int:
         return int(read_json(path)["devices"]["used"])
     except (LookupError, TypeError):
         raise ValueError(f"{path} records no device count; restore it from a copy") from None
+
+
+def recorded_x64(run: Path) -> bool:
+    """Whether a run computes with `jax_enable_x64`, from its environment.json: its types and draws
+    are those that it began with, wherever it goes on. False where it has none yet.
+
+    Raises: ValueError if the file cannot be read.
+    """
+    path = Path(run) / "environment.json"
+    if not path.is_file():
+        return False
+    recorded = read_json(path)
+    try:
+        # older runs have what the environment said
+        said = str(recorded["variables"].get("JAX_ENABLE_X64", "")).lower()
+        return bool(recorded.get("x64", said in ("1", "true", "t", "yes", "y", "on")))
+    except (LookupError, TypeError, AttributeError):
+        raise ValueError(f"{path} records no variables; restore it from a copy") from None
 
 
 def describe_checkout(folder: Path) -> dict[str, Any] | None:

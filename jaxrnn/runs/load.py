@@ -14,6 +14,7 @@ from jaxrnn.models import TokenModel, build_model
 from jaxrnn.runs.checkpoints import restore_latest
 from jaxrnn.runs.config import from_plain
 from jaxrnn.runs.directory import RunDirectory, open_run
+from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import read_json
 from jaxrnn.runs.progress import warn
 
@@ -34,12 +35,13 @@ def load(
       setting: the name of one; member then counts its seeds alone.
 
     Returns:
-      (cell, params, vocabulary, config); the vocabulary is the setting's, None where it
-      reads no text, the config is what config.json holds.
+      (cell, params, vocabulary, config); params have the types that they were trained in, the
+      vocabulary is the setting's, None where it reads no text, the config is what config.json
+      holds.
 
     Raises:
       FileNotFoundError, ValueError: no run, no checkpoint yet, no such setting or member,
-        nothing sound.
+        nothing sound, or a run of 64 bits in a program without `jax_enable_x64`.
     """
     run = open_run(Path(directory))
     record = read_json(run.config)
@@ -58,20 +60,32 @@ def load(
     chosen = settings[member // len(seeds)]
     model = _model(run, chosen["model"])
     cell = build_model(model)
-    one = jax.eval_shape(cell.init, jax.random.key(0))
-    like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((len(seeds), *a.shape), a.dtype), one)
     part = ".best.params" if which == "best" else ".state.params"
     checkpoints = run.checkpoints / chosen["name"]
-    restored = restore_latest(checkpoints, like, warn, part=part)
-    if restored is None:
-        raise FileNotFoundError(
-            f"{directory} has no checkpoint of setting {chosen['name']} yet; train it further"
-        )
-    params = jax.tree.map(lambda a: jnp.asarray(a[member % len(seeds)]), restored[1])
+    with jax.enable_x64(_its_x64(run)):
+        one = jax.eval_shape(cell.init, jax.random.key(0))
+        like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((len(seeds), *a.shape), a.dtype), one)
+        restored = restore_latest(checkpoints, like, warn, part=part)
+        if restored is None:
+            raise FileNotFoundError(
+                f"{directory} has no checkpoint of setting {chosen['name']} yet; train it further"
+            )
+        params = jax.tree.map(lambda a: jnp.asarray(a[member % len(seeds)]), restored[1])
     vocabulary = read_vocabulary(run, chosen["name"])
     if vocabulary is not None and vocabulary.size != model.vocab_size:
         vocabulary = None  # that of the run's other settings
     return cell, params, vocabulary, record["config"]
+
+
+def _its_x64(run: RunDirectory) -> bool:
+    """Raises: ValueError, params of 64 bits in a program that has none."""
+    recorded = recorded_x64(run.path)
+    here = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+    if recorded and not here:
+        raise ValueError(
+            f"{run.path} was trained with jax_enable_x64; set JAX_ENABLE_X64=1 to read it"
+        )
+    return recorded
 
 
 def read_vocabulary(run: RunDirectory, setting: str) -> Vocabulary | None:

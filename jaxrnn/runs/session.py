@@ -21,7 +21,7 @@ from jaxrnn.runs.checking import check_numbers
 from jaxrnn.runs.command import guarded, one_line, parse
 from jaxrnn.runs.config import changed, from_plain, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
-from jaxrnn.runs.environment import describe_environment, recorded_devices
+from jaxrnn.runs.environment import describe_environment, recorded_devices, recorded_x64
 from jaxrnn.runs.files import read_json, write_atomic, write_json
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
 from jaxrnn.runs.loop import Prepared
@@ -222,8 +222,12 @@ def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
     path = flags.resume or flags.run
     assert path is not None
     command = f"python -m experiments.{experiment.name} --resume {shlex.quote(str(path))}"
+    with_x64 = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+    if flags.resume is not None and (flags.resume / "environment.json").is_file():
+        with_x64 = recorded_x64(flags.resume)
     try:
-        experiment.run(config, session)
+        with jax.enable_x64(with_x64):
+            experiment.run(config, session)
         if session.with_tensorboard:
             from jaxrnn.runs.tensorboard.boards import show_results
 

@@ -76,7 +76,7 @@ def shares_saturated(values: Mapping[str, Array], units: Mapping[str, str]) -> d
         names = [name for name in units if units[name] == kind]
         if names:
             sizes = [values[name].size for name in names]
-            shares[f"saturation/{those}"] = jnp.average(
-                jnp.stack([found[name] for name in names]), weights=jnp.array(sizes, float)
-            )
+            every = jnp.stack([found[name] for name in names])
+            weights = jnp.array(sizes, every.dtype)
+            shares[f"saturation/{those}"] = jnp.average(every, weights=weights)
     return shares
