@@ -161,7 +161,8 @@ def _reads(equation: Any, place: int, index: int) -> Pattern | None:
     if name in REDUCTIONS:
         axes = tuple(settings["axes"])
         last = np.moveaxis(numbers, axes, range(-len(axes), 0)) if axes else numbers[..., None]
-        return _matrix(last.reshape(result.size, -1), operand, result)
+        several = math.prod(operand.shape[axis] for axis in axes)
+        return _matrix(last.reshape(result.size, several), operand, result)
     if name in ("gather", "dynamic_slice") and place == 0:
         return _looked_up(equation, numbers)
     if name == "dot_general":
@@ -202,19 +203,19 @@ def _contracted(equation: Any, place: int, numbers: np.ndarray) -> np.ndarray:
     axes, along = tuple(contracted[place]), tuple(batched[place])
     free = [a for a in range(numbers.ndim) if a not in axes and a not in along]
     mine = numbers.transpose(*along, *free, *axes)
-    groups = math.prod(numbers.shape[a] for a in along)
-    mine = mine.reshape(groups, -1, math.prod(numbers.shape[a] for a in axes))
+    sizes = [math.prod(numbers.shape[a] for a in some) for some in (along, free, axes)]
+    mine = mine.reshape(sizes)
     theirs = equation.outvars[0].aval.size // max(1, mine.shape[0] * mine.shape[1])
     # the result has its batched axes first, then the free ones of the left factor, of the right
     spread = np.expand_dims(mine, 2 if place == 0 else 1)
     spread = np.repeat(spread, theirs, axis=2 if place == 0 else 1)
-    return spread.reshape(-1, mine.shape[2])
+    return spread.reshape(equation.outvars[0].aval.size, mine.shape[2])
 
 
 def _matrix(reads: np.ndarray, operand: Any, result: Any) -> Pattern:
     """From the numbers read by each number of the result, [result] or [result, several]; -1 where
     there is none."""
-    reads = reads.reshape(result.size, -1)
+    reads = reads.reshape(result.size, reads.size // max(1, result.size))
     rows = np.repeat(np.arange(result.size), reads.shape[1])
     columns = reads.ravel()
     there = columns >= 0
