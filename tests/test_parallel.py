@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tiers import mostly_full
 
 from jaxrnn import (
     STYLES,
@@ -96,20 +97,22 @@ def test_more_devices():
 
 CASES = (Case(4, 2, 4, 1), Case(3, 3, 6, 0), Case(4, 1, 3, 3))
 # fewer sequences than devices, as many, and more that the devices divide or do not
-BATCH_SIZES = {2: (1, 2, 3, 4, 7), 3: (7,), 4: (3, 4, 7)}
+BATCH_SIZES = {2: (1, 2, 4, 7), 3: (7,), 4: (3, 4, 7)}
 
 
 def divisions():
     """Styles do not know how many sequences or devices there are: one is divided in every way, all
     into two parts with a sequence left over. Windows and strides matter to styles that truncate."""
-    for count in (3, 4) if AGAIN else (2,):
-        yield from (("tbptt", CASES[0], size, count) for size in BATCH_SIZES[count])
-    for name in STYLES if not AGAIN else ():
-        for case in CASES if STYLES[name].truncates else CASES[:1]:
-            yield name, case, 7, 2
+    if AGAIN:
+        return [("tbptt", CASES[0], size, count) for count in (3, 4) for size in BATCH_SIZES[count]]
+    ways = [("tbptt", CASES[0], size, 2) for size in BATCH_SIZES[2]]
+    ways += [("tbptt", case, 7, 2) for case in CASES]
+    ways += [(name, CASES[0], 7, 2) for name in STYLES]
+    # both branches, and the two together; an online style follows below
+    return mostly_full(ways, ("bptt", CASES[0], 7, 2), ("tbptt", CASES[0], 1, 2))
 
 
-@pytest.mark.parametrize(("name", "case", "batch_size", "count"), dict.fromkeys(divisions()))
+@pytest.mark.parametrize(("name", "case", "batch_size", "count"), divisions())
 def test_a_divided_batch(name, case, batch_size, count):
     """Gradients, carries and losses of three batches in a row, with params that change between
     them as in training, to rounding."""
@@ -136,7 +139,9 @@ def test_a_divided_batch(name, case, batch_size, count):
 
 
 @pytest.mark.skipif(AGAIN, reason="it is done on two")
-@pytest.mark.parametrize("name", [name for name in STYLES if STYLES[name].remembers])
+@pytest.mark.parametrize(
+    "name", mostly_full([name for name in STYLES if STYLES[name].remembers], "snap")
+)
 def test_a_divided_batch_of_embedded_tokens(name):
     """An embedding compares its tokens with constants, and those styles take the step apart."""
     cell = reinitialised(chain(embed=embed(3, 2), layer=elman(2, 3), head=linear(3, 3)), normal)
@@ -238,24 +243,18 @@ def trained(count: int, members=slice(None)):
 
 
 COUNTS = [3, 4] if AGAIN else [1, 2]
+SWEEPS = [(count, members) for count in COUNTS for members in (3, MEMBERS)]
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("members", [3, MEMBERS])
-def test_a_member_is_the_same_alone(count, members):
-    """Bit for bit, whoever runs beside it, and whether the devices divide the members or not."""
+@pytest.mark.parametrize(("count", "members"), mostly_full(SWEEPS, (COUNTS[-1], 3)))
+def test_a_member_is_the_same_alone(count, members, compilations):
+    """Bit for bit, whoever runs beside it, and whether the devices divide the members or not. All
+    chunks of a sweep are one program."""
     together = trained(count, slice(members))
+    assert compilations("mapped") == 2  # init and chunk
     for member in range(members):
         mine = jax.tree.map(lambda a, k=member: a[k : k + 1], together)
         assert_close(mine, trained(1, slice(member, member + 1)), 0)
-
-
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("members", [3, MEMBERS])
-def test_placed_states_compile_once(count, members, compilations):
-    compiled.cache_clear()
-    trained(count, slice(members))
-    assert compilations("mapped") == 2  # init and chunk
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -264,7 +263,7 @@ def test_placed_states_compile_once(count, members, compilations):
 def test_states_lie_where_they_are_used(count, members, batch_size):
     """What the devices divide is divided, the rest is whole on each of them."""
     state = TrainState(
-        params={"w": jnp.zeros((members, 4, 3))},
+        params={"w": np.zeros((members, 4, 3))},
         opt_state=jnp.zeros(members),
         carry=jnp.zeros((members, batch_size, 4)),
         key=jax.random.split(KEY, members),
