@@ -1,5 +1,6 @@
 """The experiments' models."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import get_args
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import mostly_full
 
 from jaxrnn import CELLS, chain, dropout, embed, explain, linear, unroll
 from jaxrnn.models import (
@@ -54,8 +56,8 @@ def test_parameter_trees():
     }
 
 
-@pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("embedding_size", [0, 3])
+# what surrounds the cells is the same for all
+@pytest.mark.parametrize(("name", "embedding_size"), [("lstm", 0), *((name, 3) for name in CELLS)])
 def test_tokens_to_logits(name, embedding_size):
     config = replace(SMALL, cell=name, embedding_size=embedding_size, num_layers=2, dropout=0.2)
     for training in (True, False):
@@ -70,8 +72,7 @@ def test_tokens_to_logits(name, embedding_size):
         assert jax.eval_shape(logits, KEY, jnp.zeros((3, 2), jnp.int32)).shape == (3, 2, 5)
 
 
-@pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize(("name", "rate"), [("lstm", 0.0), *((name, 0.3) for name in CELLS)])
 def test_the_evaluation_model_has_the_same_params_and_carry(name, rate):
     config = replace(SMALL, cell=name, num_layers=2, dropout=rate)
     training, evaluation = (build_model(config, training=flag) for flag in (True, False))
@@ -90,12 +91,19 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("precision", get_args(Precision))
-@pytest.mark.parametrize("fields", EVERYTHING.values(), ids=EVERYTHING)
-def test_what_a_layer_may_have_besides(fields, precision):
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    mostly_full(
+        itertools.product(EVERYTHING, get_args(Precision)),
+        ("residual", "bfloat16"),
+        ("zoneout", "float32"),
+        ("tied skip", "float32"),
+    ),
+)
+def test_what_a_layer_may_have_besides(kind, precision):
     """Tokens to logits with gradients to all params, scheduled, from the same params and carries in
     evaluation."""
-    config = replace(SMALL, num_layers=2, precision=precision, **fields)
+    config = replace(SMALL, num_layers=2, precision=precision, **EVERYTHING[kind])
     training, evaluation = (build_model(config, training=flag) for flag in (True, False))
     params = training.init(KEY)
     jax.tree.map(np.testing.assert_array_equal, params, evaluation.init(KEY))
@@ -231,8 +239,7 @@ def contractions(jaxpr) -> Iterator[set[str]]:
                 yield from contractions(inner)
 
 
-@pytest.mark.parametrize("schedule", get_args(Schedule))
-def test_capitals_fall_back_on_no_schedule(schedule):
+def test_capitals_fall_back_on_no_schedule():
     """And gradients to one-hot inputs exist through the table."""
     cell = build_model(TokenModel(4, 4, "gru", 5, embedding_size=3, capitals=CAPITALS))
     params = cell.init(KEY)
@@ -240,27 +247,35 @@ def test_capitals_fall_back_on_no_schedule(schedule):
     tokens = jax.random.randint(KEY, (6, 2), 0, 4)
     assert explain(cell, params, carry, tokens, schedule="distributed").schedule == "distributed"
 
-    def loss(xs, schedule=schedule):
+    def loss(xs, schedule: Schedule):
         return cross_entropy(unroll(cell, params, carry, xs, schedule=schedule)[1], tokens).sum()
 
-    vectors = jax.nn.one_hot(tokens, 4)
-    np.testing.assert_allclose(loss(vectors), loss(tokens, "scan"), rtol=1e-5)
-    expected = jax.grad(lambda xs: loss(xs, "scan"))(vectors)
+    @jax.jit
+    def found(vectors):
+        schedules = ("scan", "distributed", "checkpointed")
+        each = [jax.value_and_grad(lambda xs, s=s: loss(xs, s))(vectors) for s in schedules]
+        return loss(tokens, "scan"), each
+
+    of_tokens, each = found(jax.nn.one_hot(tokens, 4))
+    expected = each[0][1]
     assert np.all(np.abs(expected).max((0, 1)) > 0)
-    np.testing.assert_allclose(jax.grad(loss)(vectors), expected, rtol=1e-4, atol=1e-6)
+    for of_vectors, gradient in each:
+        np.testing.assert_allclose(of_vectors, of_tokens, rtol=1e-5)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
 # what surrounds the cells is the same for all
 MODELS = [(name, 3, "bfloat16") for name in CELLS]
 MODELS += [("lstm", size, precision) for size in (0, 3) for precision in get_args(Precision)]
+BY_DEFAULT = [("lstm", 3, "bfloat16"), ("lstm", 0, "float32"), ("lru", 3, "bfloat16")]
 
 
-@pytest.mark.parametrize(("name", "embedding_size", "precision"), dict.fromkeys(MODELS))
+@pytest.mark.parametrize(("name", "embedding_size", "precision"), mostly_full(MODELS, *BY_DEFAULT))
 def test_every_matrix_product_has_the_precision(name, embedding_size, precision):
     """Forward and backward, in each part of the model; what surrounds it is float32."""
     config = replace(SMALL, cell=name, num_layers=2, embedding_size=embedding_size, dropout=0.2)
     cell = build_model(replace(config, precision=precision), training=True)
-    params = cell.init(KEY)
+    params = jax.eval_shape(cell.init, KEY)
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(params)} == {"float32"}
 
     def loss(params, tokens):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export, lax
+from tiers import mostly_full
 
 from jaxrnn import Batch, Cell, tbptt, unroll
 from jaxrnn.laws.comparing import require_close
@@ -88,8 +89,12 @@ def softplus(params, h, x):
     return h, jax.nn.relu(h)
 
 
+def cell_of(step) -> Cell:
+    return Cell(lambda key: PARAMS, lambda params, key: jnp.zeros(SIZE), step)
+
+
 def loss_of(step, schedule):
-    cell = Cell(lambda key: PARAMS, lambda params, key: jnp.zeros(SIZE), step)
+    cell = cell_of(step)
     return lambda params: unroll(cell, params, CARRY, XS, schedule=schedule)[1].sum()
 
 
@@ -97,31 +102,35 @@ def length(loss, params):
     return sum(jnp.sum(d**2) for d in jax.tree.leaves(jax.grad(loss)(params)))
 
 
-@pytest.mark.parametrize("schedule", ["distributed", "associative", "checkpointed"])
-@pytest.mark.parametrize(
-    "step",
-    [
-        in_the_loop,
-        spiking,
-        behind_the_loop,
-        before_a_linear_loop,
-        of_params_alone,
-        reversed_alone,
-        softplus,
-    ],
+STEPS = (
+    in_the_loop,
+    spiking,
+    behind_the_loop,
+    before_a_linear_loop,
+    of_params_alone,
+    reversed_alone,
+    softplus,
 )
-def test_second_derivatives_through_rules(step, schedule):
+
+
+@pytest.mark.parametrize("step", mostly_full(STEPS, in_the_loop, before_a_linear_loop, softplus))
+def test_second_derivatives_through_rules(step):
     """Backwards twice, and forwards over backwards where JAX allows that."""
+    schedules = ["scan", "distributed", "checkpointed"]
+    if step is before_a_linear_loop:  # for the others it is "distributed"
+        schedules.append("associative")
 
-    def both(schedule):
+    def both(params, schedule):
         loss = loss_of(step, schedule)
-        with jax.numpy_dtype_promotion("standard"):
-            twice = jax.jit(jax.grad(lambda params: length(loss, params)))(PARAMS)
-            if step in (reversed_alone, softplus):
-                return twice
-            return twice, jax.jit(lambda p: jax.jvp(jax.grad(loss), (p,), (p,)))(PARAMS)
+        twice = jax.grad(lambda params: length(loss, params))(params)
+        if step in (reversed_alone, softplus):
+            return twice
+        return twice, jax.jvp(jax.grad(loss), (params,), (params,))
 
-    require_close("", (schedule, both(schedule)), ("scan", both("scan")), 1e-4)
+    with jax.numpy_dtype_promotion("standard"):
+        found = jax.jit(lambda params: {s: both(params, s) for s in schedules})(PARAMS)
+    for schedule in schedules[1:]:
+        require_close("", (schedule, found[schedule]), ("scan", found["scan"]), 1e-4)
 
 
 def elman(params, h, x):
@@ -152,7 +161,7 @@ COMPOSED = {
 
 def of_members(step, schedule):
     """One set of weights, many members' data: what is mapped has no tangent."""
-    cell = Cell(lambda key: PARAMS, lambda params, key: jnp.zeros(SIZE), step)
+    cell = cell_of(step)
 
     def loss(params):
         def one(xs):
@@ -164,13 +173,13 @@ def of_members(step, schedule):
 
 
 def require_composed_alike(step, schedule, names):
-    def value(schedule):
+    def value(params, schedule):
         function = of_members(step, schedule)
         for name in reversed(names):
             function = COMPOSED[name](function)
-        return float(function(PARAMS))
+        return function(params)
 
-    wanted, found = value("scan"), value(schedule)
+    wanted, found = map(float, jax.jit(lambda p: [value(p, s) for s in ("scan", schedule)])(PARAMS))
     assert abs(found - wanted) <= 1e-3 * max(1, abs(wanted)), (names, wanted, found)
 
 
@@ -184,23 +193,28 @@ def compositions(depth, every=1):
     ][::every]
 
 
-@pytest.mark.parametrize("step", [elman, gated])
-@pytest.mark.parametrize("names", compositions(1), ids="-".join)
-def test_transformations_of_members(names, step):
-    require_composed_alike(step, "associative", names)
+ALONE = [(gated, "associative", names) for names in compositions(1)]
+ALONE += [(elman, "distributed", names) for names in compositions(1)]
+TOGETHER = [
+    (*way, names)
+    for way, names in zip(
+        itertools.cycle([(elman, "distributed"), (gated, "associative"), (elman, "checkpointed")]),
+        [*compositions(2), *compositions(3, every=9)],
+        strict=False,
+    )
+]
+BY_DEFAULT = [
+    *((gated, "associative", (name,)) for name in ("grad", "linearize", "vmap")),
+    *((elman, "distributed", (name,)) for name in ("scan", "cond", "hessian")),
+    (elman, "checkpointed", ("jvp", "grad")),
+]
 
 
-@pytest.mark.parametrize("names", [("grad", "checkpoint"), ("jvp", "grad"), ("linearize", "vmap")])
-@pytest.mark.parametrize("schedule", ["checkpointed", "distributed"])
-def test_transformations_of_members_in_pairs(names, schedule):
-    require_composed_alike(elman, schedule, names)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("schedule", ["distributed", "associative", "checkpointed"])
-@pytest.mark.parametrize("names", [*compositions(2), *compositions(3, every=9)], ids="-".join)
-def test_every_composition_of_transformations(names, schedule):
-    require_composed_alike(gated if schedule == "associative" else elman, schedule, names)
+@pytest.mark.parametrize(
+    ("step", "schedule", "names"), mostly_full([*BY_DEFAULT, *ALONE, *TOGETHER], *BY_DEFAULT)
+)
+def test_transformations_of_members(step, schedule, names):
+    require_composed_alike(step, schedule, names)
 
 
 def drawing(params, carry, x):
@@ -211,50 +225,65 @@ def drawing(params, carry, x):
     return (h, key, count + 1), seen
 
 
-@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg", "unsafe_rbg"])
+@pytest.mark.parametrize(
+    "implementation", mostly_full(["threefry2x32", "rbg", "unsafe_rbg"], "threefry2x32", "unsafe_rbg")
+)
 def test_draws_are_those_of_the_loop(implementation):
     """Also of keys whose draws depend on what is mapped, and in two parts as in one."""
     cell = Cell(lambda key: PARAMS, lambda params, key: None, drawing)
     keys = jax.random.split(jax.random.key(0, impl=implementation), BATCH_SIZE)
     carry = (CARRY, keys, jnp.zeros(BATCH_SIZE, jnp.int32))
 
-    def run(schedule, carry, xs):
-        return unroll(cell, PARAMS, carry, xs, schedule=schedule)
+    @jax.jit
+    def run(carry, xs):
+        def outputs(schedule):
+            return unroll(cell, PARAMS, carry, xs, schedule=schedule)[1]
 
-    wanted = np.asarray(run("scan", carry, XS)[1])
-    for schedule in ("distributed", "checkpointed"):
-        np.testing.assert_allclose(run(schedule, carry, XS)[1], wanted, atol=1e-6)
-    middle, head = run("distributed", carry, XS[:4])
-    tail = run("distributed", middle, XS[4:])[1]
-    np.testing.assert_allclose(jnp.concatenate([head, tail]), wanted, atol=1e-6)
+        middle, head = unroll(cell, PARAMS, carry, xs[:4], schedule="distributed")
+        tail = unroll(cell, PARAMS, middle, xs[4:], schedule="distributed")[1]
+        return [
+            *map(outputs, ("scan", "distributed", "checkpointed")),
+            jnp.concatenate([head, tail]),
+        ]
+
+    wanted, *found = run(carry, XS)
+    for outputs in found:
+        np.testing.assert_allclose(outputs, wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("schedule", ["distributed", "checkpointed", "auto"])
-def test_leaves_without_numbers(schedule):
-    cell = Cell(
-        lambda key: PARAMS,
-        lambda params, key: jnp.zeros(SIZE),
-        lambda params, h, x: ((h := jnp.tanh(h @ params["w"] + x["x"])), h),
-    )
-    xs = {"x": XS, "none": jnp.zeros((NUM_STEPS, BATCH_SIZE, 0))}
-    found, wanted = (unroll(cell, PARAMS, CARRY, xs, schedule=s) for s in (schedule, "scan"))
-    require_close("", (schedule, found), ("scan", wanted), 1e-5)
+def beside_nothing(params, h, x):
+    h = jnp.tanh(h @ params["w"] + x["x"])
+    return h, h
+
+
+WITH_NONE = {"x": XS, "none": jnp.zeros((NUM_STEPS, BATCH_SIZE, 0))}
+
+
+def test_leaves_without_numbers():
+    cell = cell_of(beside_nothing)
+
+    @jax.jit
+    def run(xs):
+        return [
+            unroll(cell, PARAMS, CARRY, xs, schedule=schedule)
+            for schedule in ("scan", "distributed", "checkpointed")
+        ]
+
+    wanted, *found = run(WITH_NONE)
+    for each in found:
+        require_close("", ("scheduled", each), ("scan", wanted), 1e-5)
 
 
 def test_leaves_without_numbers_in_overlapping_windows():
-    cell = Cell(
-        lambda key: PARAMS,
-        lambda params, key: jnp.zeros(SIZE),
-        lambda params, h, x: ((h := jnp.tanh(h @ params["w"] + x["x"])), h),
-    )
+    cell = cell_of(beside_nothing)
     estimator = tbptt(cell, lambda y, target: ((y - target) ** 2).sum(-1), window=6, stride=3)
 
     def gradient(xs):
         carry = estimator.init(PARAMS, jax.random.key(0), BATCH_SIZE)
         return estimator.estimate(PARAMS, carry, Batch(xs, jnp.zeros_like(XS)))[0]
 
-    with_none = {"x": XS, "none": jnp.zeros((NUM_STEPS, BATCH_SIZE, 0))}
-    require_close("", ("with", gradient(with_none)), ("without", gradient({"x": XS})), 1e-6)
+    found, wanted = jax.jit(lambda *each: [gradient(xs) for xs in each])(WITH_NONE, {"x": XS})
+    require_close("", ("with", found), ("without", wanted), 1e-6)
 
 
 def reads_weights_in_a_loop(params, h, x):
@@ -266,7 +295,7 @@ def reads_weights_in_a_loop(params, h, x):
 @pytest.mark.parametrize("step", [reads_weights_in_a_loop, gated])
 def test_exported_with_symbolic_sizes(step, schedule):
     """Also of a step that takes the plain loop, and of a linear recurrence."""
-    cell = Cell(lambda key: PARAMS, lambda params, key: jnp.zeros(SIZE), step)
+    cell = cell_of(step)
     batch_size, length = export.symbolic_shape("batch, time")
     shapes = [(batch_size, SIZE), (length, batch_size, SIZE)]
 
