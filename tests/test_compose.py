@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import mostly_full
 
 from jaxrnn import (
     CELLS,
@@ -177,7 +178,7 @@ def require_equal(found, expected):
     )
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", mostly_full(CELLS, "gru", "lstm"))
 def test_residual_adds_x(name):
     cell = CELLS[name](4, 4)
     params, x = cell.init(KEY), jax.random.normal(KEY, (4,))
@@ -193,7 +194,8 @@ def test_residual_of_sizes_that_differ():
         cell.step(params, cell.init_carry(params, KEY), jnp.ones(3))
 
 
-@pytest.mark.parametrize("name", CELLS)
+# a part is not looked into: one whose carry is one array, and one with several
+@pytest.mark.parametrize("name", mostly_full(CELLS, "gru", "lstm"))
 def test_skip_chain_shows_x_to_all_and_all_to_the_output(name):
     """With positional names, as `chain` has them, and params drawn as there."""
     parts = [CELLS[name](*sizes) for sizes in ((3, 4), (3 + 4, 8), (3 + 8, 4))]
@@ -353,9 +355,8 @@ def test_resets_cut_a_stream_into_sequences():
                 total += (ys * weights[first:stop, b]).sum()
         return total
 
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), streamed(params), apart(params)
-    )
+    found, expected = jax.jit(lambda params: [streamed(params), apart(params)])(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), found, expected)
 
 
 def test_every_reset_has_a_key_of_its_own():
@@ -368,7 +369,7 @@ def test_every_reset_has_a_key_of_its_own():
         )
     )
     resets = jnp.array([True, False, True, True])[:, None].repeat(2, 1)
-    _, ys = unroll(cell, (), started(cell, (), 2), (jnp.zeros((4, 2)), resets))
+    ys = jax.jit(lambda: unroll(cell, (), started(cell, (), 2), (jnp.zeros((4, 2)), resets))[1])()
     assert (ys[0] == ys[1]).all()
     assert len(np.unique(ys)) == 6
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
+from tiers import mostly_full
 
 from jaxrnn import CELLS, Batch, Cell, artbp, bptt, chain, lstm, random_length, unroll
 from jaxrnn.gradients.artbp import artbp_chances
@@ -40,8 +41,14 @@ def drawn_factors(carry, chances):
     return jax.vmap(lambda key: draw_factors(key, chances(WINDOW, T)), out_axes=1)(keys)
 
 
-@pytest.mark.parametrize("schedule", ["auto", "scan"])
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    mostly_full(
+        [(name, schedule) for schedule in ("auto", "scan") for name in DRAWN],
+        ("artbp", "auto"),
+        ("random_length", "scan"),
+    ),
+)
 def test_every_draw_is_the_gradient_cut_there(name, schedule):
     """Three batches in a row, against a plain loop that stops or scales the errors of the carry;
     losses and carry are those of bptt, bit for bit."""
@@ -55,17 +62,18 @@ def test_every_draw_is_the_gradient_cut_there(name, schedule):
     @jax.jit
     def by_hand(params, start, factors):
         def mean_loss(params):
-            carry, losses = start, []
-            for x, target, factor in zip(*batch, factors, strict=True):
-                carry = jax.tree.map(
-                    lambda a, factor=factor: (
+            def step(carry, at):
+                x, target, factor = at
+                passed = jax.tree.map(
+                    lambda a: (
                         factor[:, None] * a + jax.lax.stop_gradient((1 - factor[:, None]) * a)
                     ),
                     carry,
                 )
-                carry, y = jax.vmap(CELL.step, in_axes=(None, 0, 0))(params, carry, x)
-                losses.append(squares(y, target).mean())
-            return sum(losses) / T
+                carry, y = jax.vmap(CELL.step, in_axes=(None, 0, 0))(params, passed, x)
+                return carry, squares(y, target).mean()
+
+            return jax.lax.scan(step, start, (*batch, factors))[1].mean()
 
         return jax.grad(mean_loss)(params)
 
@@ -91,7 +99,7 @@ def test_every_draw_is_the_gradient_cut_there(name, schedule):
 def test_factors_arrive_as_survival_says(name):
     _, chances = DRAWN[name]
     keys = jax.random.split(jax.random.key(0), 40_000)
-    drawn = jax.vmap(lambda key: draw_factors(key, chances(5, 9)))(keys)
+    drawn = jax.jit(jax.vmap(lambda key: draw_factors(key, chances(5, 9))))(keys)
     drawn = np.asarray(drawn, np.float64)
     expected = survival(chances(5, 9))
     for t in range(9):
@@ -153,7 +161,7 @@ def test_a_linear_recurrence_is_cut_too():
     for schedule in ("scan", "associative"):
         estimator = artbp(cell, lambda c, _: jnp.square(c).sum(-1), window=2, schedule=schedule)
         carry = estimator.init(jnp.full(2, 0.9), jax.random.key(0), B)
-        found.append(estimator.estimate(jnp.full(2, 0.9), carry, batch)[0])
+        found.append(jax.jit(estimator.estimate)(jnp.full(2, 0.9), carry, batch)[0])
     np.testing.assert_allclose(*found, rtol=1e-5)
 
 
@@ -169,8 +177,10 @@ def test_forward_and_reverse_derivatives_agree(schedule):
         return squares(outputs, batch.targets).mean()
 
     direction = jax.tree.map(jnp.ones_like, params)
-    _, forward = jax.jvp(loss, (params,), (direction,))
-    reverse = sum(leaf.sum() for leaf in jax.tree.leaves(jax.grad(loss)(params)))
+    forward, grads = jax.jit(
+        lambda params: (jax.jvp(loss, (params,), (direction,))[1], jax.grad(loss)(params))
+    )(params)
+    reverse = sum(leaf.sum() for leaf in jax.tree.leaves(grads))
     np.testing.assert_allclose(forward, reverse, rtol=1e-4)
 
 

@@ -5,6 +5,7 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import mostly_full
 
 from jaxrnn import CELLS, Batch, Cell, elman, gru, lstm, rflo, rtrl
 from jaxrnn.gradients.influence import lay_out
@@ -27,13 +28,13 @@ LOOKED_UP = {  # and how many numbers of w [4, 3] a number of the result may be
 }
 
 
-@pytest.mark.parametrize("kind", LOOKED_UP)
+@pytest.mark.parametrize("kind", mostly_full(LOOKED_UP, "some rows", "a number", "a block"))
 def test_what_is_looked_up_can_be_any_of_its_axis(kind):
     """The pattern is that of all places together."""
     look_up, count = LOOKED_UP[kind]
     w = jnp.ones((4, 3))
     pattern, shape = reach(look_up, (w,), jnp.int32(0))
-    places = [jax.jacobian(look_up)(w, jnp.int32(x)) for x in range(4)]
+    places = [jax.jit(jax.jacobian(look_up))(w, jnp.int32(x)) for x in range(4)]
     seen = np.any(np.stack(places) != 0, axis=0).reshape(shape.size, w.size)
     assert (pattern.toarray() >= seen).all()
     assert pattern.nnz == shape.size * count
@@ -85,13 +86,11 @@ def multiplied_back(h, w):
 multiplied_back.defvjp(lambda h, w: (h @ w, (h, w)), lambda r, g: (r[1] @ g, jnp.outer(r[0], g)))
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        *("a scan over a product", "a branch", "a call"),
-        *("a derivative of its own", "a backward pass of its own"),
-    ],
-)
+WAYS = ("a scan over a product", "a branch", "a call", "a derivative of its own")
+WAYS += ("a backward pass of its own",)
+
+
+@pytest.mark.parametrize("way", mostly_full(WAYS, "a scan over a product", "a branch"))
 def test_rflo_holds_a_product_wherever_it_is(way):
     """The influence goes on by `keep` alone, as where the product is in the open."""
     inputs, found = jax.random.normal(jax.random.key(1), (T, B, 3)), []
@@ -99,10 +98,9 @@ def test_rflo_holds_a_product_wherever_it_is(way):
         cell = step_by(each)
         params = cell.init(KEY)
         estimator = rflo(cell, lambda outputs, targets: outputs.sum(-1))
-        _, carry, _ = estimator.estimate(
-            params, estimator.init(params, KEY, B), Batch(inputs, inputs)
-        )
-        found.append(estimator.estimate(params, carry, Batch(inputs, inputs))[0])
+        estimate, batch = jax.jit(estimator.estimate), Batch(inputs, inputs)
+        _, carry, _ = estimate(params, estimator.init(params, KEY, B), batch)
+        found.append(estimate(params, carry, batch)[0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *found)
     d = jax.jacobian(lambda h: held(cell).step(params, h, inputs[0, 0])[0])(jnp.ones(4))
     np.testing.assert_allclose(d, 0.5 * np.eye(4), atol=1e-7)
@@ -111,12 +109,12 @@ def test_rflo_holds_a_product_wherever_it_is(way):
 def derivative(cell, params, carry, x):
     """D [C, C]."""
     flat, unravel = jax.flatten_util.ravel_pytree(carry)
-    return jax.jacobian(
-        lambda flat: flat_floats(cell.step(params, unravel(flat), x)[0], flat.dtype)
+    return jax.jit(
+        jax.jacobian(lambda flat: flat_floats(cell.step(params, unravel(flat), x)[0], flat.dtype))
     )(flat)
 
 
-@pytest.mark.parametrize("factory", [elman, gru, lstm])
+@pytest.mark.parametrize("factory", mostly_full([elman, gru, lstm], gru))
 def test_snap_works_out_what_it_reads_of_a_derivative(factory):
     """Right there, little elsewhere, and in backward passes that do not grow with the layer."""
     passes = []

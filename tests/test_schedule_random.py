@@ -14,8 +14,8 @@ from jaxrnn.laws.comparing import named_floats, random_projection, require_close
 from jaxrnn.laws.derivatives import Point
 from jaxrnn.unroll import explain
 
-# in parts, for as many workers; every part tries the least step there is, and ten others
-PARTS, EXAMPLES = range(5), 11
+# in parts, for as many workers; every part tries the least step there is, and five others
+PARTS, EXAMPLES = range(10), 6
 NUM_STEPS, BATCH_SIZE = 9, 2
 # In double precision: what differs by more is not rounding.
 TOLERANCE = 1e-9

@@ -226,7 +226,8 @@ def drawing(params, carry, x):
 
 
 @pytest.mark.parametrize(
-    "implementation", mostly_full(["threefry2x32", "rbg", "unsafe_rbg"], "threefry2x32", "unsafe_rbg")
+    "implementation",
+    mostly_full(["threefry2x32", "rbg", "unsafe_rbg"], "threefry2x32", "unsafe_rbg"),
 )
 def test_draws_are_those_of_the_loop(implementation):
     """Also of keys whose draws depend on what is mapped, and in two parts as in one."""
