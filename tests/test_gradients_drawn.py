@@ -64,11 +64,9 @@ def test_every_draw_is_the_gradient_cut_there(name, schedule):
         def mean_loss(params):
             def step(carry, at):
                 x, target, factor = at
+                share = factor[:, None]
                 passed = jax.tree.map(
-                    lambda a: (
-                        factor[:, None] * a + jax.lax.stop_gradient((1 - factor[:, None]) * a)
-                    ),
-                    carry,
+                    lambda a: share * a + jax.lax.stop_gradient((1 - share) * a), carry
                 )
                 carry, y = jax.vmap(CELL.step, in_axes=(None, 0, 0))(params, passed, x)
                 return carry, squares(y, target).mean()
