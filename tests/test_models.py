@@ -252,7 +252,7 @@ def test_capitals_fall_back_on_no_schedule():
 
     @jax.jit
     def found(vectors):
-        schedules = ("scan", "distributed", "checkpointed")
+        schedules: list[Schedule] = ["scan", "distributed", "checkpointed"]
         each = [jax.value_and_grad(lambda xs, s=s: loss(xs, s))(vectors) for s in schedules]
         return loss(tokens, "scan"), each
 
