@@ -48,17 +48,22 @@ def smoke(text):
 
 
 def token_batch(steps=5, vocab_size=4):
-    tokens = jax.random.randint(jax.random.key(3), (steps + 1, 3), 0, vocab_size)
+    tokens = np.random.default_rng(3).integers(0, vocab_size, (steps + 1, 3), np.int32)
     return Batch(tokens[:-1], tokens[1:])
 
 
 def test_all_but_the_heads_gradient_is_scaled():
     cell = build_model(TokenModel(4, 4, "elman", 3, embedding_size=2), training=True)
     plain = bptt(cell, cross_entropy)
-    params = cell.init(jax.random.key(0))
-    carry = plain.init(params, jax.random.key(1), 3)
-    found, _, _ = quirks.scaled(plain, 4.0).estimate(params, carry, token_batch())
-    expected, _, _ = plain.estimate(params, carry, token_batch())
+
+    @jax.jit
+    def both():
+        params = cell.init(jax.random.key(0))
+        carry = plain.init(params, jax.random.key(1), 3)
+        estimators = quirks.scaled(plain, 4.0), plain
+        return [each.estimate(params, carry, token_batch())[0] for each in estimators]
+
+    found, expected = both()
     for name in ("embed", "layer_1"):
         for a, b in zip(*map(jax.tree.leaves, (found[name], expected[name])), strict=True):
             assert np.any(b)
@@ -66,21 +71,27 @@ def test_all_but_the_heads_gradient_is_scaled():
     np.testing.assert_array_equal(found["head"]["w"], expected["head"]["w"])
 
 
-@pytest.mark.parametrize("batches", [1, 2])
-def test_the_carry_is_what_the_head_got(batches):
-    """With a head that is the identity, the last outputs themselves."""
+def test_the_carry_is_what_the_head_got():
+    """With a head that is the identity, the last outputs themselves: after one batch and two."""
     model = TokenModel(6, 6, "elman", 6, dropout=0.5)
     cell = build_model(model, training=True)
-    params = cell.init(jax.random.key(0)) | {"head": {"w": jnp.eye(6), "b": jnp.zeros(6)}}
     estimator = quirks.carrying_dropped(bptt(cell, cross_entropy), model)
-    carry = estimator.init(params, jax.random.key(1), 3)
-    before = carry.carry
-    for _ in range(batches):
-        before = carry.carry
-        _, carry, _ = estimator.estimate(params, carry, token_batch(vocab_size=6))
-    _, outputs = unroll(cell, params, before, token_batch(vocab_size=6).inputs)
-    np.testing.assert_allclose(carry.carry["layer_1"], outputs[-1], rtol=1e-6)
-    assert 0 < np.mean(np.asarray(outputs[-1]) == 0) < 1
+
+    @jax.jit
+    def batches():
+        params = cell.init(jax.random.key(0)) | {"head": {"w": jnp.eye(6), "b": jnp.zeros(6)}}
+        carry, batch = estimator.init(params, jax.random.key(1), 3), token_batch(vocab_size=6)
+
+        def estimate(carry, _):
+            _, after, _ = estimator.estimate(params, carry, batch)
+            return after, (after.carry, unroll(cell, params, carry.carry, batch.inputs)[1])
+
+        return jax.lax.scan(estimate, carry, length=2)[1]
+
+    carries, outputs = batches()
+    for kept, last in zip(carries["layer_1"], outputs[:, -1], strict=True):
+        np.testing.assert_allclose(kept, last, rtol=1e-6)
+        assert 0 < np.mean(np.asarray(last) == 0) < 1
 
 
 def test_a_carry_that_is_no_output_is_not_dropped():
@@ -163,9 +174,10 @@ def test_a_decay_that_is_known():
     )
     cell = chain(embed=embed(4, 3), layer_1=layer, head=linear(3, 4))
     batch = token_batch(7)
-    found = vanishing.norms(cell, cell.init(jax.random.key(0)), batch.inputs, batch.targets)
+    norms = jax.jit(lambda key: vanishing.norms(cell, cell.init(key), batch.inputs, batch.targets))
+    found = np.asarray(norms(jax.random.key(0)))
     np.testing.assert_allclose(found / found[0], 0.5 ** np.arange(7), rtol=1e-5)
-    assert vanishing.ratios_per_step(np.asarray(found)[None]) == pytest.approx([2.0], rel=1e-5)
+    assert vanishing.ratios_per_step(found[None]) == pytest.approx([2.0], rel=1e-5)
 
 
 def test_a_draw_at_rest_has_no_decay_and_one_that_vanishes_a_finite_one():
@@ -302,9 +314,21 @@ def test_speed_is_claimed_at_the_published_sizes():
 
 @pytest.fixture(scope="module")
 def run(folder, smoke):
+    """A cell of the grid at a learning rate at which it trains and one at which it diverges, and
+    all that is measured; of the styles one of each kind, since each compiles its own programs."""
     path = folder / "run"
-    flags = ["--part", "published", "estimators", "vanishing", "speed", "--run", str(path)]
-    assert truncation.main([*smoke, *flags]) == 0
+    parts = ["--part", "published", "estimators", "vanishing", "speed"]
+    grid = ["--grid", "tf_2_*", "--learning-rate", "0.003", "3e38"]
+    all_styles = estimators.compared
+
+    def one_of_each_kind(config):
+        return [v for v in all_styles(config) if v.style in ("bptt", "tbptt", "random_length")]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimators, "compared", one_of_each_kind)
+        for name, value in {"USUAL": (), "DRAWS": 3, "VOCABULARY": 50, "BATCH": 20}.items():
+            patch.setattr(vanishing, name, value)
+        assert truncation.main([*smoke, *parts, *grid, "--run", str(path)]) == 0
     return path
 
 
@@ -313,11 +337,11 @@ def test_rows_of_the_summary(run):
     assert found["config"]["corpus"].endswith("text.txt")
     styles, rows = found["results"]["styles"], found["results"]["estimators"]
     assert [row["name"] for row in styles if row["part"] == "published"] == [
-        *("true_2_lr_0.003", "tf_2_lr_0.003", "tf_4_lr_0.003"),
+        *("tf_2_lr_0.003", "tf_2_lr_3e+38"),
     ]
     assert all(row.keys() >= STYLE_FIELDS for row in styles)
     assert all(row.keys() >= ESTIMATOR_FIELDS for row in rows)
-    assert {row["style"] for row in rows} == set(STYLES)
+    assert {row["style"] for row in rows} == {"bptt", "tbptt", "random_length"}
     assert {row["stage"] for row in rows} == {"untrained", "epoch 1", "epoch 2"}
     by_claim = {claim["name"]: claim["holds"] for claim in found["claims"]}
     assert by_claim["bptt over a stretch is its full gradient: relative error"] is True
@@ -326,22 +350,26 @@ def test_rows_of_the_summary(run):
         assert (run / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_losses_are_the_lowest_of_the_log(run):
-    for row in summary(run)["results"]["styles"]:
+def test_the_others_go_on_where_one_diverges(run):
+    rows = summary(run)["results"]["styles"]
+    assert [row["diverged"] for row in rows] == [False, True, False]
+    for row in rows:
         mine = [line for line in logged(run) if line["setting"] == row["name"]]
         losses = [line["valid_loss"] for line in mine if "valid_loss" in line]
-        assert row["valid_loss_per_seed"] == [min(losses)]
+        assert row["valid_loss_per_seed"] == [None if row["diverged"] else min(losses)]
+        assert (row["valid_loss"] is None) == row["diverged"]
         assert row["updates"] == mine[-1]["step"]
 
 
 def test_a_finished_run_is_read_again(run):
-    before = json.loads((run / "summary.json").read_text())
+    before, lines = json.loads((run / "summary.json").read_text()), logged(run)
     assert truncation.main(["--resume", str(run)]) == 0
     assert json.loads((run / "summary.json").read_text()) == before
+    assert logged(run) == lines
 
 
 def test_members_are_loaded_with_their_own_vocabulary(run):
-    words, characters = load(run, 0)[2], load(run, 3)[2]
+    words, characters = load(run, 0)[2], load(run, 2)[2]
     assert words is not None
     assert words.level == "word"
     assert characters is not None
@@ -349,6 +377,7 @@ def test_members_are_loaded_with_their_own_vocabulary(run):
     assert characters.size == 8
 
 
+@pytest.mark.full
 def test_a_cell_of_the_grid_trained_on(folder, smoke):
     flags = ["--part", "published", "--grid", "tf_2_*"]
     once, twice = folder / "once", folder / "twice"
@@ -361,32 +390,17 @@ def test_a_cell_of_the_grid_trained_on(folder, smoke):
     assert summary(once)["results"]["whole_grid_seconds"] > row["seconds"]
 
 
-def test_the_others_go_on_where_one_diverges(folder, smoke, capsys):
-    path = folder / "diverges"
-    flags = ["--part", "published", "--learning-rate", "0.003", "3e38", "--seeds", "2"]
-    assert truncation.main([*smoke, *flags, "--run", str(path)]) == 0
-    shown = capsys.readouterr()
-    assert "not finite" in shown.out + shown.err
-    found = summary(path)
-    rows = {row["name"]: row for row in found["results"]["styles"]}
-    for name, row in rows.items():
-        assert row["diverged"] == name.endswith("e+38")
-        assert (row["valid_loss"] is None) == row["diverged"]
-        assert row["seeds"] == [0, 1]
-    assert any(row["diverged"] for row in rows.values())
-    holds = {claim["name"]: claim["holds"] for claim in found["claims"]}
-    assert holds["the gap shrinks as n grows"] is None
-    lines = logged(path)
-    assert truncation.main(["--resume", str(path)]) == 0
-    assert logged(path) == lines
-    assert summary(path) == found
-
-
 @pytest.mark.full
-def test_every_part(folder, smoke):
-    path = folder / "fair"
-    assert truncation.main([*smoke, "--seeds", "2", "--part", "fair", "--run", str(path)]) == 0
-    rows = summary(path)["results"]["styles"]
+def test_every_part_with_every_style(folder, smoke):
+    path = folder / "every part"
+    parts = ["--part", "published", "fair", "estimators"]
+    assert truncation.main([*smoke, "--seeds", "2", *parts, "--run", str(path)]) == 0
+    found = summary(path)["results"]
+    assert {row["style"] for row in found["estimators"]} == set(STYLES)
+    rows = found["styles"]
+    assert [row["name"] for row in rows if row["part"] == "published"] == [
+        *("true_2_lr_0.003", "tf_2_lr_0.003", "tf_4_lr_0.003"),
+    ]
     for task in ("toy", "text"):
         mine = [row for row in rows if row["part"] == task]
         assert {row["style"] for row in mine} == set(STYLES)
