@@ -4,6 +4,7 @@ import functools
 import inspect
 import logging
 import os
+import signal
 from pathlib import Path
 
 import jax
@@ -31,6 +32,10 @@ def sparing(jaxtyped):
 # The annotations of jaxrnn hold in every call that a test makes.
 jaxtyping.jaxtyped = sparing(jaxtyping.jaxtyped)
 jaxtyping.install_import_hook("jaxrnn", "beartype.beartype")
+
+# A command that a shell puts into the background ignores Ctrl-C, and so would the tests of it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # test_parallel starts itself again with more
 jax.config.update("jax_num_cpu_devices", int(os.environ.get("JAXRNN_TEST_DEVICES", "2")))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from broken_cells import carry_shape_drifts
 from test_laws_catch import FAULTS
+from tiers import mostly_full
 
 from jaxrnn import check
 from jaxrnn.cells import CELLS, elman
@@ -136,7 +137,7 @@ SMALLEST = {
 }
 
 
-@pytest.mark.parametrize("fault", SMALLEST)
+@pytest.mark.parametrize("fault", mostly_full(SMALLEST, "batch_axis_assumed", "calls_numbered"))
 def test_the_smallest_example(capsys, monkeypatch, fault):
     monkeypatch.setattr(check, "SEARCH", 1e9)  # however slow the machine
     law = FAULTS[fault][0]

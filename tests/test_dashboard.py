@@ -29,6 +29,7 @@ from board_server import (
 from browser_support import find_browser
 from experiments_support import error_of, small_char, write_text
 from page_browser import Tab, browsing
+from tiers import mostly_full
 
 from experiments import char, dashboard
 from jaxrnn.runs.tensorboard.board import Board
@@ -207,7 +208,7 @@ CONTENT = {
 """Of each tab what the server has for it, and what is read from the page."""
 
 
-@pytest.mark.parametrize("tab", CONTENT)
+@pytest.mark.parametrize("tab", mostly_full(CONTENT, "scalars", "projector"))
 def test_the_tab_shows_what_the_server_has(server, page, tmp_path, tab):
     wanted, shown = CONTENT[tab]
     open_tab(page, server, tab)
@@ -218,7 +219,7 @@ def test_the_tab_shows_what_the_server_has(server, page, tmp_path, tab):
     assert not page.evaluate("board.notices()")
 
 
-@pytest.mark.parametrize("tab", CONTENT)
+@pytest.mark.parametrize("tab", mostly_full(CONTENT, "scalars"))
 def test_a_notice_is_no_content(bare, page, tmp_path, tab):
     open_tab(page, bare, tab)
     page.wait("board.notices().length > 0")
@@ -226,6 +227,7 @@ def test_a_notice_is_no_content(bare, page, tmp_path, tab):
     assert CONTENT[tab][1](page) == []
 
 
+@pytest.mark.full
 def test_the_projector_shows_the_words(server, runs, page, tmp_path):
     symbols = json.loads((runs / "char" / "vocabulary.json").read_text())["symbols"]
     open_tab(page, server, "projector")
@@ -239,6 +241,7 @@ def test_the_projector_shows_the_words(server, runs, page, tmp_path):
     assert (drawn == [250, 102, 102]).all(-1).sum() > 1000
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("top", "levels"), [("layer_1", 2), ("optimizer", 3)])
 def test_the_graph_opens_level_by_level(server, page, tmp_path, top, levels):
     """By a double click on a node, on one inside it, on one inside that."""

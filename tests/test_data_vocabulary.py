@@ -149,6 +149,7 @@ def test_capitals_are_forms_with_a_flag():
     assert table == ((0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (3, 0))
 
 
+@pytest.mark.full
 def test_no_two_characters_of_unicode_meet_as_capitals():
     """Not even those whose lower case is two characters, or another capital's."""
     every = tuple(map(chr, range(sys.maxunicode + 1)))

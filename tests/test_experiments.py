@@ -16,6 +16,8 @@ from jaxrnn.cells import CELLS
 from jaxrnn.data import TOY, loss_floors
 from jaxrnn.runs.directory import read_metrics
 
+pytestmark = pytest.mark.full  # newer files hold most of it
+
 ROOT = Path(__file__).parents[1]
 SMALL = "--num-layers 1 --hidden-size 6 --embedding-size 4 --batch-size 4 --num-steps 8 --epochs 1"
 

@@ -163,6 +163,7 @@ def test_the_likeliest_text_is_always_the_same(rows):
     assert all(len(set(text.split(" ")) - {""}) <= 1 for text in texts)
 
 
+@pytest.mark.full
 def test_a_training_is_timed_by_its_second_chunk(text, monkeypatch):
     """By a clock that ticks at every look a chunk takes one tick; here it is an epoch of three."""
     config = replace(PRESETS["smoke"], corpus=str(text), levels=("character",), log_every=10**6)

@@ -121,6 +121,7 @@ def test_text_of_a_setting_by_its_name(comparison, capsys):
     assert "members 0 to 0 of setting mine" in error_of(capsys, generate.main, flags)
 
 
+@pytest.mark.full
 def test_a_comparison_is_resumed_cell_by_cell(comparison, folder, text):
     run = folder / "resumed"
     flags = [*small_char(text), "--cells", "gru", f"{folder / 'cells.py'}:mine", "--epochs", "1"]
@@ -163,6 +164,7 @@ REGULARISED = [
 ]
 
 
+@pytest.mark.full
 def test_all_that_regularises_a_model(text, tmp_path):
     """Goes into its training and its record; what is loaded is the evaluation model of it."""
     run = tmp_path / "run"
@@ -186,6 +188,7 @@ def test_all_that_regularises_a_model(text, tmp_path):
     assert losses[0] != losses[1]
 
 
+@pytest.mark.full
 def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
     """At its last training step next to nothing is left of it, so more epochs are refused."""
     run = tmp_path / "run"
@@ -196,6 +199,7 @@ def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
     assert char.main(["--resume", str(run)]) == 0
 
 
+@pytest.mark.full
 def test_dynamic_evaluation_is_a_figure_of_its_own(text, tmp_path, capsys):
     """Of each seed's best params, read as one stream; beside the loss of a model that stays."""
     run = tmp_path / "run"
@@ -234,6 +238,7 @@ def test_what_cannot_regularise_is_refused(small, changes, message):
     assert message in refusal(char, replace(small, **changes))
 
 
+@pytest.mark.full
 def test_capitals_as_a_flag(text, tmp_path, capsys):
     """An input more, forms fewer; the same characters are predicted and written."""
     run = tmp_path / "run"

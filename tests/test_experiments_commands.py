@@ -1,6 +1,7 @@
 """The commands as a shell runs them: quick answers, plain lines in a pipe, a bar on a terminal."""
 
 import ast
+import importlib
 import os
 import pty
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from experiments_support import small_char, write_text
+from tiers import mostly_full
 
 from experiments import __main__ as listing
 from experiments import char, generate
@@ -60,6 +62,19 @@ def test_every_experiment_says_what_it_is(name):
 
 
 @pytest.mark.parametrize("name", MODULES)
+def test_help_and_a_mistyped_flag(name, capsys):
+    """All in one process; that each answers at once by itself is behind `full`."""
+    main = importlib.import_module(f"experiments.{name}").main
+    assert main(["--help"]) == 0
+    assert f"usage: python -m experiments.{name}" in capsys.readouterr().out
+    assert main(["--no-such-flag", "3"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    assert "--no-such-flag" in line
+
+
+@pytest.mark.parametrize("name", mostly_full(MODULES, "char"))
 def test_help_answers_at_once(name):
     done, seconds = call(f"experiments.{name}", "--help")
     assert done.returncode == 0
@@ -72,7 +87,7 @@ def test_help_answers_at_once(name):
         assert re.search(rf"^{label}:", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", mostly_full(MODULES, "char"))
 def test_a_mistyped_flag_answers_at_once(name):
     done, seconds = call(f"experiments.{name}", "--no-such-flag", "3")
     assert done.returncode == 2

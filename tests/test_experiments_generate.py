@@ -128,6 +128,7 @@ def test_places_that_are_no_run_with_text(tmp_path, capsys):
     assert "not valid JSON" in error_of(capsys, generate.main, ["--run", tmp_path])
 
 
+@pytest.mark.full
 def test_a_run_that_reads_no_text(tmp_path, capsys):
     run = tmp_path / "toy"
     assert toy.main([*SMALL_TOY, "--run", str(run)]) == 0
@@ -169,6 +170,7 @@ def test_a_damaged_checkpoint(run, tmp_path, capsys, damage):
     assert "no sound checkpoint is left" in error
 
 
+@pytest.mark.full
 def test_a_vocabulary_without_lines(tmp_path, capsys):
     text, run = tmp_path / "text.txt", tmp_path / "run"
     text.write_text("ab" * 900 + "c", encoding="utf-8")

@@ -100,6 +100,7 @@ def test_what_learns_nothing_stops_when_its_patience_ends():
     np.testing.assert_allclose(rates, [1e-12, 3e-12, 1e-13], rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_phase_with_patience_ends_at_its_best_epoch():
     config = replace(SMALL, most_epochs=(1, 12, 1), learning_rate=(1e-2, 0.5, 1e-3))
     states = every_state(config, 13)
@@ -197,6 +198,7 @@ def test_a_run_has_its_rows_and_figures(done):
         assert {"connectivity", "activations/h", "activations/c"} == {*arrays}
 
 
+@pytest.mark.full
 def test_a_run_that_was_killed_goes_on(done, flags, tmp_path, monkeypatch):
     path = tmp_path / "run"
     with monkeypatch.context() as patch:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from experiments_support import SMALL_TOY, files_of, logged, small_char, summary, write_text
+from tiers import mostly_full
 
 from experiments import char, generate, toy
 from jaxrnn import runs
@@ -21,6 +22,7 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.full
 def test_a_run_in_bfloat16_is_loaded_as_it_was_trained(run):
     record = json.loads((run / "config.json").read_text())
     assert record["config"]["precision"] == "bfloat16"
@@ -32,6 +34,7 @@ def test_a_run_in_bfloat16_is_loaded_as_it_was_trained(run):
     assert cell.step(params, carry, jnp.int32(0))[1].dtype == jnp.float32
 
 
+@pytest.mark.full
 def test_it_learns_and_writes(run, capsys):
     first, *_, last = [line for line in logged(run) if "valid_loss" in line]
     assert last["valid_loss"] < first["valid_loss"]
@@ -61,7 +64,7 @@ def test_claims_are_about_float32():
     assert [claim.holds for claim in toy._claims(config, [row] * 3)] == [None] * 3
 
 
-@pytest.mark.parametrize("experiment", [char, toy])
+@pytest.mark.parametrize("experiment", mostly_full([char, toy], toy))
 def test_a_run_older_than_the_choice_computes_in_float32(experiment, tmp_path):
     run = tmp_path / "run"
     flags = small_char(write_text(tmp_path)) if experiment is char else SMALL_TOY

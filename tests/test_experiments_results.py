@@ -111,6 +111,7 @@ def test_losses_of_a_char_run(char_run):
     assert row["parameters"] == sum(a.size for a in jax.tree.leaves(params))
 
 
+@pytest.mark.full
 def test_the_final_loss_is_the_mean_of_the_last_tenth(folder):
     """Exactly, though the lines of the log do not divide an epoch."""
     run = folder / "tenth"
@@ -212,6 +213,7 @@ def test_best_is_the_epoch_with_the_lowest_validation_loss(tmp_path):
     assert min(losses) < losses[-1]
 
 
+@pytest.mark.full
 def test_without_validation_best_is_the_last(folder, text):
     run = folder / "no_validation"
     flags = [*small_char(text), "--valid-fraction", "0", "--epochs", "1", "--run", str(run)]

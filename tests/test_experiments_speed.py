@@ -12,6 +12,7 @@ import pytest
 from experiments_support import error_of, files_of, summary
 from jax import lax
 from matplotlib.image import imread
+from tiers import mostly_full
 
 from experiments import speed
 from experiments.speed import (
@@ -81,7 +82,7 @@ def agreeing(case):
 
 
 @pytest.mark.usefixtures("as_users_have_it", "two_devices")
-@pytest.mark.parametrize("name", ["lstm", "gru"])
+@pytest.mark.parametrize("name", mostly_full(["lstm", "gru"], "gru"))
 def test_layers_of_every_library(name):
     case = layers.layer_case(name, SMALL, tuple(MODULES))
     expected = {"jaxrnn", "jaxrnn, one device", AS_OURS} | INSTALLED
@@ -92,12 +93,13 @@ def test_layers_of_every_library(name):
 
 
 @pytest.mark.usefixtures("as_users_have_it", "two_devices")
-@pytest.mark.parametrize("name", CUSTOM)
+@pytest.mark.parametrize("name", mostly_full(CUSTOM, "two-speed"))
 def test_custom_cells_of_every_library(name):
     expected = {"jaxrnn", "jaxrnn, one device", "Flax", AS_OURS}
     assert agreeing(custom.custom_case(name, SMALL)) == expected | torch_sides("PyTorch loop")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it", "two_devices")
 def test_training_steps_of_every_library():
     case = training.char_step_case(SMALL, 2, QUICK.libraries)
@@ -105,6 +107,7 @@ def test_training_steps_of_every_library():
     assert agreeing(case) == expected | torch_sides("PyTorch", "PyTorch, pages kept")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it", "two_devices")
 def test_ours_in_bfloat16_beside_the_same_in_float32():
     narrow, name = SMOKE._replace(precision="bfloat16", libraries=()), "jaxrnn, bfloat16"
@@ -147,6 +150,7 @@ def in_pieces(cell, params, carry, xs, *, schedule):
 memory_unroll = memory.unroll
 
 
+@pytest.mark.full
 def test_bounded_memory(monkeypatch):
     monkeypatch.setattr(memory, "unroll", in_pieces)
     monkeypatch.setattr(memory, "get_args", lambda schedules: ("auto", "scan", "checkpointed"))
@@ -157,6 +161,7 @@ def test_bounded_memory(monkeypatch):
     assert row["ours_bytes"] < 0.5 * row["peer_bytes"]
 
 
+@pytest.mark.full
 def test_a_schedule_that_unroll_does_not_have(monkeypatch):
     monkeypatch.setattr(memory, "get_args", lambda schedules: ("auto", "scan"))
     case = memory.memory_case(SMOKE)
@@ -166,11 +171,14 @@ def test_a_schedule_that_unroll_does_not_have(monkeypatch):
     assert all(row["ratio"] is None and row["missing"] for row in rows)
 
 
-@pytest.mark.parametrize("law", CELL_LAWS)
+@pytest.mark.full
 @pytest.mark.parametrize("name", [n for n, cell in CUSTOM.items() if cell not in CELLS.values()])
-def test_custom_cells_obey_the_laws(name, law):
+def test_custom_cells_obey_the_laws(name, subtests):
     """Those that are not the library's: these are tried with it."""
-    CELL_LAWS[law](subject(CUSTOM[name]))
+    tried = subject(CUSTOM[name])
+    for law, holds in CELL_LAWS.items():
+        with subtests.test(law):
+            holds(tried)
 
 
 # What the machine could do
@@ -306,6 +314,7 @@ def test_a_library_that_is_not_installed(module, monkeypatch):
     assert "not installed" in row["missing"]
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it")
 def test_every_pytorch_side_may_be_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)

@@ -23,6 +23,7 @@ from experiments_support import (
     write_cells,
     write_text,
 )
+from tiers import mostly_full
 
 from experiments import char, toy
 from jaxrnn import runs
@@ -146,6 +147,7 @@ def test_ctrl_c_while_nothing_trains(text, tmp_path, capsys, monkeypatch):
 # Epochs that are raised, where a run has several settings
 
 
+@pytest.mark.full
 def test_epochs_of_several_settings_can_be_raised(tmp_path, capsys):
     whole, raised = tmp_path / "whole", tmp_path / "raised"
     assert toy.main([*SMALL_TOY, "--epochs", "2", "3", "--run", str(whole)]) == 0
@@ -227,8 +229,8 @@ class FullFile(io.FileIO):
     [
         ("log", "metrics.jsonl", [9, 12]),
         ("checkpoint", "checkpoints/char/0000000012", [6, 9]),
-        ("sample", "samples/epoch_001_seed_0.txt", [9, 12]),
-        ("plot", "plots/learning_curves.png", [26, 28]),
+        pytest.param("sample", "samples/epoch_001_seed_0.txt", [9, 12], marks=pytest.mark.full),
+        pytest.param("plot", "plots/learning_curves.png", [26, 28], marks=pytest.mark.full),
     ],
 )
 def test_a_full_disk(text, whole, tmp_path, capsys, monkeypatch, after_chunk, what, file, steps):
@@ -288,7 +290,10 @@ def test_a_disk_that_really_fills_up(text, tmp_path):
 # A process that died before its first checkpoint
 
 
-@pytest.mark.parametrize("died", ["in the first chunks", "before environment.json", "before cell"])
+@pytest.mark.parametrize(
+    "died",
+    mostly_full(["in the first chunks", "before environment.json", "before cell"], "before cell"),
+)
 def test_a_run_without_a_checkpoint_begins_again(
     text, cells, whole_of_mine, tmp_path, after_chunk, died
 ):

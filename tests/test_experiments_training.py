@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from experiments_support import SMALL_TOY, small_char, write_text
+from tiers import mostly_full
 
 from experiments import char, toy
 from jaxrnn import cells
@@ -29,7 +30,7 @@ def small_config(experiment, tmp_path):
     )
 
 
-@pytest.mark.parametrize("experiment", [toy, char])
+@pytest.mark.parametrize("experiment", mostly_full([toy, char], toy))
 def test_a_training_vmaps_over_key_and_learning_rate(experiment, tmp_path):
     train = experiment.make_train(small_config(experiment, tmp_path))
     keys, rates = jax.random.split(jax.random.key(0), 3), jnp.array([0.0, 0.01, 0.1])
@@ -72,7 +73,7 @@ def test_every_style_trains(experiment, name, tmp_path):
     assert type(state.carry) is type(carry)
 
 
-@pytest.mark.parametrize("experiment", [toy, char])
+@pytest.mark.parametrize("experiment", mostly_full([toy, char], toy))
 def test_no_python_runs_per_training_step(experiment, tmp_path, monkeypatch, compilations):
     """A cell's step is traced as often for six epochs as for one, and nothing compiles anew."""
     traced = [0]

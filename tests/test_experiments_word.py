@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from experiments_support import config_of, error_of, files_of, logged, refusal, summary
+from tiers import mostly_full
 
 from experiments import generate, word
 from experiments.word import study
@@ -76,7 +77,7 @@ def trained(folder, text):
     return run
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_full(KINDS, "published", "streams"))
 def test_a_run_has_its_row_its_samples_and_its_plots(kind, trained):
     run = trained(kind)
     (row,) = summary(run)["results"]
@@ -122,6 +123,7 @@ def test_validation_is_the_whole_softmax_whatever_is_trained(kind, trained):
     np.testing.assert_allclose(np.mean(np.concatenate(parts)), logged_loss, rtol=1e-4)
 
 
+@pytest.mark.full
 def test_windows_come_in_another_order_every_epoch(text):
     """Each once: with a learning rate of 0 the losses of two epochs are the same set."""
     flags = {"corpus": str(text), "hidden_size": 3, "embedding_size": 2, "dense_size": 2}
@@ -150,6 +152,7 @@ def test_a_model_learns_the_order_of_words(text):
     assert found < unigram_entropy(words_of(config).train) - 0.5
 
 
+@pytest.mark.full
 def test_a_run_is_resumed(text, folder, trained):
     run = folder / "resumed"
     assert word.main([*small(text), "--epochs", "1", "--run", str(run)]) == 0
@@ -255,6 +258,7 @@ def test_words_that_hold_anything_stand_in_one_line():
     assert Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json()))) == vocabulary
 
 
+@pytest.mark.full
 def test_a_text_of_odd_tokens_trains(tmp_path):
     """HTML and emoji are words where they stand between spaces, and a newline has a symbol."""
     path = tmp_path / "text.txt"
@@ -304,6 +308,7 @@ def test_shares_of_saturated_units(text):
     assert 0 < found["saturated"] < 1
 
 
+@pytest.mark.full
 def test_the_study_trains_its_settings_in_turn(text, tmp_path, monkeypatch):
     two = {study.BASIC: {}, study.GRU: {"cell": "gru"}}
     monkeypatch.setattr(study, "SATURATION", two)
@@ -416,6 +421,7 @@ def test_the_presets_are_the_pages_and_the_notebooks():
     assert (notebook.hidden_size, notebook.dense_size) == (128, 196)
 
 
+@pytest.mark.full
 def test_first_weights_as_published(text):
     config = word.Config(corpus=str(text))
     params = build_model(make_model(config, words_of(config).vocabulary)).init(jax.random.key(0))

@@ -136,6 +136,7 @@ def test_segments_of_artbp_have_the_window_in_the_mean(window, tail):
         np.testing.assert_allclose(chances.cut[:10], 1 / window, rtol=1e-6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_with_factors_keeps_its_schedule(name):
     cell = with_factors(CELLS[name](3, 4))

@@ -100,6 +100,7 @@ def test_two_runs(run, folder):
     assert (out / "plots" / "inspect_surprise_beside.png").is_file()
 
 
+@pytest.mark.full
 def test_words_known_and_unknown(word_run, folder):
     out, path = folder / "word_out", folder / "sentence.txt"
     path.write_text("The rose, they say, smells.", encoding="utf-8")
@@ -149,6 +150,7 @@ def test_a_model_that_diverged(run, folder, capsys, monkeypatch):
     assert "computes nan on this text" in line
 
 
+@pytest.mark.full
 def test_a_text_of_two_characters(run, folder, capsys):
     """One prediction, one lag."""
     out = folder / "short"
@@ -161,6 +163,7 @@ def test_runs_that_read_differently(run, word_run, folder, capsys):
     assert "reads a character at a time" in line
 
 
+@pytest.mark.full
 def test_a_run_that_reads_no_text(folder, tmp_path, run, capsys):
     assert toy.main([*SMALL_TOY, "--run", str(tmp_path / "toy")]) == 0
     assert "reads no text" in error_of(capsys, inspect.main, flags(tmp_path / "toy", folder))

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from tiers import mostly_full
 
 from experiments import char
 from jaxrnn import explain, unroll
@@ -61,7 +62,7 @@ def require_equal(ours, theirs, *arguments):
     jax.tree.map(close, both(ours), both(theirs))
 
 
-@pytest.mark.parametrize("kind", LINEN, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", mostly_full(LINEN, nn.LSTMCell), ids=lambda kind: kind.__name__)
 def test_a_linen_cell_is_what_flax_unrolls(kind):
     cell = linen_factory(kind)(INPUT, HIDDEN)
     params, layer = cell.init(jax.random.key(0)), nn.RNN(kind(HIDDEN), time_major=True)
@@ -73,7 +74,7 @@ def test_a_linen_cell_is_what_flax_unrolls(kind):
     )
 
 
-@pytest.mark.parametrize("kind", NNX, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", mostly_full(NNX, nnx.GRUCell), ids=lambda kind: kind.__name__)
 def test_an_nnx_cell_is_what_flax_unrolls(kind):
     cell = nnx_factory(kind)(INPUT, HIDDEN)
     params = cell.init(jax.random.key(0))
@@ -92,6 +93,7 @@ def test_an_nnx_cell_is_what_flax_unrolls(kind):
     )
 
 
+@pytest.mark.full
 def test_images():
     """x of several axes: a convolutional LSTM over pictures of 6 by 6."""
     module = nn.ConvLSTMCell(2, (3, 3))
@@ -109,7 +111,7 @@ FACTORIES = {f"linen {kind.__name__}": linen_factory(kind) for kind in LINEN} | 
 }
 
 
-@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("name", mostly_full(FACTORIES, "nnx GRUCell"))
 def test_the_scheduler_reads_it(name):
     cell = FACTORIES[name](INPUT, HIDDEN)
     params = cell.init(jax.random.key(0))
@@ -222,6 +224,7 @@ def mgu(input_size, hidden_size):
 """
 
 
+@pytest.mark.full
 def test_it_trains_in_an_experiment(tmp_path):
     (tmp_path / "mgu.py").write_text(OWN_FILE)
     (tmp_path / "text.txt").write_text("to be or not to be, that is the question. " * 30)

@@ -216,6 +216,7 @@ def torch_loss(model, tokens):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets)
 
 
+@pytest.mark.full
 def test_a_training_goes_on_here_and_there():
     """An LSTM trained in PyTorch on a text has the same loss here, and back."""
     text = corpus_or_skip("nvidia").train

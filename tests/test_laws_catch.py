@@ -285,7 +285,7 @@ def _unscannable(cell, objective, window, stride, schedule):
 
 
 def _differs_by_schedule(cell, objective, window, stride, schedule):
-    return tbptt(cell, objective, window=1 if schedule == "auto" else window, stride=1)
+    return tbptt(cell, objective, window=2 if schedule == "auto" else window, stride=1)
 
 
 def _makes_up_for_nothing(cell, objective, window, stride, schedule):

@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from tiers import mostly_full
 
 from jaxrnn import compose
 from jaxrnn.cells import CELLS
@@ -56,7 +57,9 @@ def test_transcription(name, law):
 
 
 @pytest.mark.parametrize("law", PRECISION_LAWS)
-@pytest.mark.parametrize("name", [*CELLS, *COMPOSITIONS])
+@pytest.mark.parametrize(
+    "name", mostly_full([*CELLS, *COMPOSITIONS], *CELLS, "chain", "learnt_carry", "resettable")
+)
 def test_precision(name, law):
     PRECISION_LAWS[law](tried(name))
 

@@ -159,6 +159,7 @@ def test_killed_and_resumed(experiment, flags, text, tmp_path, monkeypatch):
     assert_same_run(whole, broken)
 
 
+@pytest.mark.full
 def test_a_users_cell_is_resumed_from_the_run(text, cell, tmp_path, monkeypatch):
     flags = [*small_char(text), "--cell", f"{cell}:noisy"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -172,6 +173,7 @@ def test_a_users_cell_is_resumed_from_the_run(text, cell, tmp_path, monkeypatch)
     assert_same_run(whole, broken)
 
 
+@pytest.mark.full
 def test_raised_epochs_equal_more_epochs_from_the_start(text, tmp_path):
     whole, raised = tmp_path / "whole", tmp_path / "raised"
     flags = small_char(text)
@@ -192,6 +194,7 @@ def test_a_run_from_before_a_field_is_resumed(text, tmp_path):
     assert json.loads((run / "config.json").read_text())["config"]["estimator"] == "tbptt"
 
 
+@pytest.mark.full
 def test_a_member_alone_is_the_member_of_the_sweep(text, tmp_path):
     flags = [*small_char(text), "--devices", "1"]
     assert char.main([*flags, "--seeds", "3", "--run", str(tmp_path / "all")]) == 0

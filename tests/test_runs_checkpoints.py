@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from tiers import mostly_full
 
 from jaxrnn.runs import checkpoints
 from jaxrnn.runs.checkpoints import (
@@ -368,7 +369,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, operation: int) -> None:
 
 
 @pytest.mark.parametrize("step", [15, 20, 30])
-@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("keep", mostly_full([1, 2], 2))
 def test_killed_at_any_point(tmp_path, step, keep):
     old, new = {"x": jnp.arange(3)}, {"x": jnp.arange(3) + 1}
     operation, completed = 0, False

@@ -34,6 +34,7 @@ def resumed(run, copy, x64):
     return copy
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", EITHER)
 def test_a_resumed_run_goes_on_as_it_would_have(begun, tmp_path, name):
     here, elsewhere = (resumed(begun / name, tmp_path / str(x64), x64) for x64 in (False, True))
@@ -47,6 +48,7 @@ def load_all(run, x64):
         return load(run, which="last")[1]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", EITHER)
 def test_a_run_writes_the_same_text_and_is_inspected(begun, tmp_path, capsys, name):
     texts = []

@@ -87,6 +87,7 @@ def test_a_resumed_run_overlaps_nowhere(runs, tmp_path, monkeypatch):
             assert [e.value for e in ours] == [e.value for e in theirs], tag
 
 
+@pytest.mark.full
 def test_several_settings_have_a_folder_each(tmp_path):
     run = tmp_path / "run"
     assert toy.main([*SMALL_TOY, "--tensorboard", "--run", str(run)]) == 0

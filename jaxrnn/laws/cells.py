@@ -1,6 +1,7 @@
 """What every cell must obey."""
 
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ from jaxrnn.laws.comparing import (
     require_same_type,
 )
 from jaxrnn.laws.schedules import ROUNDING
-from jaxrnn.laws.subject import Subject
+from jaxrnn.laws.subject import Subject, kept
 from jaxrnn.unroll import unroll
 
 
@@ -50,11 +51,10 @@ def carry_type_preserved(subject: Subject) -> None:
 
 def unroll_is_repeated_step(subject: Subject) -> None:
     """`unroll` equals a Python loop over the batched step."""
-    cell, params, carry, xs = subject.cell, subject.params, subject.carry, subject.xs
-    batched = jax.jit(jax.vmap(cell.step, in_axes=(None, 0, 0)))
-    unrolled, ys = unroll(cell, params, carry, xs)
-    ys = jax.tree.map(as_numpy, ys)
-    for t, x in enumerate(np.asarray(xs)):
+    params, carry = subject.params, subject.carry
+    batched = jax.jit(jax.vmap(subject.cell.step, in_axes=(None, 0, 0)))
+    unrolled, ys = _loops(subject).unrolled
+    for t, x in enumerate(np.asarray(subject.xs)):
         carry, y = batched(params, carry, x)
         of_step = jax.tree.map(lambda a, t=t: a[t], ys)
         require_close(f"y (time step {t})", ("unroll", of_step), ("a loop", y), ROUNDING)
@@ -69,43 +69,58 @@ def resumable(subject: Subject) -> None:
     fails, since each part has `step` traced anew. The plain loop shows it; which schedule agrees
     with that is for another law.
     """
-    cuts = [k for k in dict.fromkeys((1, len(subject.xs) - 1)) if 0 < k < len(subject.xs)]
-
-    @jax.jit
-    def whole_and_parts(params, carry, xs):
-        loop = partial(unroll, subject.cell, params, schedule="scan")
-        parts = []
-        for k in cuts:
-            middle, head = loop(carry, xs[:k])
-            parts.append((head, *loop(middle, xs[k:])))
-        return loop(carry, xs), parts
-
-    arguments = (subject.params, subject.carry, subject.xs)
-    whole, parts = jax.tree.map(as_numpy, whole_and_parts(*arguments))
-    for k, (head, end, tail) in zip(cuts, parts, strict=True):
+    _, (end_of_whole, ys), parts, _ = _loops(subject)
+    for k, (head, end, tail) in parts.items():
         at = f"(cut after {k} of {len(subject.xs)} time steps; does step keep anything outside "
         at += "the carry?)"
-        early, late = jax.tree.map(lambda a, k=k: a[:k], whole[1]), whole[1]
-        late = jax.tree.map(lambda a, k=k: a[k:], late)
+        early, late = (jax.tree.map(lambda a, s=s: a[s], ys) for s in (slice(k), slice(k, None)))
         require_close(f"y before the cut {at}", ("whole", early), ("in two", head), ROUNDING)
         require_close(f"y behind the cut {at}", ("whole", late), ("in two", tail), ROUNDING)
-        require_close(f"carry {at}", ("whole", whole[0]), ("in two", end), ROUNDING)
+        require_close(f"carry {at}", ("whole", end_of_whole), ("in two", end), ROUNDING)
 
 
 def batch_is_stacked_examples(subject: Subject) -> None:
     """Each example of a batch comes out as it does alone."""
-    cell, params, carry, xs = subject.cell, subject.params, subject.carry, subject.xs
-    together = jax.jit(partial(unroll, cell, schedule="scan"))(params, carry, xs)
-    together = jax.tree.map(as_numpy, together)
-    loop = jax.jit(lambda params, carry, xs: lax.scan(partial(cell.step, params), carry, xs))
-    for b in range(xs.shape[1]):
-        end, ys = loop(params, jax.tree.map(lambda a, b=b: a[b], carry), xs[:, b])
+    _, (carry, ys), _, alone = _loops(subject)
+    for b, (end, y) in enumerate(alone):
         mine = (
-            jax.tree.map(lambda a, b=b: np.asarray(a[b]), together[0]),
-            jax.tree.map(lambda a, b=b: a[:, b], together[1]),
+            jax.tree.map(lambda a, b=b: np.asarray(a[b]), carry),
+            jax.tree.map(lambda a, b=b: a[:, b], ys),
         )
         require_close(f"carry of example {b}", ("batch", mine[0]), ("alone", end), ROUNDING)
-        require_close(f"y of example {b}", ("batch", mine[1]), ("alone", ys), ROUNDING)
+        require_close(f"y of example {b}", ("batch", mine[1]), ("alone", y), ROUNDING)
+
+
+class _Loops(NamedTuple):
+    """What `unroll` gives, `(carry, ys)`; and what plain loops give: of the whole the same; cut in
+    two after k time steps, by k, `(ys of the first part, carry, ys of the second)`; of each example
+    alone, `(carry, ys)`."""
+
+    unrolled: Any
+    whole: Any
+    parts: dict[int, Any]
+    alone: list[Any]
+
+
+@kept
+def _loops(subject: Subject) -> _Loops:
+    cell, num_steps = subject.cell, len(subject.xs)
+
+    @jax.jit
+    def loops(params, carry, xs):
+        loop = partial(unroll, cell, params, schedule="scan")
+        parts = {}
+        for k in (1, num_steps - 1):
+            if 0 < k < num_steps:
+                middle, head = loop(carry, xs[:k])
+                parts[k] = (head, *loop(middle, xs[k:]))
+        alone = [
+            lax.scan(partial(cell.step, params), jax.tree.map(lambda a, b=b: a[b], carry), xs[:, b])
+            for b in range(xs.shape[1])
+        ]
+        return _Loops(unroll(cell, params, carry, xs), loop(carry, xs), parts, alone)
+
+    return jax.tree.map(as_numpy, loops(subject.params, subject.carry, subject.xs))
 
 
 def step_is_pure(subject: Subject) -> None:

@@ -1,7 +1,7 @@
 """Cells against finite differences, in double precision."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxrnn.laws.comparing import (
     random_projection,
     widened,
 )
-from jaxrnn.laws.subject import Subject, initial_carries, nearby
+from jaxrnn.laws.subject import Subject, initial_carries, kept, nearby
 from jaxrnn.unroll import unroll
 
 # Of these one has to agree: the larger ones are for a cell that itself computes in float32.
@@ -106,18 +106,8 @@ def no_dead_parameter(subject: Subject) -> None:
                     )
 
 
+@kept
 def _landscape(subject: Subject) -> Landscape:
-    """The landscape of the subject; two laws walk in it one after the other, and to compile it
-    takes most of their time, so the last one is kept."""
-    if not _LAST or _LAST[0] is not subject:
-        _LAST[:] = [subject, _made(subject)]
-    return _LAST[1]
-
-
-_LAST: list[Any] = []
-
-
-def _made(subject: Subject) -> Landscape:
     cell = _steadied(subject.cell)
     origin = widened(Point(subject.params, subject.carry, subject.xs))
     first, rebuild = named_floats(origin)

@@ -1,6 +1,8 @@
 """A cell together with all that the laws need to try it."""
 
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,8 @@ from jaxrnn.base import Carry, Cell, Params, X
 from jaxrnn.cells import CellFactory
 from jaxrnn.laws.comparing import normal_like
 from jaxrnn.schedule import is_float
+
+T = TypeVar("T")
 
 BATCH_SIZE = 2
 NUM_STEPS = 5
@@ -77,6 +81,20 @@ def subject(
         hidden_size=hidden_size,
         reference=reference,
     )
+
+
+def kept(of: Callable[[Subject], T]) -> Callable[[Subject], T]:
+    """`of`, which is called once where several laws ask for the same subject in turn: to compile
+    what it runs takes most of the time of a law."""
+    last: list[Any] = [None, None]
+
+    @functools.wraps(of)
+    def once(subject: Subject) -> T:
+        if last[0] is not subject:
+            last[:] = subject, of(subject)
+        return last[1]
+
+    return once
 
 
 def initial_carries(cell: Cell, params: Params, keys: KeyArray[Array, " B"]) -> Carry:
