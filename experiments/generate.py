@@ -23,6 +23,7 @@ from jaxrnn.runs import load, starting_text
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import write_atomic
+from jaxrnn.runs.progress import warn
 
 MOST = 10_000_000  # symbols at once
 
@@ -81,6 +82,8 @@ def write(config: Config) -> str:
             f"--prompt holds {absent[0]!r}, which is not in the vocabulary of {config.run}; "
             f"its symbols are {between.join(vocabulary.symbols)!r:.200}"
         )
+    if left_out := vocabulary.count_left_out(start):
+        warn(f"--prompt: {left_out} symbols are part of no word and are left out")
     prompt = vocabulary.encode(start)
     if not len(prompt):
         raise ValueError(

@@ -1,6 +1,7 @@
 """Vocabularies: what goes in comes out, and the published counts."""
 
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -29,12 +30,13 @@ def test_characters_round_trip(text, unknown):
     assert vocabulary.decode(ids) == text
 
 
-@given(any_text | prose)
-def test_words_round_trip(text):
+@given(any_text | prose, st.sampled_from(["unicode", "published"]))
+@example("(\u0301(", "unicode")  # an accent that stands alone
+def test_words_round_trip(text, rule):
     text += " it"
-    vocabulary = build_vocabulary(text, "word")
+    vocabulary = build_vocabulary(text, "word", words=rule)
     decoded = vocabulary.decode(vocabulary.encode(text))
-    assert words(decoded) == words(text)
+    assert words(decoded, rule) == words(text, rule)
 
 
 @given(any_text | prose)
@@ -122,7 +124,9 @@ def test_the_position_of_a_missing_symbol():
     ("call", "problem"),
     [
         (lambda: build_vocabulary("", "character"), "text has 0 characters"),
-        (lambda: build_vocabulary(" *\n", "word"), "no word"),
+        (lambda: build_vocabulary(" *\n", "word", words="published"), "no word"),
+        (lambda: build_vocabulary(" \n", "word"), "no word"),
+        (lambda: words("a", rule="latin"), "rule"),  # pyright: ignore[reportArgumentType]
         (lambda: build_vocabulary("ab", "character", limit=1), "limit is 1"),
         (lambda: build_vocabulary("ab", "character").decode([2]), "ids holds 2"),
         (lambda: build_vocabulary("ab", "character").decode([0, -1]), "ids holds -1"),
@@ -162,13 +166,16 @@ def test_no_two_characters_of_unicode_meet_as_capitals():
 
 
 def test_sherlock_has_the_published_counts():
-    text = corpus_or_skip("sherlock").train
+    corpus = corpus_or_skip("sherlock")
+    text, rule = corpus.train, corpus.words
     assert text.count("\n") == 24_080
-    assert words(text) == [word for line in text.splitlines() for word in words(line)]
-    counts = Counter(words(text))
+    found = words(text, rule)
+    assert found == re.findall(r"[\w']+|[;:\-()&.,!?\"]", text.lower())
+    assert found == [word for line in text.splitlines() for word in words(line, rule)]
+    counts = Counter(found)
     assert (counts.total(), len(counts)) == (247_812, 11_756)
     assert sum(count == 1 for count in counts.values()) == 4_947
-    vocabulary = build_vocabulary(text, "word")
+    vocabulary = build_vocabulary(text, "word", words=rule)
     frequencies = np.bincount(vocabulary.encode(text)) / counts.total()
     assert -np.sum(frequencies * np.log(frequencies)) == pytest.approx(6.141, abs=5e-4)
 

@@ -20,6 +20,7 @@ from jaxrnn.models import count_parameters
 from jaxrnn.runs import load
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.files import read_json
+from jaxrnn.runs.progress import warn
 from jaxrnn.runs.summary import curves
 
 LIKELIEST = 6
@@ -79,11 +80,18 @@ def read_symbols(config: Config, sources: list[Source]) -> Symbols:
             f"--run reads a {sources[0].vocabulary.level} at a time and --beside a "
             f"{sources[1].vocabulary.level}; give two runs that read alike"
         )
+    if len({source.vocabulary.words for source in sources}) > 1:
+        raise ValueError(
+            f"--run finds words by the rule {sources[0].vocabulary.words} and --beside by "
+            f"{sources[1].vocabulary.words}; give two runs that read alike"
+        )
     try:
         text = load_corpus(str(config.text.expanduser().resolve())).train
     except (ValueError, OSError) as error:
         raise ValueError(f"--text: {error}") from error
     every = sources[0].vocabulary.divide(text)
+    if left_out := sources[0].vocabulary.count_left_out(text):
+        warn(f"--text {config.text}: {left_out:,} symbols are part of no word and are left out")
     symbols = every[config.start : config.start + config.length]
     if len(symbols) < 2:
         raise ValueError(

@@ -5,7 +5,8 @@ from jaxrnn.data.corpora import CORPORA, Corpus, load_corpus, split
 from jaxrnn.data.published import is_here
 from jaxrnn.data.streams import Streams, num_segments, segment, streams, text_streams
 from jaxrnn.data.synthetic import TOY, LagTask, lag_sequence, loss_floors
-from jaxrnn.data.vocabulary import Level, Vocabulary, build_vocabulary, words
+from jaxrnn.data.vocabulary import Level, Vocabulary, build_vocabulary
+from jaxrnn.data.words import WordRule, words
 
 __all__ = [
     "CORPORA",
@@ -15,6 +16,7 @@ __all__ = [
     "Level",
     "Streams",
     "Vocabulary",
+    "WordRule",
     "build_vocabulary",
     "capital_table",
     "is_here",

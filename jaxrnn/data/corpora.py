@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxrnn.data.published import CORPORA, read_bytes, read_published, whole
+from jaxrnn.data.words import WordRule
 
 
 class Corpus(NamedTuple):
@@ -18,6 +19,7 @@ class Corpus(NamedTuple):
       valid: the source's own validation part, "" where it brings none.
       test: the source's own test part, "" where it brings none.
       sha256: name of each file to the checksum of the bytes that were read.
+      words: the rule by which its words are found, see `jaxrnn.data.words`.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Corpus(NamedTuple):
     valid: str
     test: str
     sha256: dict[str, str]
+    words: WordRule = "unicode"
 
 
 def load_corpus(name: str) -> Corpus:
@@ -45,10 +48,10 @@ def load_corpus(name: str) -> Corpus:
       ValueError: an unknown name; a file that is empty, binary or not UTF-8; a wrong checksum.
       OSError: a file that cannot be read (FileNotFoundError, IsADirectoryError, ...) or downloaded.
     """
-    assemble = whole
+    assemble, words = whole, "unicode"
     if name in CORPORA:
         files = {file.path: read_published(file) for file in CORPORA[name].files}
-        assemble = CORPORA[name].assemble
+        _, assemble, words = CORPORA[name]
     elif name == "stdlib":
         files = {name: _standard_library()}
     elif _is_path(name):
@@ -58,7 +61,8 @@ def load_corpus(name: str) -> Corpus:
         known = ", ".join([*CORPORA, "stdlib"])
         raise ValueError(f"name is {name!r}; give one of {known}, or the path to a text file")
     parts = assemble(*(_decode(data, name) for data in files.values()))
-    return Corpus(name, *parts, {file: sha256(data).hexdigest() for file, data in files.items()})
+    checksums = {file: sha256(data).hexdigest() for file, data in files.items()}
+    return Corpus(name, *parts, checksums, words)
 
 
 def split(corpus: Corpus, valid_fraction: float) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxrnn.data.words import WordRule
+
 
 class File(NamedTuple):
     """A published file: its path inside a data folder, its URL, and the checksum of its bytes.
@@ -21,10 +23,12 @@ class File(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A corpus's files, and `assemble`: their texts, in that order, to (train, valid, test)."""
+    """A corpus's files; `assemble`: their texts, in that order, to (train, valid, test); and the
+    rule by which its words are found."""
 
     files: tuple[File, ...]
     assemble: Callable[..., tuple[str, str, str]]
+    words: WordRule = "unicode"
 
 
 def whole(text: str) -> tuple[str, str, str]:
@@ -90,6 +94,7 @@ CORPORA: dict[str, Source] = {
             },
         ),
         _books,
+        "published",
     ),
     # One paragraph, condensed from Wikipedia, CC BY-SA 3.0.
     "nvidia": Source(

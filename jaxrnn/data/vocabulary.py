@@ -1,6 +1,5 @@
 """Between text and ids: characters, words or tokens."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,21 +9,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Array, Int32, Integer
 
+from jaxrnn.data.words import WordRule, count_left_out, join_words, words
+
 Level = Literal["character", "word", "token"]
-
-
-def words(text: str) -> list[str]:
-    """Lower-cased words, and the marks `; : - ( ) & . , ! ? "` each by itself; the rest is dropped.
-
-    A word is made of letters, digits, underscores and apostrophes. Source: pat-coady/rnn,
-    src/docload.py, where the same is done line by line.
-    """
-    return re.findall(r"[\w']+|[;:\-()&.,!?\"]", text.lower())
-
-
-def _unwords(symbols: Sequence[str]) -> str:
-    text = re.sub(r" ([.,!?;:)])", r"\1", " ".join(symbols))
-    return text.replace("( ", "(")
 
 
 def _tokens(text: str) -> list[str]:
@@ -45,14 +32,16 @@ class _Rules(NamedTuple):
 
 _RULES: dict[str, _Rules] = {
     "character": _Rules(str, "".join, "□"),
-    "word": _Rules(words, _unwords, "<unk>"),
+    "word": _Rules(words, join_words, "<unk>"),
     "token": _Rules(_tokens, _untokens, "<unk>"),
 }
 
 
-def _rules(level: str) -> _Rules:
+def _rules_of(level: str, rule: WordRule = "unicode") -> _Rules:
     if level not in _RULES:
         raise ValueError(f"level is {level!r}; give one of {', '.join(_RULES)}")
+    if level == "word":
+        return _RULES[level]._replace(divide=lambda text: words(text, rule))
     return _RULES[level]
 
 
@@ -65,14 +54,16 @@ class Vocabulary:
         `<eos>` for a newline: how the Penn Treebank is read.
       symbols: all different.
       unknown: the id that stands for every symbol that is not here, or None where those are errors.
+      words: the rule by which words are found; of other levels it is not looked at.
     """
 
     level: Level
     symbols: tuple[str, ...]
     unknown: int | None
+    words: WordRule = "unicode"
 
     def __post_init__(self):
-        _rules(self.level)
+        self._rules.divide("")  # says what is wrong with level and rule
         if not self.symbols or len(set(self.symbols)) < self.size:
             raise ValueError(f"symbols has {self.size} entries; give at least one, all different")
         if self.unknown is not None and not 0 <= self.unknown < self.size:
@@ -85,7 +76,7 @@ class Vocabulary:
 
     def divide(self, text: str) -> list[str]:
         """The text's symbols, whether or not they are here."""
-        return list(_rules(self.level).divide(text))
+        return list(self._rules.divide(text))
 
     def encode(self, text: str) -> Int32[np.ndarray, " length"]:
         """The ids of the text's symbols.
@@ -97,11 +88,11 @@ class Vocabulary:
             last = len(self._id_by_code_point) - 1
             ids = self._id_by_code_point[np.minimum(_code_points(text), last)]
         else:
-            symbols = _rules(self.level).divide(text)
+            symbols = self._rules.divide(text)
             ids = np.array([self._ids.get(symbol, self._absent) for symbol in symbols], np.int32)
         if np.any(ids < 0):
             position = int(np.argmin(ids))
-            symbol = _rules(self.level).divide(text)[position]
+            symbol = self._rules.divide(text)[position]
             raise ValueError(
                 f"{self.level} {position} of text is {symbol!r}, not one of the {self.size} in the "
                 "vocabulary; take it out, or build the vocabulary with unknown=True"
@@ -125,21 +116,33 @@ class Vocabulary:
         outside = (numbers < 0) | (numbers >= self.size)
         if np.any(outside):
             raise ValueError(f"ids holds {numbers[outside][0]}; give ids from 0 to {self.size - 1}")
-        return _rules(self.level).join([self.symbols[i] for i in numbers.tolist()])
+        return self._rules.join([self.symbols[i] for i in numbers.tolist()])
 
     def missing(self, text: str) -> list[str]:
         """The symbols of the text that are not here, each once, in order of appearance."""
-        symbols = dict.fromkeys(_rules(self.level).divide(text))
+        symbols = dict.fromkeys(self._rules.divide(text))
         return [symbol for symbol in symbols if symbol not in self._ids]
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and strings, for `from_json`."""
-        return {"level": self.level, "symbols": list(self.symbols), "unknown": self.unknown}
+        data = {"level": self.level, "symbols": list(self.symbols), "unknown": self.unknown}
+        return data | ({"words": self.words} if self.level == "word" else {})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Vocabulary":
-        """The vocabulary that `to_json` described."""
-        return cls(data["level"], tuple(data["symbols"]), data["unknown"])
+        """The vocabulary that `to_json` described; one from before there were two rules for words
+        has the published one."""
+        rule = data.get("words", "published") if data["level"] == "word" else "unicode"
+        return cls(data["level"], tuple(data["symbols"]), data["unknown"], rule)
+
+    def count_left_out(self, text: str) -> int:
+        """How many symbols of a text, white space aside, are in none of its words; of characters
+        and tokens all are there."""
+        return count_left_out(text, self.words) if self.level == "word" else 0
+
+    @property
+    def _rules(self) -> _Rules:
+        return _rules_of(self.level, self.words)
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -160,7 +163,12 @@ class Vocabulary:
 
 
 def build_vocabulary(
-    text: str, level: Level, *, limit: int | None = None, unknown: bool = False
+    text: str,
+    level: Level,
+    *,
+    limit: int | None = None,
+    unknown: bool = False,
+    words: WordRule = "unicode",
 ) -> Vocabulary:
     """The vocabulary of a text: the most frequent symbols first, ties in the symbols' own order.
 
@@ -171,11 +179,12 @@ def build_vocabulary(
         way. A limit that is not reached changes nothing more.
       unknown: puts a symbol for all others first, at id 0: "□" for characters, "<unk>" otherwise.
         Where the text itself has that symbol, it is the unknown one.
+      words: the rule by which words are found, see `jaxrnn.data.words`.
 
     Raises:
       ValueError: an unknown level, a text without symbols, or a limit below 2.
     """
-    rules = _rules(level)
+    rules = _rules_of(level, words)
     if limit is not None and limit < 2:
         raise ValueError(f"limit is {limit!r}; give at least 2, the unknown symbol and one other")
     counts = Counter(rules.divide(text))
@@ -183,7 +192,7 @@ def build_vocabulary(
         raise ValueError(f"text has {len(text)} characters and no {level}; give a text with some")
     first = (rules.unknown,) if unknown or limit is not None else ()
     others = sorted(counts.keys() - set(first), key=lambda symbol: (-counts[symbol], symbol))
-    return Vocabulary(level, (*first, *others)[:limit], 0 if first else None)
+    return Vocabulary(level, (*first, *others)[:limit], 0 if first else None, words)
 
 
 def _code_points(text: str) -> np.ndarray:

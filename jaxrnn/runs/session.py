@@ -144,11 +144,11 @@ class Session:
             if source is not None and not directory.cell.exists():
                 write_atomic(directory.cell, source.read_bytes())
         if vocabulary is not None:
-            write_json(directory.vocabulary, vocabulary.to_json())
+            self._keep(directory.vocabulary, vocabulary)
         for name, own in (vocabularies or {}).items():
             if own != vocabulary:
                 directory.own_vocabulary(name).parent.mkdir(exist_ok=True)
-                write_json(directory.own_vocabulary(name), own.to_json())
+                self._keep(directory.own_vocabulary(name), own)
         if not directory.environment.exists():
             write_json(directory.environment, describe_environment(texts, len(self.devices)))
         print(f"{'resuming' if self.resumed else 'run'} {directory.path}", flush=True)
@@ -183,6 +183,18 @@ class Session:
         path = self.flags.resume or self.flags.run
         assert path is not None  # `_train` fills it in
         return path
+
+    def _keep(self, path: Path, vocabulary: Vocabulary) -> None:
+        """Raises: ValueError, a resumed run that divided its text in another way."""
+        if self.resumed and path.is_file():
+            recorded = Vocabulary.from_json(read_json(path))
+            if recorded.symbols != vocabulary.symbols:
+                raise ValueError(
+                    f"--resume {self._path}: the run began with other symbols of its text, those "
+                    f"of {path}; resume it with the version that it was made with, or start a new "
+                    "run"
+                )
+        write_json(path, vocabulary.to_json())
 
     def _check_texts(self, directory: RunDirectory, texts: dict[str, str]) -> None:
         if not directory.environment.exists() and not directory.checkpoints.exists():

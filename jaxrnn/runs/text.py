@@ -65,7 +65,9 @@ def _text(
     if limit is None:
         # a word may be cut in two where the parts meet, and each half is a word to be read
         between = "" if level == "character" else " "
-        vocabulary = build_vocabulary(train + between + valid, level)
+        vocabulary = build_vocabulary(train + between + valid, level, words=corpus.words)
     else:
-        vocabulary = build_vocabulary(train, level, limit=limit)
+        vocabulary = build_vocabulary(train, level, limit=limit, words=corpus.words)
+    if left_out := vocabulary.count_left_out(train + valid):
+        print(f"{name}: {left_out:,} symbols are part of no word and are left out", flush=True)
     return Text(vocabulary, vocabulary.encode(train), vocabulary.encode(valid), corpus.sha256)

@@ -244,8 +244,8 @@ FAULTS = [
     (
         "text: symbols of the held-out part unknown",
         "runs/text.py",
-        "build_vocabulary(train + between + valid, level)",
-        "build_vocabulary(train, level)",
+        "build_vocabulary(train + between + valid, level,",
+        "build_vocabulary(train, level,",
         "test_runs_text.py",
         "",
     ),
