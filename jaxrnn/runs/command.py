@@ -7,7 +7,9 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 from jaxrnn.runs.interrupt import Interrupted
 
@@ -53,11 +55,15 @@ def one_line(error: Exception) -> str:
 def parse(
     cls: type[T], *, prog: str, description: str, argv: Sequence[str], default: T | None = None
 ) -> T:
-    """`argv` as a dataclass, by tyro.
+    """`argv` as a dataclass, by tyro. Where a field asks for a text or a path, every value is one.
 
     What cannot be read is one line on stderr and SystemExit(2).
     """
     import tyro
+    from tyro.constructors import ConstructorRegistry
+
+    registry = ConstructorRegistry()
+    registry.primitive_rule(_optional_text)
 
     messages = io.StringIO()
     try:
@@ -70,11 +76,30 @@ def parse(
                 default=tyro.MISSING_NONPROP if default is None else default,
                 args=argv,
                 config=(tyro.conf.OmitArgPrefixes,),
+                registry=registry,
             )
     except SystemExit as stop:
         if stop.code:
             print(f"error: {_condense(messages.getvalue())}; see {prog} --help", file=sys.stderr)
         raise
+
+
+def _optional_text(field: Any) -> Any:
+    """A rule for tyro: of `str | None` and `Path | None`, "None" is the text and not Python's None,
+    which is what leaving the flag out gives."""
+    from tyro.constructors import PrimitiveConstructorSpec
+
+    members = set(get_args(field.type))
+    if members not in ({str, NoneType}, {Path, NoneType}):
+        return None  # tyro's own rules
+    (kind,) = members - {NoneType}
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="STR" if kind is str else "PATH",
+        instance_from_str=lambda given: kind(given[0]),
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
 
 
 def _condense(boxed: str) -> str:
