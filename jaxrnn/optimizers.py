@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Params, require_one_of, require_positive
@@ -81,15 +82,61 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 
 def updates_of(
-    optimizer: Optimizer, grads: Params, opt_state: optax.OptState, params: Params
+    optimizer: Optimizer, grads: Params, opt_state: optax.OptState, params: Params, value: Array
 ) -> tuple[Params, optax.OptState]:
     """What one training step adds to `params`, and the optimizer's state after it.
 
     `grads` are as JAX has them: of a complex param dL/dx - i dL/dy, the conjugate of the direction
-    in which the loss rises, which is what optimizers take.
+    in which the loss rises, which is what optimizers take. `value` is the loss, for those that ask
+    for it (`optax.contrib.reduce_on_plateau`, `optax.polyak_sgd`).
+
+    Raises:
+      ValueError: an optimizer that asks for more, such as a function to search along a line.
     """
     rising = jax.tree.map(jnp.conj, grads)  # of real numbers they are the same
-    return optimizer.update(rising, opt_state, params)
+    update = optax.with_extra_args_support(optimizer).update
+    try:
+        return update(rising, opt_state, params, value=value)
+    except TypeError as error:
+        if "required keyword-only argument" not in str(error):
+            raise
+        raise ValueError(
+            f"the optimizer did not get what it asks for ({error}): a training step gives it "
+            "value=, the loss, and no more; make what is around it an "
+            "optax.GradientTransformationExtraArgs that passes this on, or write a training step "
+            "around its own update"
+        ) from error
+
+
+def with_learning_rate(opt_state: optax.OptState, learning_rate: ArrayLike) -> optax.OptState:
+    """An optimizer's state with another learning rate, which may be traced; all of them, where
+    groups of params have their own.
+
+    Raises:
+      ValueError: a state without one, or with one that follows a schedule.
+    """
+    if not optax.tree.get_all_with_path(opt_state, "learning_rate", _is_injected):
+        raise ValueError(
+            f"learning_rate is {learning_rate}, and the optimizer has none in its state; make it "
+            "settable with optax.inject_hyperparams(optax.adam)(learning_rate=1e-3), take one of "
+            "jaxrnn.OPTIMIZERS, or leave learning_rate out"
+        )
+    if optax.tree.get_all_with_path(opt_state, "learning_rate", _is_scheduled):
+        raise ValueError(
+            f"learning_rate is {learning_rate}, and a schedule of the optimizer would replace it; "
+            "give optax.inject_hyperparams a number, or leave learning_rate out"
+        )
+    rate = jnp.asarray(learning_rate, jnp.float32)
+    return optax.tree.set(opt_state, _is_injected, learning_rate=rate)
+
+
+# A param may be called "learning_rate" too, and is then in the state beside it.
+def _is_injected(path: tuple, _) -> bool:
+    return getattr(path[-2], "name", None) == "hyperparams" if path[1:] else False
+
+
+def _is_scheduled(path: tuple, _) -> bool:
+    return getattr(path[-2], "name", None) == "hyperparams_states" if path[1:] else False
 
 
 def _clipped(rule, learning_rate, max_norm):
@@ -164,6 +211,13 @@ class Decayed(NamedTuple):
 
 def current_learning_rate(opt_state: optax.OptState) -> Array | None:
     """What the last update was scaled by, the highest before the first; None where the optimizer
-    keeps no learning rate in its state."""
-    rate = optax.tree.get(opt_state, "learning_rate", None)
-    return None if rate is None else rate * optax.tree.get(opt_state, "fall", 1.0)
+    keeps no learning rate in its state. Of several, for groups of params, the first."""
+    rates = optax.tree.get_all_with_path(opt_state, "learning_rate", _is_injected)
+    falls = optax.tree.get_all_with_path(opt_state, "fall", _is_decayed)
+    if not rates:
+        return None
+    return rates[0][1] * (falls[0][1] if falls else 1.0)
+
+
+def _is_decayed(path: tuple, _) -> bool:
+    return getattr(path[-1], "tuple_name", None) == "Decayed"

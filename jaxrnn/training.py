@@ -24,7 +24,7 @@ from jaxrnn.base import (
     require_positive,
 )
 from jaxrnn.gradients.bptt import bptt
-from jaxrnn.optimizers import Optimizer, updates_of
+from jaxrnn.optimizers import Optimizer, updates_of, with_learning_rate
 from jaxrnn.unroll import unroll
 
 
@@ -38,14 +38,15 @@ def init_state(
 ) -> TrainState:
     """The state before the first training step; no array is in it twice, so that it can be donated.
 
-    `learning_rate`, which may be traced, replaces the optimizer's.
+    `learning_rate`, which may be traced, replaces the optimizer's, which has to be in its state
+    (`jaxrnn.optimizers.with_learning_rate`).
     """
     require_positive(batch_size=batch_size)
     key_params, key_carry, key_training = jax.random.split(key, 3)
     params = cell.init(key_params)
     opt_state = optimizer.init(params)
     if learning_rate is not None:
-        opt_state = optax.tree.set(opt_state, learning_rate=jnp.asarray(learning_rate, jnp.float32))
+        opt_state = with_learning_rate(opt_state, learning_rate)
     state = TrainState(
         params=params,
         opt_state=opt_state,
@@ -62,13 +63,16 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """One training step, a `lax.scan` body: an epoch is `lax.scan(train_step, state, batches)`.
 
-    A batch is what the estimator takes; params may be complex, see `jaxrnn.optimizers`. The metrics
+    A batch is what the estimator takes; params may be complex, see `jaxrnn.optimizers`. Any rule
+    of optax serves that asks for no more than gradients, params and the loss, `value=`. The metrics
     are the estimator's and `grad_norm`, the global norm of the gradient before clipping.
     """
 
     def train_step(state: TrainState, batch):
         grads, carry, metrics = estimator.estimate(state.params, state.carry, batch)
-        updates, opt_state = updates_of(optimizer, grads, state.opt_state, state.params)
+        updates, opt_state = updates_of(
+            optimizer, grads, state.opt_state, state.params, metrics["loss"]
+        )
         state = state._replace(
             params=optax.apply_updates(state.params, updates),
             opt_state=opt_state,

@@ -17,7 +17,11 @@ from experiments.memorization.config import Config
 from jaxrnn.base import Batch, Cell, Key, Params, TrainState, path_name, require_positive
 from jaxrnn.gradients import stateless, tbptt
 from jaxrnn.models import cross_entropy, token_vectors
-from jaxrnn.optimizers import OPTIMIZERS, updates_of
+from jaxrnn.optimizers import (
+    OPTIMIZERS,
+    updates_of,
+    with_learning_rate,
+)
 from jaxrnn.training import Parts, Training
 from jaxrnn.unroll import unroll
 
@@ -95,7 +99,7 @@ def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Tra
     phases = len(config.most_epochs)
 
     def fresh(params, rate):
-        return optax.tree.set(optimizer.init(params), learning_rate=rate)
+        return with_learning_rate(optimizer.init(params), rate)
 
     def init(key, learning_rate):
         key_params, key_weights, key_training = jax.random.split(key, 3)
@@ -128,8 +132,10 @@ def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Tra
                 params, opt_state = trained
                 number, places, weights = batch
                 of_batch = jax.random.fold_in(key, number)
-                grads, sums = jax.grad(losses_of, has_aux=True)(params, of_batch, places, weights)
-                updates, opt_state = updates_of(optimizer, grads, opt_state, params)
+                (loss, sums), grads = jax.value_and_grad(losses_of, has_aux=True)(
+                    params, of_batch, places, weights
+                )
+                updates, opt_state = updates_of(optimizer, grads, opt_state, params, loss)
                 return (optax.apply_updates(params, updates), opt_state), sums
 
             batches = jnp.arange(len(rows)), rows, weights

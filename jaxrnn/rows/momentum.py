@@ -99,7 +99,7 @@ def row_momentum(
         params, trace = current(state, batch.rows)
         grads, carry, metrics = estimator.estimate(params, state.carry, batch.batch)
         opt_state = optax.tree.set(state.opt_state, trace=trace)
-        updates, opt_state = updates_of(optimizer, grads, opt_state, params)
+        updates, opt_state = updates_of(optimizer, grads, opt_state, params, metrics["loss"])
         params, trace = optax.apply_updates(params, updates), optax.tree.get(opt_state, "trace")
         written = {
             name: _write(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxrnn.base import Batch, PyTree, named_leaves
@@ -61,7 +62,8 @@ def training_graph(parts: Parts, batch: Batch) -> Any:
         return jax.grad(mean_loss)(params)
 
     def update(grads, params, opt_state):
-        updates, _ = updates_of(parts.optimizer, grads, opt_state, params)
+        # where an optimizer looks at the loss too, that is not drawn
+        updates, _ = updates_of(parts.optimizer, grads, opt_state, params, jnp.float32(0))
         return optax.apply_updates(params, updates)
 
     drawing = _Drawing()

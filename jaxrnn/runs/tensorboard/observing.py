@@ -52,8 +52,8 @@ def make_observe(parts: Parts, batch: Batch) -> Callable[[TrainState], Observati
         inside = parts.cell._replace(step=step)
         _, values = unroll(inside, params, carry, batch.inputs)
         fresh = parts.estimator.init(params, key_estimator, batch_size)
-        grads, _, _ = parts.estimator.estimate(params, fresh, batch)
-        updates, _ = updates_of(parts.optimizer, grads, state.opt_state, params)
+        grads, _, metrics = parts.estimator.estimate(params, fresh, batch)
+        updates, _ = updates_of(parts.optimizer, grads, state.opt_state, params, metrics["loss"])
         shown = {"activations": values, "params": params, "gradients": grads}
         norms = {
             "norm/params": optax.tree.norm(params),
