@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Cell, Key, Params, require_positive
 from jaxrnn.padding import pausable
-from jaxrnn.unroll import unroll
+from jaxrnn.tokens import is_known
+from jaxrnn.unroll import try_integers, unroll
 
 
 def generate(
@@ -32,7 +33,8 @@ def generate(
       cell: tokens [] to logits [V], the evaluation model.
       params: its parameters.
       key: what the draws come from; sample b at step t depends on B too.
-      prompt: at least one token each.
+      prompt: at least one token each. One outside the vocabulary is refused; inside `jit`, where
+        it is not known, see `jaxrnn.compose.embed`.
       length: how many tokens to draw.
       prompt_length: how many tokens of each column of `prompt` count, so that prompts padded
         behind with `pad_prompts` share one compiled program. None means all.
@@ -43,7 +45,7 @@ def generate(
         https://arxiv.org/abs/1904.09751
 
     Raises:
-      ValueError: an empty prompt or a setting outside its range.
+      ValueError: an empty prompt, a token outside the vocabulary or a setting outside its range.
     """
     require_positive(length=length)
     if length > 10_000_000:
@@ -58,6 +60,8 @@ def generate(
         params, jax.random.split(key_carry, batch_size)
     )
     active = jnp.arange(prompt.shape[0], dtype=jnp.int32)[:, None] < prompt_length[None]
+    if is_known(active):
+        try_integers(reader, params, state, jnp.where(active, prompt, prompt[:1]))
     state, _ = unroll(pausable(reader), params, state, (prompt, active))
 
     def draw(state, t):

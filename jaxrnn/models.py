@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrnn.base import Cell, Objective, Params, named_leaves, require_positive
+from jaxrnn.base import Cell, Params, PyTree, Y, named_leaves, require_positive
 from jaxrnn.cell_files import find_cell
 from jaxrnn.compose import (
     chain,
@@ -27,15 +27,31 @@ from jaxrnn.compose import (
     variational_dropout,
     zoneout,
 )
-from jaxrnn.tokens import as_tokens, is_token, truth_as_float
+from jaxrnn.tokens import as_tokens, is_token, require_tokens, truth_as_float
 
 Precision = Literal["float32", "bfloat16"]
 Connect = Literal["plain", "residual", "skip"]
 DropoutKind = Literal["plain", "variational"]
 Init = Literal["default", "published", "small"]
 
-# The objective of every model of tokens: nats per time step.
-cross_entropy: Objective = optax.softmax_cross_entropy_with_integer_labels
+
+def cross_entropy(logits: Y, targets: PyTree) -> jax.Array:
+    """The objective of every model of tokens: logits [..., V] and targets [...] to nats per time
+    step [...].
+
+    A target outside the vocabulary is refused; inside `jit`, where it is not known, -1 is the last
+    symbol and the loss of another is NaN. What has no target, -100 say, is left out by a weight:
+
+        def ignoring(logits, targets):
+            counts = targets != -100
+            losses = cross_entropy(logits, jnp.where(counts, targets, 0))
+            return jnp.where(counts, losses, 0) / counts.mean(dtype=losses.dtype)
+
+    A gradient style takes the mean over all time steps; the division makes it the mean over those
+    that count, of which there has to be one wherever the objective is called.
+    """
+    require_tokens(logits.shape[-1], target=targets)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, targets)
 
 
 @dataclass(frozen=True)
@@ -236,6 +252,7 @@ def _flagged(cell: Cell, capitals: tuple[tuple[int, int], ...]) -> Cell:
 
     def step(params, carry, token):
         if is_token(token):
+            require_tokens(len(forms), token=token)
             token = as_tokens(token)
             form, flag = jnp.asarray(forms)[token], truth_as_float(jnp.asarray(flags)[token] > 0)
         else:

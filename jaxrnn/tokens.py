@@ -2,6 +2,8 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Integer
 
@@ -21,6 +23,32 @@ def is_token(x: ArrayLike) -> bool:
             "vector [V] in its place"
         )
     return False
+
+
+def is_known(x: ArrayLike) -> bool:
+    """Whether the numbers of x can be looked at here: it is not traced, and no part of it belongs
+    to another process."""
+    return not isinstance(x, Tracer) and getattr(x, "is_fully_addressable", True)
+
+
+def require_tokens(vocab_size: int, **tokens: ArrayLike) -> None:
+    """Tokens count the symbols of a vocabulary from 0. Traced ones cannot be looked at: there -1 is
+    the last symbol, as an index is in Python, and another outside may be any or NaN.
+
+    Raises:
+      ValueError: names the first token that is known to be outside.
+    """
+    for name, given in tokens.items():
+        if not is_known(given):
+            continue
+        numbers = np.asarray(given)
+        outside = numbers[(numbers < 0) | (numbers >= vocab_size)]
+        if outside.size:
+            raise ValueError(
+                f"{name} {outside.flat[0]} is outside the vocabulary; give 0 to {vocab_size - 1} "
+                "(what is to be left out has a weight of 0 in the objective, see "
+                "jaxrnn.models.cross_entropy)"
+            )
 
 
 def as_tokens(x: ArrayLike) -> Integer[Array, "..."]:

@@ -25,7 +25,7 @@ from jaxrnn.base import (
 )
 from jaxrnn.gradients.bptt import bptt
 from jaxrnn.optimizers import Optimizer, updates_of, with_learning_rate
-from jaxrnn.unroll import unroll
+from jaxrnn.unroll import try_integers, unroll
 
 
 def init_state(
@@ -186,10 +186,14 @@ def evaluate(
 
     The sequences are walked in stretches of `num_steps`, so that memory does not grow with L.
     `cell` is the evaluation model (`training=False`).
+
+    Raises:
+      ValueError: what the cell or the objective refuses, such as tokens outside the vocabulary.
     """
     require_positive(num_steps=num_steps)
     length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
     carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, batch_size))
+    try_integers(_with_losses(cell, objective), params, carry, (batch.inputs, batch.targets))
 
     def add(carry, part: Batch):
         carry, outputs = unroll(cell, params, carry, part.inputs)
@@ -228,6 +232,8 @@ def dynamic_evaluate(
     length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
     estimator = bptt(cell, objective)
     train_step = make_train_step(estimator, optimizer)
+    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, batch_size))
+    try_integers(_with_losses(cell, objective), params, carry, (batch.inputs, batch.targets))
     state = TrainState(
         params=params,
         opt_state=optimizer.init(params),
@@ -247,6 +253,20 @@ def dynamic_evaluate(
     if length % num_steps:
         total += learn(state, rest)[1] * (length % num_steps)
     return total / length
+
+
+def _with_losses(cell: Cell, objective: Objective) -> Cell:
+    """`cell` on (input, target), with the loss as its output."""
+
+    def step(params, carry, x):
+        carry, output = cell.step(params, carry, x[0])
+        # objectives may count on axes of time and batch
+        output = jax.tree.map(lambda a: a[None, None], output)
+        with jax.ensure_compile_time_eval():  # what is known stays known
+            target = jax.tree.map(lambda a: a[None, None], x[1])
+        return carry, objective(output, target)
+
+    return cell._replace(step=step)
 
 
 def _stretches(batch: Batch, num_steps: int) -> tuple[Batch, Batch]:

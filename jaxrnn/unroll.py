@@ -5,6 +5,7 @@ from typing import get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool
 
@@ -20,6 +21,7 @@ from jaxrnn.schedule import (
     segment_length,
     vary_alike,
 )
+from jaxrnn.tokens import is_known
 
 
 def unroll(
@@ -47,8 +49,8 @@ def unroll(
       The carry after the last time step, leaves [B, ...], and ys, leaves [T, B, ...].
 
     Raises:
-      ValueError: unknown schedule, leaves that disagree on T or B, or "checkpointed" where T is
-        symbolic (`jax.export`).
+      ValueError: unknown schedule, leaves that disagree on T or B, "checkpointed" where T is
+        symbolic (`jax.export`), or what the cell refuses, such as a token outside its vocabulary.
     """
     params, carry, xs, choice = _chosen(cell, params, carry, xs, schedule)
     if choice.schedule == "checkpointed":
@@ -104,9 +106,36 @@ def _chosen(cell, params, carry, xs, schedule) -> tuple[Params, Carry, X, Choice
         known = ", ".join(get_args(Schedule))
         raise ValueError(f"schedule is {schedule!r}; the schedules are {known}")
     check_axes(carry, xs)
+    try_integers(cell, params, carry, xs)
     params, carry, xs = jax.tree.map(jnp.asarray, (params, carry, xs))
     params, carry, xs = vary_alike((params, carry, xs))
     return params, carry, xs, choose(cell, params, carry, xs, schedule, jax.default_backend())
+
+
+def try_integers(cell: Cell, params: Params, carry: Carry, xs: X) -> None:
+    """Traces the step with the lowest and the highest integers of `xs` as constants, where they are
+    known. So a cell can refuse tokens that it does not have, which it cannot see in a loop.
+
+    Raises:
+      ValueError: what the cell raises.
+    """
+    leaves, structure = jax.tree.flatten(xs)
+    whole = [jnp.issubdtype(jnp.result_type(leaf), jnp.integer) for leaf in leaves]
+    if not any(whole) or not all(map(is_known, leaves)) or not all(map(jnp.size, leaves)):
+        return
+    others = [leaf[0] for leaf, is_whole in zip(leaves, whole, strict=True) if not is_whole]
+    integers = [np.asarray(leaf) for leaf, is_whole in zip(leaves, whole, strict=True) if is_whole]
+    for extreme in (np.min, np.max):
+        with jax.ensure_compile_time_eval():
+            constants = [jnp.asarray(extreme(leaf, axis=(0, 1))) for leaf in integers]
+
+        def step(params, carry, others, constants=constants):
+            mapped, constant = iter(others), iter(constants)
+            x = [next(constant if is_whole else mapped) for is_whole in whole]
+            return cell.step(params, carry, jax.tree.unflatten(structure, x))
+
+        batched = jax.vmap(step, in_axes=(None, 0, 0), axis_size=leaves[0].shape[1])
+        jax.eval_shape(batched, params, carry, others)
 
 
 def _run(

@@ -18,7 +18,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "unstable": (),
     "tokens": ("base",),
     "schedule": ("base", "unstable"),
-    "unroll": ("schedule",),
+    "unroll": ("schedule", "tokens"),
     "sheltering": ("schedule",),
     "padding": ("unroll", "sheltering"),
     "gradients": ("unroll",),

@@ -14,7 +14,7 @@ from jaxtyping import Array, Int
 
 from jaxrnn.base import Batch, GradientEstimator, Params, named_leaves, path_name
 from jaxrnn.candidates import Candidates, Negatives, expected_counts
-from jaxrnn.tokens import as_tokens
+from jaxrnn.tokens import as_tokens, require_tokens
 
 Rows = dict[str, Int[Array, " U"]]
 
@@ -47,6 +47,7 @@ def narrow(
     "head" those of its targets and of the negatives. Where the embedding is `tied` to the head,
     "head" is both."""
     rows: Rows = {}
+    require_tokens(vocab_size, token=batch.inputs, target=batch.targets)
     inputs, targets = map(as_tokens, batch)
     if "embed" in tables:
         rows["embed"], inputs = _distinct(inputs, vocab_size)
