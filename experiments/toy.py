@@ -234,6 +234,20 @@ def report(config: Config, directory: RunDirectory) -> None:
     """Summary, table and plot, from the run's log."""
     results = [_result(part, directory) for part in each_setting(config)]
     floors = loss_floors(TOY)
+    claims = _claims(config, results)
+    panels = [
+        Panel(
+            title=f"time steps {row['num_steps']}, state {row['state_size']}",
+            curves={"loss": list(curves(directory, row["setting"], "loss").values())},
+            lines={_known(lags): floor for lags, floor in floors.items()},
+        )
+        for row in results
+    ]
+    plot = directory.plots / "learning_curves.png"
+    with writing(plot):
+        learning_curves(plot, panels)
+    seconds = sum(row["seconds"] for row in results)
+    write_summary(directory, "toy", config, results, claims, seconds)
     print_table(
         ["steps", "state", "epochs", "seeds", "median loss", "lowest", "highest", "seconds"],
         [
@@ -250,21 +264,7 @@ def report(config: Config, directory: RunDirectory) -> None:
         title="loss in nats; floors: "
         + ", ".join(f"{_known(lags)} {floor:.4f}" for lags, floor in floors.items()),
     )
-    claims = _claims(config, results)
     print_claims(claims)
-    panels = [
-        Panel(
-            title=f"time steps {row['num_steps']}, state {row['state_size']}",
-            curves={"loss": list(curves(directory, row["setting"], "loss").values())},
-            lines={_known(lags): floor for lags, floor in floors.items()},
-        )
-        for row in results
-    ]
-    plot = directory.plots / "learning_curves.png"
-    with writing(plot):
-        learning_curves(plot, panels)
-    seconds = sum(row["seconds"] for row in results)
-    write_summary(directory, "toy", config, results, claims, seconds)
     print(f"summary {directory.summary}\nplot {plot}")
 
 

@@ -85,15 +85,15 @@ def report(
     known: Sequence[dict[str, Any]],
     directory: RunDirectory,
 ) -> None:
-    """Prints and writes what the run found."""
-    _print(config, rows)
+    """Writes and prints what the run found."""
     claims = all_claims(config, rows, known)
-    print_claims(claims)
     plot: Path = directory.plots / "loss_and_copies.png"
     with writing(plot):
         draw(plot, rows)
     seconds = sum(row["seconds"] for row in rows)
     write_summary(directory, "baselines", config, rows, claims, seconds)
+    _print(config, rows)
+    print_claims(claims)
     print(f"summary {directory.summary}\nplot {plot}\nsamples {directory.samples}")
 
 

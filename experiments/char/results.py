@@ -28,7 +28,7 @@ def report(
     directory: RunDirectory,
     dynamic: Mapping[str, Callable[[Params], Array]],
 ) -> None:
-    """Prints and writes what the run found. `models` are its settings by name, in order;
+    """Writes and prints what the run found. `models` are its settings by name, in order;
     `dynamic` evaluates those that are to learn while they are tested."""
     rows = [
         _row(part, name, model, directory)
@@ -37,6 +37,18 @@ def report(
     for row in rows:
         if row["setting"] in dynamic:
             row |= _dynamic(directory, row, dynamic[row["setting"]])
+    if config.cells:
+        panels = _compared(config, rows, directory)
+    else:
+        panels = [_one_model(config, rows[0], directory)]
+    claims = all_claims(config, rows)
+    plot = directory.plots / "learning_curves.png"
+    with writing(plot):
+        learning_curves(plot, panels, y_label="loss (nats per character)")
+    seconds = sum(row["seconds"] for row in rows)
+    write_summary(directory, "char", config, rows, claims, seconds)
+    for row in rows:
+        if row["setting"] in dynamic:
             print(
                 f"{row['setting']}: {row['dynamic_valid_loss']:.4f} nats in dynamic evaluation, "
                 f"where the model learns every {config.dynamic_steps} characters once it was "
@@ -44,17 +56,9 @@ def report(
             )
     if config.cells:
         _print_comparison(config, rows)
-        panels = _compared(config, rows, directory)
     else:
         _print_epochs(config, rows[0])
-        panels = [_one_model(config, rows[0], directory)]
-    claims = all_claims(config, rows)
     print_claims(claims)
-    plot = directory.plots / "learning_curves.png"
-    with writing(plot):
-        learning_curves(plot, panels, y_label="loss (nats per character)")
-    seconds = sum(row["seconds"] for row in rows)
-    write_summary(directory, "char", config, rows, claims, seconds)
     print(f"summary {directory.summary}\nplot {plot}")
 
 

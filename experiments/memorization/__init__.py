@@ -97,9 +97,9 @@ def run(config: Config, session: Session) -> None:
     results = show(config, trained_in(directory.path, config), text, directory.path)
     plot_losses(config, directory, names, LOSSES)
     claims = all_claims(config, results)
-    print_claims(claims)
     seconds = sum(training_seconds(directory, name) for name in names)
     write_summary(directory, "memorization", config, results, claims, seconds)
+    print_claims(claims)
     print(f"summary {directory.summary}")
 
 

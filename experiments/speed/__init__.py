@@ -120,11 +120,11 @@ def run(config: Config) -> None:
             rows += rows_of(case, numbers, reasons)
             wrong += [f"{case.name}, {case.shape}: {peer}" for peer in found.wrong]
     held = claims(rows, PRESETS["quick"])
-    print_claims(held)
     plot = directory.plots / "ratios.png"
     with writing(plot):
         plot_ratios(plot, rows)
     write_summary(directory, "speed", config, rows, held, time.perf_counter() - start)
+    print_claims(held)
     print(f"summary {directory.summary}\nplot {plot}")
     if wrong:
         raise ValueError(f"results differ from ours in {'; '.join(wrong)}: not compared")

@@ -12,6 +12,7 @@ Run time:  about 6 minutes on two CPU cores; the published grid takes many hours
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from experiments.truncation import claims, estimators, fair, published, timing, vanishing
@@ -147,7 +148,7 @@ def report(config: Config, every: Sequence[Trained], directory: RunDirectory) ->
     ]
     for row in rows:
         row["at_equal"] = dict.fromkeys(fair.BUDGETS)
-    plots = []
+    plots, reports = [], []
 
     def plot(name, draw, *arguments):
         path = directory.plots / f"{name}.png"
@@ -162,7 +163,7 @@ def report(config: Config, every: Sequence[Trained], directory: RunDirectory) ->
         for i, found in zip(ended, fair.at_equal(spent) if spent else [], strict=True):
             rows[i]["at_equal"] = found
         if mine:
-            fair.report(config, part, mine)
+            reports.append(partial(fair.report, config, part, mine))
         if ended:
             pairs = [(every[i], path) for i, path in zip(ended, spent, strict=True)]
             if part == "toy":
@@ -171,31 +172,33 @@ def report(config: Config, every: Sequence[Trained], directory: RunDirectory) ->
                 plot("text", fair.plot_text, pairs)
     grid = [row for row in rows if row["part"] == "published"]
     if grid:
-        published.report(config, grid)
+        reports.append(partial(published.report, config, grid))
     if not all(row["diverged"] for row in grid):
         plot("published", published.plot, config, grid)
     measured = _measured(config, every, directory)
     if measured["estimators"]:
-        estimators.report(measured["estimators"])
+        reports.append(partial(estimators.report, measured["estimators"]))
         plot("estimators", estimators.plot, measured["estimators"])
         plot("stages", estimators.plot_stages, measured["estimators"])
     if measured["vanishing"]:
-        vanishing.report(measured["vanishing"])
+        reports.append(partial(vanishing.report, measured["vanishing"]))
         plot("vanishing", vanishing.plot, measured["vanishing"])
     if measured["speed"]:
-        timing.report(measured["speed"])
+        reports.append(partial(timing.report, measured["speed"]))
     held = claims.all_claims(config, rows, **measured)
-    print_claims(held)
     seconds = published.whole_grid_seconds(config, grid)
+    results = {"styles": rows, "whole_grid_seconds": seconds, **measured}
+    total = sum(row["seconds"] for row in rows)
+    write_summary(directory, "truncation", config, results, held, total)
+    for show in reports:
+        show()
+    print_claims(held)
     if seconds is not None:
         cells = len(published.all_cells(config))
         print(
             f"the whole grid: {cells} cells of {config.epochs} epochs and {config.seeds} seed(s), "
             f"about {seconds / 3600:.3g} h at the speed of these {len(grid)}"
         )
-    results = {"styles": rows, "whole_grid_seconds": seconds, **measured}
-    total = sum(row["seconds"] for row in rows)
-    write_summary(directory, "truncation", config, results, held, total)
     print(f"summary {directory.summary}", *(f"plot {path}" for path in plots), sep="\n")
 
 

@@ -36,23 +36,25 @@ def report(
     models: Mapping[str, TokenModel],
     directory: RunDirectory,
 ) -> None:
-    """Prints and writes what the run found."""
+    """Writes and prints what the run found."""
     rows = [row_of(part, name, models[name], directory) for name, part in parts.items()]
     entropy = unigram_entropy(words_of(config).train)
-    print_rows(config, rows)
     for row in rows:
         row["words"] = words_in(directory, row["model"])
-        print_words(row)
     if config.study == "none":
         claims = all_claims(config, rows[0], entropy)
     else:
         for row in rows:
             row["saturation"] = saturation_of(directory, row["model"])
-        print_saturation(rows)
         claims = saturation_claims(config, rows)
-    print_claims(claims)
     plots = plot_losses(config, rows, entropy, directory)
     write_summary(directory, "word", config, rows, claims, sum(row["seconds"] for row in rows))
+    print_rows(config, rows)
+    for row in rows:
+        print_words(row)
+    if config.study != "none":
+        print_saturation(rows)
+    print_claims(claims)
     print(f"summary {directory.summary}")
     for plot in plots:
         print(f"plot {plot}")

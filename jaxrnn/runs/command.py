@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args
@@ -19,10 +19,12 @@ T = TypeVar("T")
 def guarded(body: Callable[[], None]) -> int:
     """Calls `body`; what goes wrong becomes one line on stderr and a non-zero exit code.
 
-    JAXRNN_TRACEBACK=1 in the environment lets the traceback through.
+    JAXRNN_TRACEBACK=1 in the environment lets the traceback through. What a stream of few
+    characters (ASCII, cp1252) cannot show is a question mark there, and no error.
     """
     try:
-        body()
+        with _replacing(sys.stdout):
+            body()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except Interrupted as interrupted:
@@ -40,6 +42,20 @@ def guarded(body: Callable[[], None]) -> int:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _replacing(stream: Any) -> Iterator[None]:
+    if not isinstance(stream, io.TextIOWrapper):  # a notebook's, say, which takes every character
+        yield
+        return
+    errors = stream.errors
+    stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+            stream.reconfigure(errors=errors)
 
 
 def one_line(error: Exception) -> str:
