@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.inspect.config import Config
+from experiments.inspect.reading import share_of
 from jaxrnn.analysis.page import Reading
 from jaxrnn.analysis.page.figure import text_block
 from jaxrnn.analysis.page.symbols import describe
@@ -59,7 +60,7 @@ def draw(folder: Path, ending: str, config: Config, reading: Reading) -> list[Pa
     with writing(path := path_of("by_lag")):
         decay_chart(
             path,
-            {name: (mean / mean.sum())[None] for name, mean in means.items()},
+            {name: share_of(mean)[None] for name, mean in means.items()},
             x_label="symbols back",
             y_label="share of all connectivity",
         )

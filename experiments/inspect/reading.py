@@ -153,10 +153,12 @@ def read_run(config: Config, source: Source, text: Symbols) -> Reading:
         "loss": f"{loss:.3f} nats per {unit} ({loss / np.log(2):.3f} bits)",
         "right": f"{(predictions.rank == 1).mean():.1%}".replace("%", " %"),
         "mean lag": ", ".join(
-            f"{_mean(m['mean lag']):.1f} ({of})"
+            f"{_mean(m['mean lag'])} ({of})"
             for m, of in zip(memory.values(), ("loss", "logit"), strict=True)
         ),
-        "Lyapunov exponent": f"{exponent:.3f} nats per step".replace("-", "−"),
+        "Lyapunov exponent": f"{exponent:.3f} nats per step".replace("-", "−")
+        if np.isfinite(exponent)
+        else "none",
         "text": f"{config.text.name}, {len(text.symbols):,} symbols"
         + (f" of {len(text.symbols) + text.left_out:,}" if text.left_out else ""),
     }
@@ -184,10 +186,16 @@ def read_run(config: Config, source: Source, text: Symbols) -> Reading:
     )
 
 
-def _mean(values: np.ndarray) -> float:
+def share_of(weights: np.ndarray) -> np.ndarray:
+    """What each has of all; 0 where nothing depends on anything, as in a text of one symbol."""
+    total = weights.sum()
+    return weights / total if total else np.zeros_like(weights)
+
+
+def _mean(values: np.ndarray) -> str:
     """Of those that are numbers: a prediction that depends on nothing has no lag."""
     known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    return f"{known.mean():.1f}" if len(known) else "none"
 
 
 def _natural(name: str) -> list[str]:
@@ -197,7 +205,7 @@ def _natural(name: str) -> list[str]:
 
 def _by_lag(connectivity: dict[str, np.ndarray]) -> Chart:
     labels = {"square_root": "Σ √|∂ loss / ∂ embedding|", "squared": "‖∂ logit / ∂ one-hot‖²"}
-    shares = {name: rows.mean(0) / rows.mean(0).sum() for name, rows in connectivity.items()}
+    shares = {name: share_of(rows.mean(0)) for name, rows in connectivity.items()}
     return Chart(
         "What predictions depend on, on average",
         "symbols back",

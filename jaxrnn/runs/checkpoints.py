@@ -9,6 +9,7 @@ The manifest is written last and makes the folder a checkpoint; its own sha256 i
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -92,7 +93,7 @@ def restore_checkpoint(
       part: the key path of the subtree that `like` stands for, e.g. ".best.params"; "" is all.
 
     Raises: FileNotFoundError if there is no such checkpoint; DamagedCheckpoint; ValueError if
-    names, shapes or dtypes of the leaves are not those of `like`.
+    names, shapes or dtypes of the leaves are not those of `like`; PermissionError.
     """
     folder = _committed(Path(directory).absolute()).get(step)
     if folder is None:
@@ -114,7 +115,7 @@ def restore_latest(
     """The newest sound checkpoint as (step, tree, record), or None where there is none at all.
 
     Each damaged one is reported to `warn` in one line and skipped. Raises: DamagedCheckpoint if all
-    are; ValueError as `restore_checkpoint`.
+    are; ValueError and PermissionError as `restore_checkpoint`.
     """
     steps = committed_steps(directory)
     while steps:
@@ -132,7 +133,8 @@ def restore_latest(
 def _committed(directory: Path) -> dict[int, Path]:
     # `.new` sorts after its final name and wins: it is complete, its process died before renaming.
     folders = [f for f in sorted(directory.glob("*")) if re.fullmatch(r"\d{10,}(\.new)?", f.name)]
-    return {int(folder.stem): folder for folder in folders if (folder / MANIFEST).exists()}
+    # a manifest that is a link to nothing is one that was damaged, not one that was never written
+    return {int(folder.stem): folder for folder in folders if os.path.lexists(folder / MANIFEST)}
 
 
 def _tidy(directory: Path) -> None:
@@ -159,13 +161,20 @@ def _signed(manifest: dict[str, Any]) -> str:
 
 
 def _verified(folder: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint, once all files are as it says. Raises: DamagedCheckpoint."""
+    """The manifest of a checkpoint, once all files are as it says.
+
+    Raises: DamagedCheckpoint; PermissionError, where nobody can tell whether it is.
+    """
     name = f"checkpoint {int(folder.stem)} is damaged"
     try:
         text = (folder / MANIFEST).read_bytes().decode()
         manifest = json.loads(text)
         digest = manifest["sha256"]
         sound = digest == hashlib.sha256(text.replace(digest, "", 1).encode()).hexdigest()
+    except PermissionError as error:
+        raise _unreadable(folder, MANIFEST) from error
+    except FileNotFoundError:
+        raise DamagedCheckpoint(f"{name} ({folder / MANIFEST} is a link to nothing)") from None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise DamagedCheckpoint(f"{name} ({folder / MANIFEST} unreadable)") from None
     if not sound:
@@ -175,11 +184,20 @@ def _verified(folder: Path) -> dict[str, Any]:
             actual = sha256_of(folder / file)
         except FileNotFoundError:
             raise DamagedCheckpoint(f"{name} ({folder / file} missing)") from None
+        except PermissionError as error:
+            raise _unreadable(folder, file) from error
         except OSError as error:
             raise DamagedCheckpoint(f"{name} ({folder / file}: {error.strerror})") from None
         if actual != expected:
             raise DamagedCheckpoint(f"{name} ({folder / file} altered or cut short)")
     return manifest
+
+
+def _unreadable(folder: Path, file: str) -> PermissionError:
+    return PermissionError(
+        f"checkpoint {int(folder.stem)} cannot be read ({folder / file}: permission denied); "
+        "make it readable to whoever goes on with it"
+    )
 
 
 def _is_key(leaf: Any) -> bool:

@@ -1,0 +1,37 @@
+"""A text of one symbol: every prediction is sure, and depends on nothing."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from experiments.inspect import reading
+from experiments.inspect.config import Config
+from experiments.inspect.figures import draw
+from jaxrnn import chain, embed, linear, lstm
+from jaxrnn.analysis.page import render_page
+from jaxrnn.data import build_vocabulary
+
+TEXT = "a" * 12
+
+
+def test_it_is_read_and_shown_without_nan(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_training", lambda source: [])
+    vocabulary = build_vocabulary(TEXT, "character")
+    cell = chain(embed=embed(1, 2), layer=lstm(2, 2), head=linear(2, 1))
+    params = cell.init(jax.random.key(0))
+    source = reading.Source("--run", Path("run"), "lstm", 0, cell, params, vocabulary, {})
+    config = Config(run=Path("run"), text=Path("text.txt"), lags=4)
+    seen = reading.read_run(config, source, reading.Symbols(list(TEXT), 0))
+    assert not any("nan" in fact for fact in seen.facts.values())
+    assert seen.facts["mean lag"].startswith("none (loss)")
+    for chart in seen.charts:
+        for curve in chart.curves:
+            assert np.isfinite(curve.y).all()
+    assert "NaN" not in render_page("title", "character", [seen])
+    assert all(path.is_file() for path in draw(tmp_path, "", config, seen))
+
+
+def test_shares_of_nothing_are_none():
+    np.testing.assert_array_equal(reading.share_of(np.zeros(3)), np.zeros(3))
+    np.testing.assert_allclose(reading.share_of(np.array([1.0, 3.0])), [0.25, 0.75])
