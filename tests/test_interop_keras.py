@@ -96,7 +96,7 @@ GRU = {"kernel": np.ones((5, 12)), "recurrent_kernel": np.ones((4, 12)), "bias":
         ({"recurrent_kernel": np.ones((4, 16))}, "recurrent_kernel has shape (4, 16)"),
         ({"kernel": np.ones(12)}, "kernel has shape (12,); give a matrix"),
         ({"bias": np.ones(12)}, "reset_after=False; give cell 'gru_reset_before' in place of"),
-        ({"bias": np.ones(24)}, "bias has shape (24,)"),
+        ({"bias": np.ones(25)}, "bias has shape (25,)"),
     ],
 )
 def test_weights_that_do_not_fit(change, message):

@@ -10,6 +10,9 @@ Keras has the gates of an LSTM as i, f, c, o (c is our g), those of a GRU as z, 
 `reset_after=True` is our `gru`, with a second row of biases for h; `reset_after=False` is
 `gru_reset_before`. A layer whose `activation` or `recurrent_activation` is not the default computes
 something else on the same weights; before Keras 2.3 the default was `hard_sigmoid`.
+
+The CuDNNLSTM and CuDNNGRU of Keras before 2.3 are read too: they have both biases one behind the
+other, twice as many numbers, and each gate's matrices in the layout of cuDNN.
 """
 
 from collections.abc import Mapping
@@ -58,7 +61,8 @@ def from_keras(cell: str, weights: Mapping[str, Any]) -> Params:
 
     Args:
       cell: "elman" (SimpleRNN), "elman_relu" (with activation="relu"), "gru" (reset_after=True),
-        "gru_reset_before" or "lstm". A GRU without biases does not show its reset mode.
+        "gru_reset_before" or "lstm". A GRU without biases does not show its reset mode. CuDNNGRU is
+        "gru", CuDNNLSTM "lstm".
       weights: arrays by name.
 
     Raises:
@@ -75,11 +79,21 @@ def from_keras(cell: str, weights: Mapping[str, Any]) -> Params:
     require_shape("recurrent_kernel", w_hh, (size, width), why)
     require_shape("kernel", w_ih, (len(w_ih), width), why)
     shape = (2, width) if _two_biases(cell) else (width,)
+    if arrays.get("bias", w_hh).shape == (2 * width,) and cell in ("gru", "lstm"):
+        halves = np.split(arrays["bias"], 2)
+        matrices = _of_cudnn(w_ih, len(order)), _of_cudnn(w_hh, len(order))
+        return params_of(cell, Weights(*(from_order(cell, a, order) for a in (*matrices, *halves))))
     bias = arrays.get("bias", np.zeros(shape, w_ih.dtype))
     _require_reset_mode(cell, bias, width)
     require_shape("bias", bias, shape, why)
     b_x, b_h = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
     return params_of(cell, Weights(*(from_order(cell, a, order) for a in (w_ih, w_hh, b_x, b_h))))
+
+
+def _of_cudnn(matrix: np.ndarray, gates: int) -> np.ndarray:
+    """Of each gate cuDNN has the transpose, row after row, in the place of the matrix [I, H]."""
+    blocks = np.split(matrix, gates, axis=-1)
+    return np.concatenate([b.reshape(b.shape[::-1]).T for b in blocks], axis=-1)
 
 
 def _two_biases(cell: str) -> bool:

@@ -104,6 +104,11 @@ def from_pytorch(
     require_one_of(SUFFIXES, direction=direction)
     where = f"the weights under {prefix!r}" if prefix else "weights"
     mine = {name: value for name, value in weights.items() if name.startswith(prefix)}
+    if projected := [name for name in mine if name.startswith(f"{prefix}weight_hr_l")]:
+        raise ValueError(
+            f"{where} hold {projected[0]}, of an nn.LSTM with proj_size, whose h is projected "
+            "before it is fed back; no cell here does that: give a layer with proj_size=0"
+        )
     layers, seen = [], []
     while not layers or _names(prefix, len(layers), direction)[0] in mine:
         names = _names(prefix, len(layers), direction)

@@ -62,10 +62,22 @@ def make_observe(parts: Parts, batch: Batch) -> Callable[[TrainState], Observati
         leaves = named_leaves(shown, "/")
         return Observation(
             scalars=norms | shares_saturated(named.every(values), named.units),
-            histograms={tag: histogram(a) for tag, a in leaves.items() if is_float(a)},
+            histograms={
+                tag: histogram(part)
+                for name, leaf in leaves.items()
+                if is_float(leaf)
+                for tag, part in parts_of(name, leaf).items()
+            },
         )
 
     return observe
+
+
+def parts_of(tag: str, leaf: Array) -> dict[str, Array]:
+    """What histograms show of a leaf: itself, or magnitude and phase of complex numbers."""
+    if not jnp.iscomplexobj(leaf):
+        return {tag: leaf}
+    return {f"{tag}/magnitude": jnp.abs(leaf), f"{tag}/phase": jnp.angle(leaf)}
 
 
 def shares_saturated(values: Mapping[str, Array], units: Mapping[str, str]) -> dict[str, Array]:
