@@ -1,5 +1,6 @@
 """Cells by name: those of the registry, and a researcher's own in a file."""
 
+import functools
 import hashlib
 import importlib.util
 import sys
@@ -17,6 +18,7 @@ def find_cell(name: str) -> CellFactory:
 
     Raises:
       ValueError: unknown name, no such factory in the file, or a file that fails when it is run.
+        The factory raises it too where it would end the program.
     """
     if name in CELLS:
         return CELLS[name]
@@ -31,7 +33,7 @@ def find_cell(name: str) -> CellFactory:
         raise ValueError(
             f"{path} has no factory {attribute!r}; name a function defined in the file"
         )
-    return cast(CellFactory, factory)
+    return _that_stays(name, cast(CellFactory, factory))
 
 
 def cell_file(name: str) -> Path | None:
@@ -62,6 +64,19 @@ def check_cells(names: Sequence[str]) -> None:
         )
 
 
+def _that_stays(name: str, factory: CellFactory) -> CellFactory:
+    """`factory` that does not end the program: its exit would look like a success."""
+
+    @functools.wraps(factory)
+    def staying(*arguments, **options):
+        try:
+            return factory(*arguments, **options)
+        except SystemExit as stop:
+            raise ValueError(f"{name} exits with {stop.code} when it is called") from stop
+
+    return staying
+
+
 def _run_file(path: Path):
     if not path.is_file():
         raise ValueError(f"{path} does not exist; give the file that holds the cell's factory")
@@ -74,7 +89,11 @@ def _run_file(path: Path):
     sys.modules[name] = module  # dataclasses look up the module of their annotations
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        if isinstance(error, SystemExit):
+            raise ValueError(f"{path} exits with {error.code} when it is run") from error
         raise ValueError(f"{path} fails when it is run: {type(error).__name__}: {error}") from error
     return module

@@ -201,7 +201,7 @@ def test_a_cell_of_one_size_has_no_speed(capsys, monkeypatch):
         ("own.py:number", "has no factory 'number'"),
         ("elsewhere.py:cell", "elsewhere.py does not exist"),
         ("own.py:raising", "RuntimeError: no weights for you"),
-        ("own.py:leaving", "SystemExit: 3"),
+        ("own.py:leaving", "exits with 3 when it is called"),
         ("own.py:no_cell", "it returns int, not a jaxrnn.Cell"),
         ("own.py:no_init", "ZeroDivisionError: division by zero"),
         ("own.py:one_size", "takes 1 positional argument but 2 were given"),

@@ -102,10 +102,7 @@ def _laws(options: Check) -> dict[str, Callable[[Subject], None]]:
 def _subject(options: Check) -> tuple[CellFactory, Subject]:
     """Raises: ValueError, whatever kept the cell from being made."""
     require_positive(**options.sizes()._asdict())
-    try:
-        factory = find_cell(options.cell)
-    except SystemExit as stop:
-        raise ValueError(f"{options.cell} exits with {stop.code} when it is run") from stop
+    factory = find_cell(options.cell)
     try:
         return factory, made(factory, options.sizes())
     except (Exception, SystemExit) as error:
