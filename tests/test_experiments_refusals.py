@@ -213,7 +213,7 @@ MAY_BE_HUGE = {"limit", "log_every", "seed"}
 @pytest.mark.parametrize("value", [0, -1])
 def test_sizes_of_nothing(says, name, value):
     line = says(**{name: value})
-    assert name in line
+    assert name.replace("_", "-") in line.replace("_", "-")
     assert str(value) in line
 
 

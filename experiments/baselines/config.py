@@ -157,6 +157,10 @@ def parts(config: Config) -> list[Part]:
         raise ValueError(f"--levels is {config.levels}; give at least one, and each once")
     if not 5 <= config.sample_length <= 100_000:
         raise ValueError(f"--sample-length is {config.sample_length}; give 5 to 100,000")
+    for name in ("seconds", "word_seconds"):
+        if getattr(config, name) <= 0:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} is {getattr(config, name)}; give more than 0")
     if not config.cells:
         raise ValueError("--cells names nothing; give at least one cell")
     if not config.temperature or min(config.temperature) < 0:

@@ -73,8 +73,8 @@ CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
 class Config:
     """What to time."""
 
-    case: tuple[CaseName, ...] = ()
-    """One or more; if none is given all of them, linear in the full preset only. lstm, gru:
+    case: tuple[CaseName, ...] | None = None
+    """One or more; if not given all of them, linear in the full preset only. lstm, gru:
     gradients of one layer, at five shapes. cells: the same of three cells that no library has.
     linear: recurrences as loops and in parallel. char-step: R2RT's training step, 3 layers.
     toy-step: 5 steps of 4 units in an epoch. word: the published word model's step. compile: trace
@@ -94,6 +94,8 @@ class Config:
 
 def run(config: Config) -> None:
     require_positive(repeats=config.repeats)
+    if config.case == ():
+        raise ValueError(f"--case names nothing; give one or more of {', '.join(CASES)}")
     if config.repeats > 1000:
         raise ValueError(f"--repeats is {config.repeats}; give at most 1000")
     if not 0 <= config.seconds <= 3600:

@@ -38,6 +38,7 @@ LAWS = CELL_LAWS | LEARNING_LAWS
 # Seconds for the smallest examples of all broken laws, and for the measurement.
 SEARCH = 20.0
 MEASURE = 4.0
+LARGEST = 1_000  # of every size
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Check:
     hidden_size: int = 4
     batch_size: int = 2
     num_steps: int = 5
-    law: str = ""
+    law: str | None = None
     """Only this one, by the name that the report gives it."""
     speed: bool = True
     """Whether to time the cell; a broken one is not timed."""
@@ -83,16 +84,16 @@ def _check(options: Check) -> int:
     broken = _report(console, tried, laws)
     for text in _examples(options, factory, broken):
         console.print(text)
-    if not options.law and not broken.keys() & STEP_LAWS.keys():
+    if options.law is None and not broken.keys() & STEP_LAWS.keys():
         console.print(f"\n{_explain(tried)}")
-    if options.speed and not options.law and not broken:
+    if options.speed and options.law is None and not broken:
         console.print(f"\n{_speed(factory)}")
     return 1 if broken else 0
 
 
 def _laws(options: Check) -> dict[str, Callable[[Subject], None]]:
     """Raises: ValueError, no such law."""
-    if not options.law:
+    if options.law is None:
         return LAWS
     if options.law not in LAWS:
         raise ValueError(f"law is {options.law!r}; give one of {', '.join(map(repr, LAWS))}")
@@ -101,7 +102,13 @@ def _laws(options: Check) -> dict[str, Callable[[Subject], None]]:
 
 def _subject(options: Check) -> tuple[CellFactory, Subject]:
     """Raises: ValueError, whatever kept the cell from being made."""
-    require_positive(**options.sizes()._asdict())
+    sizes = options.sizes()._asdict()
+    require_positive(**sizes)
+    for name, size in sizes.items():
+        if size > LARGEST:
+            raise ValueError(
+                f"{name} is {size}; give at most {LARGEST:,}, laws are tried many times"
+            )
     factory = find_cell(options.cell)
     try:
         return factory, made(factory, options.sizes())

@@ -7,12 +7,16 @@ from jaxrnn.base import require_positive
 
 
 def check_numbers(config: Any) -> None:
-    """What no setting of any experiment can be: a whole number that JAX cannot hold, a NaN."""
+    """What no setting of any experiment can be: a whole number that JAX cannot hold, a number below
+    0, a NaN."""
     for name, value in vars(config).items():
         for number in value if isinstance(value, tuple) else (value,):
             flag = "--" + name.replace("_", "-")
             if isinstance(number, int) and abs(number) >= 2**31:
                 raise ValueError(f"{flag} is {number}; give at most {2**31 - 1}")
+            # also of a part that is not run: it stands in the run's config
+            if isinstance(number, int | float) and number < 0:
+                raise ValueError(f"{flag} is {number}; give 0 or more")
             if isinstance(number, float) and not math.isfinite(number):
                 raise ValueError(f"{flag} is {number}; give a finite number")
             if name == "max_norm" and number is not None and number <= 0:
