@@ -161,6 +161,8 @@ def read_bytes(path: Path, argument: str) -> bytes:
     Raises:
       OSError: of the kind the system raised, in one line that names the `argument`.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(f"{argument} is {str(path)!r}, a device or a pipe; give a text file")
     try:
         return path.read_bytes()
     except OSError as error:

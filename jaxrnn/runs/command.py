@@ -60,7 +60,7 @@ def _replacing(stream: Any) -> Iterator[None]:
 
 def one_line(error: BaseException) -> str:
     """What an exception says, in one line, with its type unless it is one of ours."""
-    text = str(error).strip()
+    text = _quoting_little(str(error).strip())
     if "\n" in text:
         text = textwrap.shorten(text, 400, placeholder=" ...")
     if isinstance(error, ValueError | OSError) and text:
@@ -96,8 +96,28 @@ def parse(
             )
     except SystemExit as stop:
         if stop.code:
-            print(f"error: {_condense(messages.getvalue())}; see {prog} --help", file=sys.stderr)
+            text = _quoting_little(_behind_a_flag(_condense(messages.getvalue()), argv))
+            print(f"error: {text}; see {prog} --help", file=sys.stderr)
         raise
+
+
+def _quoting_little(text: str) -> str:
+    """`text` with at most 80 characters of each value, its beginning and its end."""
+
+    def little(found: re.Match[str]) -> str:
+        return f"{found[0][:40]}...{found[0][-37:]}"
+
+    text = re.sub(r"""(['"])(?:(?!\1).){79,}\1""", little, text)
+    return re.sub(r"\S{121,}", little, text)
+
+
+def _behind_a_flag(text: str, argv: Sequence[str]) -> str:
+    """tyro names what it did not expect; here also the flag that it stands behind."""
+    found = re.match(r"Unrecognized options: ([^\s,]+)", text)
+    if not found or found[1].startswith("-") or found[1] not in argv:
+        return text
+    before = [word for word in argv[: argv.index(found[1])] if word.startswith("--")]
+    return f"{text} behind {before[-1].partition('=')[0]}" if before else text
 
 
 def _optional_text(field: Any) -> Any:

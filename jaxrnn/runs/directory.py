@@ -74,6 +74,10 @@ def create_run(path: Path) -> RunDirectory:
     """
     path = Path(path)
     try:
+        str(path).encode()
+    except UnicodeEncodeError:  # what writes checkpoints takes no such name
+        raise OSError(f"--run {str(path)!a} is no UTF-8; choose another name") from None
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _not_made(path, error) from None

@@ -171,11 +171,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises: FileNotFoundError; ValueError if it is malformed."""
+    """The value in a JSON file. Raises: OSError; ValueError if it is malformed."""
     try:
         return json.loads(Path(path).read_bytes())
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist; is the directory that of a run?") from None
+    except OSError as error:
+        cause = str(error.strerror).lower()
+        raise type(error)(f"{path} cannot be read: {cause}; make it a file you may read") from None
     except (ValueError, RecursionError) as error:
         cause = str(error).split("\n")[0]
         raise ValueError(f"{path} is not valid JSON ({cause}); restore it from a copy") from None

@@ -1,0 +1,54 @@
+"""What a command says of a value: its flag, a little of it, and what to do."""
+
+import os
+from dataclasses import dataclass
+
+import pytest
+
+from jaxrnn.data import load_corpus
+from jaxrnn.runs.command import one_line, parse
+from jaxrnn.runs.directory import create_run
+from jaxrnn.runs.files import read_json
+
+
+@dataclass(frozen=True)
+class Config:
+    epochs: int = 1
+    seeds: int = 1
+
+
+@pytest.mark.parametrize("quote", ["'", '"', ""])
+def test_an_error_quotes_little(quote):
+    value = "x" * 3_999 + "end"
+    said = one_line(ValueError(f"--cell is {quote}{value}{quote}; give another"))
+    assert len(said) < 120
+    assert said.startswith(f"--cell is {quote}xxx")
+    assert said.endswith(f"end{quote}; give another")
+    short = f"--cell is '{'x' * 70}'; give one of {', '.join(map(str, range(100)))}"
+    assert one_line(ValueError(short)) == short
+
+
+@pytest.mark.parametrize("argv", [["--epochs", "3", "1", "2"], ["--seeds=2", "--epochs=3", "1"]])
+def test_what_is_not_expected_stands_behind_a_flag(argv, capsys):
+    with pytest.raises(SystemExit):
+        parse(Config, prog="it", description="", argv=argv)
+    said = capsys.readouterr().err
+    assert "Unrecognized options: 1" in said
+    assert "behind --epochs; see it --help" in said
+
+
+def test_a_run_has_a_name_that_can_be_written(tmp_path):
+    with pytest.raises(OSError, match=r"--run .*udce9.* is no UTF-8; choose another name"):
+        create_run(tmp_path / "caf\udce9")
+
+
+def test_json_that_cannot_be_read(tmp_path):
+    with pytest.raises(IsADirectoryError, match="cannot be read: is a directory; make it a file"):
+        read_json(tmp_path)
+
+
+def test_a_pipe_or_a_device_is_no_text(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    for path in (tmp_path / "pipe.txt", "/dev/zero"):
+        with pytest.raises(OSError, match="a device or a pipe; give a text file"):
+            load_corpus(str(path))
