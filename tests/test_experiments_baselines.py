@@ -97,8 +97,8 @@ def test_both_levels_write_text(run, capsys):
     assert len(written["word"].split()) == 3 + 5
     unknown = [*flags[:-1], "the thorn", "--setting", "word_elman"]
     assert "--prompt holds 'thorn', which is not in the" in error_of(capsys, generate.main, unknown)
-    none = [*flags[:-1], "<>", "--setting", "word_elman"]
-    assert "--prompt is '<>', which holds no word" in error_of(capsys, generate.main, none)
+    none = [*flags[:-1], " ", "--setting", "word_elman"]
+    assert "--prompt is ' ', which holds no word" in error_of(capsys, generate.main, none)
 
 
 def test_what_was_never_seen_costs_infinitely_much(rows, text):

@@ -245,6 +245,9 @@ def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
 
             show_results(open_run(path))
     except Interrupted as interrupted:
+        if not RunDirectory(path).config.is_file():
+            gone = f"{path} was removed meanwhile, so there is nothing to resume"
+            raise Interrupted(f"{interrupted}; {gone}") from None
         raise Interrupted(f"{interrupted}; resume with: {command}") from None
     except KeyboardInterrupt:
         if not RunDirectory(path).config.is_file():
