@@ -71,10 +71,18 @@ def _that_stays(name: str, factory: CellFactory) -> CellFactory:
     def staying(*arguments, **options):
         try:
             return factory(*arguments, **options)
-        except SystemExit as stop:
-            raise ValueError(f"{name} exits with {stop.code} when it is called") from stop
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise ValueError(f"{name} {_ending(error, 'when it is called')}") from error
 
     return staying
+
+
+def _ending(error: BaseException, when: str) -> str:
+    if isinstance(error, SystemExit):
+        return f"exits with {error.code} {when}"
+    return f"fails {when}: {type(error).__name__}: {error}"
 
 
 def _run_file(path: Path):
@@ -93,7 +101,5 @@ def _run_file(path: Path):
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt):
             raise
-        if isinstance(error, SystemExit):
-            raise ValueError(f"{path} exits with {error.code} when it is run") from error
-        raise ValueError(f"{path} fails when it is run: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{path} {_ending(error, 'when it is run')}") from error
     return module

@@ -225,10 +225,10 @@ def test_the_largest_that_fits_is_found(sizes):
     [
         ({"levels": ("word", "word")}, "--levels"),
         ({"unsmoothed": (4, 4)}, "--unsmoothed is (4, 4)"),
-        ({"word_interpolated": (-1,)}, "--word-interpolated is (-1,)"),
+        ({"word_interpolated": (-1,)}, "--word-interpolated is -1"),
         ({"interpolated": (65,)}, "--interpolated is (65,)"),
         ({"sample_length": 1}, "--sample-length is 1"),
-        ({"temperature": (-1.0,)}, "--temperature is (-1.0,)"),
+        ({"temperature": (-1.0,)}, "--temperature is -1.0"),
         ({"parameters": 10}, "--parameters is 10, too few for elman"),
         ({"word_parameters": 10}, "--word-parameters is 10"),
         ({"valid_fraction": 0.0}, "--valid-fraction is 0.0"),

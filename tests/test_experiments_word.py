@@ -77,7 +77,7 @@ def trained(folder, text):
     return run
 
 
-@pytest.mark.parametrize("kind", mostly_full(KINDS, "published", "streams"))
+@pytest.mark.parametrize("kind", mostly_full(KINDS, "published"))
 def test_a_run_has_its_row_its_samples_and_its_plots(kind, trained):
     run = trained(kind)
     (row,) = summary(run)["results"]
@@ -97,7 +97,7 @@ def test_a_run_has_its_row_its_samples_and_its_plots(kind, trained):
     assert files_of(run / "plots").keys() == {"training_loss.png", "validation_loss.png"}
 
 
-@pytest.mark.parametrize("kind", ["published", "streams"])
+@pytest.mark.parametrize("kind", mostly_full(["published", "streams"], "published"))
 def test_validation_is_the_whole_softmax_whatever_is_trained(kind, trained):
     """Of the last params: every window from a carry of its own, or all words as they come."""
     run = trained(kind)
@@ -138,6 +138,7 @@ def test_windows_come_in_another_order_every_epoch(text):
     np.testing.assert_allclose(np.sort(epochs[0]), np.sort(epochs[1]), rtol=1e-6)
 
 
+@pytest.mark.full
 def test_a_model_learns_the_order_of_words(text):
     """From candidates alone, far below what the words' frequencies tell."""
     sizes = {"corpus": str(text), "hidden_size": 16, "embedding_size": 8, "dense_size": 0}
@@ -181,7 +182,7 @@ def test_text_is_written_from_a_run(trained, capsys):
         ({"tied": True, "embedding_size": 7}, "tied needs an embedding_size of 5"),
         ({"estimator": "rtrl"}, "give --reading streams, or --estimator tbptt"),
         ({"embedding_size": 0}, "embedding_size is 0"),
-        ({"dense_size": -1}, "dense_size is -1"),
+        ({"dense_size": -1}, "--dense-size is -1"),
         ({"momentum": 1.0}, "momentum is 1.0"),
         ({"num_steps": 60}, "num_steps is 1 with history 59"),
         ({"sample_length": -1}, "--sample-length is -1"),
@@ -217,6 +218,7 @@ def test_texts_of_hardly_a_word(content, message, tmp_path):
     assert message in refusal(word, config_of(word, *small(path)))
 
 
+@pytest.mark.full
 def test_nothing_to_validate_on(text, tmp_path):
     """As published, everything trains."""
     run = tmp_path / "run"
@@ -283,6 +285,7 @@ def test_analogies_of_made_up_vectors():
 # Saturation
 
 
+@pytest.mark.full
 def test_shares_of_saturated_units(text):
     config = word.Config(
         corpus=str(text),

@@ -152,7 +152,10 @@ WEIGHTS = to_pytorch("lstm", drawn("lstm", 2))
     [
         ({"weight_hh_l1": None}, "weights lacks weight_hh_l1"),
         ({"bias_hh_l0": None}, "weights lacks bias_hh_l0"),
-        ({"weight_hr_l0": np.ones((2, 4))}, "weights holds weight_hr_l0, for which"),
+        (
+            {"weight_hr_l0": np.ones((2, 4))},
+            "weights hold weight_hr_l0, of an nn.LSTM with proj_size",
+        ),
         ({"weight_ih_l0_reverse": np.ones((16, 5))}, "hold a second direction; give direction="),
         ({"weight_ih_l1": np.ones((12, 4))}, "weight_ih_l1 has shape (12, 4)"),
         (

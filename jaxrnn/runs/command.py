@@ -36,7 +36,7 @@ def guarded(body: Callable[[], None]) -> int:
     except BrokenPipeError:  # e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except BaseException as error:  # also what a researcher's file raises on purpose
+    except Exception as error:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -58,7 +58,7 @@ def _replacing(stream: Any) -> Iterator[None]:
             stream.reconfigure(errors=errors)
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: Exception) -> str:
     """What an exception says, in one line, with its type unless it is one of ours."""
     text = _quoting_little(str(error).strip())
     if "\n" in text:
