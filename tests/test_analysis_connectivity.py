@@ -39,7 +39,7 @@ def scores_in_numpy(name, params, embedded):
     return np.array(scores).T
 
 
-@pytest.mark.parametrize("name", mostly_full(CELLS, "gru", "lru", "lstm"))
+@pytest.mark.parametrize("name", mostly_full(CELLS, "lstm"))
 def test_both_measures_are_finite_differences(name):
     model = chain(embed=embed(V, E), layer=CELLS[name](E, 4), head=linear(4, V))
 
@@ -97,6 +97,7 @@ def test_a_window_alone_is_a_row_of_all(at):
     assert row.sum() > 0
 
 
+@pytest.mark.full
 def test_fewer_lags_are_the_first_columns():
     model = two_layers()
     params, carry = given(model)
@@ -114,6 +115,7 @@ def test_fewer_lags_are_the_first_columns():
     assert np.flatnonzero(rows[3]).tolist() == [2, 3]
 
 
+@pytest.mark.full
 def test_windows_in_chunks():
     model = two_layers()
     params, _ = given(model)

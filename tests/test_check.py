@@ -89,6 +89,7 @@ def report(capsys, *argv: str) -> tuple[int, dict[str, str]]:
     return code, {law: line.removeprefix(law).strip() for law, (line,) in said.items()}
 
 
+@pytest.mark.full
 def test_a_good_cell(capsys, own, monkeypatch):
     monkeypatch.setattr(check, "MEASURE", 0.0)
     assert main([f"{own}:skip", "--input-size", "2", "--hidden-size", "5"]) == 0

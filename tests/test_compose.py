@@ -290,6 +290,7 @@ def test_a_learnt_carry_of_complex_numbers():
     assert jax.grad(output)(params)["carry"].all()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("around", [learnt_carry, resettable, lambda cell: zoneout(cell, 0.5)])
 def test_a_carry_of_python_numbers(around):
     """They become arrays where `unroll` makes a batch of them."""

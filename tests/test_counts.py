@@ -158,6 +158,7 @@ def test_the_known_figures_of_characters():
     np.testing.assert_allclose(found, known, atol=0.002)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not is_here("sherlock"), reason="sherlock is not here")
 def test_the_known_figures_of_words():
     text = read_text("sherlock", "word", valid_fraction=0.1)

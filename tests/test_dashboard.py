@@ -29,7 +29,6 @@ from board_server import (
 from browser_support import find_browser
 from experiments_support import error_of, small_char, write_text
 from page_browser import Tab, browsing
-from tiers import mostly_full
 
 from experiments import char, dashboard
 from jaxrnn.runs.tensorboard.board import Board
@@ -91,6 +90,7 @@ def server(runs, tmp_path_factory) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.full
 def test_the_server_lists_scalars_histograms_text_and_images(server):
     scalars = listed(server, "scalars/tags")
     assert scalars.keys() >= SEEDS
@@ -111,6 +111,7 @@ def test_the_server_lists_scalars_histograms_text_and_images(server):
     assert "plots/learning_curves" in listed(server, "images/tags")["char/tensorboard"]
 
 
+@pytest.mark.full
 def test_the_server_lists_the_graph(server):
     assert listed(server, "graphs/info")[ONE]["run_graph"]
     query = f"run={ONE}&conceptual=false&limit_attr_size=1024&large_attrs_key=_too_large_attrs"
@@ -119,6 +120,7 @@ def test_the_server_lists_the_graph(server):
         assert f'"{name}"' in graph
 
 
+@pytest.mark.full
 def test_the_server_lists_both_embeddings(server):
     assert set(listed(server, "projector/runs")) == SEEDS
     embeddings = listed(server, f"projector/info?run={ONE}")["embeddings"]
@@ -131,6 +133,7 @@ def test_the_server_lists_both_embeddings(server):
     assert np.frombuffer(tensor, np.float32).size == count * 6
 
 
+@pytest.mark.full
 def test_the_server_lists_hyper_parameters_with_their_types(server):
     infos = listed(server, "hparams/experiment", {})["hparamInfos"]
     kinds = {info["name"]: info["type"] for info in infos}
@@ -208,7 +211,8 @@ CONTENT = {
 """Of each tab what the server has for it, and what is read from the page."""
 
 
-@pytest.mark.parametrize("tab", mostly_full(CONTENT, "scalars", "projector"))
+@pytest.mark.full
+@pytest.mark.parametrize("tab", CONTENT)
 def test_the_tab_shows_what_the_server_has(server, page, tmp_path, tab):
     wanted, shown = CONTENT[tab]
     open_tab(page, server, tab)
@@ -219,7 +223,8 @@ def test_the_tab_shows_what_the_server_has(server, page, tmp_path, tab):
     assert not page.evaluate("board.notices()")
 
 
-@pytest.mark.parametrize("tab", mostly_full(CONTENT, "scalars"))
+@pytest.mark.full
+@pytest.mark.parametrize("tab", CONTENT)
 def test_a_notice_is_no_content(bare, page, tmp_path, tab):
     open_tab(page, bare, tab)
     page.wait("board.notices().length > 0")

@@ -54,6 +54,7 @@ def test_windows_and_what_follows_them():
     assert targets.tolist() == [7, 8, 9]
 
 
+@pytest.mark.full
 def test_an_epoch_is_a_plain_loop_over_windows():
     """31 windows in batches of two: the last has one."""
     config = replace(SMALL, batch_size=(2, 2, 1))
@@ -87,6 +88,7 @@ def test_an_epoch_is_a_plain_loop_over_windows():
     np.testing.assert_allclose(after.carry.latest[0], total / 31, rtol=1e-4)
 
 
+@pytest.mark.full
 def test_what_learns_nothing_stops_when_its_patience_ends():
     """At a rate of next to nothing the accuracy is that of the first epoch, and no better."""
     states = every_state(SMALL, 11, rate=1e-12)

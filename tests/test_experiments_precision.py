@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 from experiments_support import SMALL_TOY, files_of, logged, small_char, summary, write_text
-from tiers import mostly_full
 
 from experiments import char, generate, toy
 from jaxrnn import runs
@@ -64,7 +63,8 @@ def test_claims_are_about_float32():
     assert [claim.holds for claim in toy._claims(config, [row] * 3)] == [None] * 3
 
 
-@pytest.mark.parametrize("experiment", mostly_full([char, toy], toy))
+@pytest.mark.full
+@pytest.mark.parametrize("experiment", [char, toy])
 def test_a_run_older_than_the_choice_computes_in_float32(experiment, tmp_path):
     run = tmp_path / "run"
     flags = small_char(write_text(tmp_path)) if experiment is char else SMALL_TOY

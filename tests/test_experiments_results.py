@@ -47,6 +47,13 @@ def toy_run(folder):
 
 
 @pytest.fixture(scope="module")
+def two_settings(folder):
+    run = folder / "two"
+    assert toy.main([*SMALL_TOY, "--run", str(run)]) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
 def sweep(folder, text):
     run = folder / "sweep"
     assert char.main([*small_char(text), "--seeds", "3", "--run", str(run)]) == 0
@@ -112,11 +119,9 @@ def test_losses_of_a_char_run(char_run):
 
 
 @pytest.mark.full
-def test_the_final_loss_is_the_mean_of_the_last_tenth(folder):
+def test_the_final_loss_is_the_mean_of_the_last_tenth(two_settings):
     """Exactly, though the lines of the log do not divide an epoch."""
-    run = folder / "tenth"
-    assert toy.main([*SMALL_TOY, "--run", str(run)]) == 0
-    found = summary(run)
+    found = summary(two_settings)
     config = from_plain(toy.Config, found["config"])
     rows = found["results"]
     assert [(r["num_steps"], r["state_size"], r["epochs"]) for r in rows] == [(2, 2, 1), (3, 3, 2)]
@@ -147,7 +152,7 @@ def test_a_line_begins_at_the_last_tenth_of_any_number_of_epochs(steps_per_epoch
 
 def test_what_is_printed_is_plain_and_narrow(folder, text, capfd):
     run = folder / "printed"
-    flags = [*small_char(text), "--epochs", "1", "--run", str(run)]
+    flags = [*small_char(text), "--epochs", "1", "--run", str(two_settings)]
     assert char.main(flags) == 0
     shown, errors = capfd.readouterr()
     assert errors == ""
@@ -182,19 +187,18 @@ def test_each_member_is_the_seed_alone(sweep, folder, text):
     assert not np.array_equal(first["head"]["w"], second["head"]["w"])
 
 
-def test_members_of_two_settings(folder):
-    run = folder / "tenth"
-    sizes = [runs.load(run, member=k)[1]["layer_1"].w_hh.shape[0] for k in range(4)]
+def test_members_of_two_settings(two_settings):
+    sizes = [runs.load(two_settings, member=k)[1]["layer_1"].w_hh.shape[0] for k in range(4)]
     assert sizes == [2, 2, 3, 3]
-    second = [runs.load(run, setting="steps_3_state_3", member=k)[1] for k in range(2)]
+    second = [runs.load(two_settings, setting="steps_3_state_3", member=k)[1] for k in range(2)]
     for k, params in enumerate(second):
-        assert_same(params, runs.load(run, member=2 + k)[1])
+        assert_same(params, runs.load(two_settings, member=2 + k)[1])
     with pytest.raises(ValueError, match="members 0 to 1 of setting steps_3_state_3"):
-        runs.load(run, setting="steps_3_state_3", member=2)
+        runs.load(two_settings, setting="steps_3_state_3", member=2)
     with pytest.raises(ValueError, match="has steps_2_state_2, steps_3_state_3"):
-        runs.load(run, setting="steps_3")
+        runs.load(two_settings, setting="steps_3")
     with pytest.raises(ValueError, match="has members 0 to 3"):
-        runs.load(run, member=4)
+        runs.load(two_settings, member=4)
 
 
 def test_best_is_the_epoch_with_the_lowest_validation_loss(tmp_path):

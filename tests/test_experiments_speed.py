@@ -120,13 +120,14 @@ def test_ours_in_bfloat16_beside_the_same_in_float32():
         assert disagreement(side.check(), case.sides[0].check(), 1e-6) is not None
 
 
-@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("samples", mostly_full([1, 3], 3))
 def test_generated_characters(samples):
     case = generating.generate_case(SMOKE, samples)
     assert agreeing(case) == {"jaxrnn"} | torch_sides("PyTorch loop")
     assert case.sides[0].call().shape == (SMOKE.generated, samples)
 
 
+@pytest.mark.full
 def test_compiling_is_done_anew(compilations):
     side = compiling.compile_case(SMOKE, 2, []).sides[0]
     before = compilations("train_step")

@@ -95,7 +95,7 @@ def assert_same_run(a, b):
 # Ctrl-C and SIGTERM
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", mostly_full([signal.SIGINT, signal.SIGTERM], signal.SIGTERM))
 def test_a_signal_saves_and_the_run_goes_on(text, whole, tmp_path, capsys, after_chunk, number):
     broken = tmp_path / "broken it"
     after_chunk(7, lambda keeper: signal.raise_signal(number))
@@ -112,6 +112,7 @@ def test_a_signal_saves_and_the_run_goes_on(text, whole, tmp_path, capsys, after
     assert_same_run(whole, broken)
 
 
+@pytest.mark.full
 def test_a_signal_in_the_last_chunk_of_a_setting_stops_before_the_next(
     tmp_path, capsys, after_chunk
 ):
@@ -194,6 +195,7 @@ def test_a_loss_that_is_no_number(text, cells, tmp_path, capsys):
     assert "not finite at step 5" in error_of(capsys, char.main, ["--resume", run])
 
 
+@pytest.mark.full
 def test_weights_that_overflow_at_the_end_of_a_chunk(text, cells, tmp_path, capsys):
     """Loss and gradient are finite in the only step of the chunk, what it leaves is not."""
     run = tmp_path / "run"

@@ -30,6 +30,7 @@ def small_config(experiment, tmp_path):
     )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("experiment", mostly_full([toy, char], toy))
 def test_a_training_vmaps_over_key_and_learning_rate(experiment, tmp_path):
     train = experiment.make_train(small_config(experiment, tmp_path))

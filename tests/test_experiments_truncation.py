@@ -132,6 +132,7 @@ def test_errors_of_known_estimates():
     )
 
 
+@pytest.mark.full
 def test_draws_are_seen_where_the_first_are_alike():
     """Windows of random length, of which few are shorter than the stretch."""
     batch = Batch(*(a[:, :1] for a in token_batch(6)))

@@ -45,6 +45,7 @@ def columns(prompts: list[list[int]]):
     return tuple(map(jnp.asarray, pad_prompts(prompts)))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "setting", [{"temperature": 0.0}, {"temperature": 1e-38}, {"top_k": 1}, {"top_p": 1e-6}]
 )

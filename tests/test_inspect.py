@@ -91,6 +91,7 @@ def test_a_part_of_a_text(run, folder):
     assert len(np.load(out / "inspect.npz")["predictions/loss"]) == 8
 
 
+@pytest.mark.full
 def test_two_runs(run, folder):
     out = folder / "two"
     more = ["--beside", run, "--beside-member", 1, "--out", out]

@@ -160,6 +160,7 @@ def test_readings_of_other_texts_are_no_comparison():
         render_page("two", "character", readings)
 
 
+@pytest.mark.full
 def test_what_is_drawn_can_be_seen():
     """Of all of Unicode; and what turns or joins text is not drawn itself."""
     every = [chr(point) for point in range(sys.maxunicode + 1)]

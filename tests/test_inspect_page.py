@@ -16,7 +16,10 @@ from experiments import char, inspect
 from jaxrnn.analysis.page.symbols import describe
 from jaxrnn.data import words
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium here")
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(find_browser() is None, reason="no Chromium here"),
+]
 
 HOSTILE = (
     "<script>alert(1)</script><!-- &amp; ' \" ` {{ 7*7 }} {% x %} ]]> \\u0041 </title></style>\n"
@@ -313,7 +316,6 @@ def test_every_control_has_a_name(tab):
     assert all(name for _, name in seen), seen
 
 
-@pytest.mark.full
 def test_words(tab, folder):
     """Known ones and unknown ones; the space between them is not one of the symbols."""
     text = "Here is the rose , by any other name , says Romeo . " * 3
@@ -335,14 +337,12 @@ def test_words(tab, folder):
     assert f"above 0 at 9 of {len(shown)} symbols" in text_of(tab, "#found-note")
 
 
-@pytest.mark.full
 def test_a_text_of_two_characters(tab, folder):
     tab.open(made(folder, "--length", "2") / "inspect.html")
     tab.hover("#s0-1")
     assert coloured(tab).keys() == {0}
 
 
-@pytest.mark.full
 def test_two_runs_side_by_side(tab, beside):
     tab.open(beside / "inspect.html")
     first, second = (np.load(beside / f"inspect{end}.npz") for end in ("", "_beside"))

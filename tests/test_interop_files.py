@@ -117,6 +117,7 @@ def weights_of(model):
     return [np.asarray(w.value) for w in model.weights if "seed" not in w.path]
 
 
+@pytest.mark.full
 @QUIET
 @pytest.mark.parametrize("name", ["a.weights.h5", "a.keras", "a.h5"])
 def test_what_keras_wrote(tmp_path, name):

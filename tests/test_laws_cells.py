@@ -21,6 +21,7 @@ from jaxrnn.laws import (
     subject,
 )
 from jaxrnn.laws.drawing import draws_only_in_training
+from jaxrnn.laws.schedules import schedules_are_the_plain_scan
 
 REFERENCES = Path(__file__).parent / "reference"
 assert compose.__file__ is not None
@@ -42,12 +43,32 @@ def tried(name: str) -> Subject:
     return subject((CELLS | COMPOSITIONS)[name])
 
 
+SCHEDULES = "every schedule = plain scan"
+
+
 @pytest.mark.parametrize("name", [*CELLS, *COMPOSITIONS])
 def test_laws(name, subtests):
-    """One test a cell: laws share what they compile."""
+    """One test a cell: laws share what they compile. That of the schedules has its own below, as
+    it takes longer than all others."""
     for law, holds in CELL_LAWS.items():
-        with subtests.test(law):
-            holds(tried(name))
+        if law != SCHEDULES:
+            with subtests.test(law):
+                holds(tried(name))
+
+
+# A linear recurrence of one leaf and of several, gates, normalisation, and what draws.
+WHOLE = ("elman", "lstm", "min_gru", "min_lstm", "resettable")
+
+
+@pytest.mark.parametrize("name", mostly_full([*CELLS, *COMPOSITIONS], *WHOLE))
+def test_every_schedule(name):
+    CELL_LAWS[SCHEDULES](tried(name))
+
+
+@pytest.mark.parametrize("name", [n for n in [*CELLS, *COMPOSITIONS] if n not in WHOLE])
+def test_what_is_scheduled_most(name):
+    """By "associative", which is "distributed" where there is no linear recurrence."""
+    schedules_are_the_plain_scan(tried(name), ["associative"])
 
 
 @pytest.mark.parametrize("law", REFERENCE_LAWS)
@@ -58,7 +79,8 @@ def test_transcription(name, law):
 
 @pytest.mark.parametrize("law", PRECISION_LAWS)
 @pytest.mark.parametrize(
-    "name", mostly_full([*CELLS, *COMPOSITIONS], *CELLS, "chain", "learnt_carry", "resettable")
+    "name",
+    mostly_full([*CELLS, *COMPOSITIONS], "elman", "lstm", "lru", "layer_norm_lstm", "learnt_carry"),
 )
 def test_precision(name, law):
     PRECISION_LAWS[law](tried(name))

@@ -22,10 +22,11 @@ from jaxrnn.laws.style_cases import (
     Case,
     as_declared,
 )
-from jaxrnn.laws.styles import equals_by_hand
+from jaxrnn.laws.styles import equals_by_hand, schedules_are_the_plain_scan
 from jaxrnn.models import cross_entropy
 from jaxrnn.unroll import Schedule, unroll
 
+SCHEDULES = "every schedule = plain scan"
 assert gradients.__file__ is not None
 MODULES = [
     importlib.import_module(f"jaxrnn.gradients.{path.stem}")
@@ -37,8 +38,17 @@ MODULES = [
 def test_laws(name, subtests):
     """One test a style: laws share what they compile."""
     for law, holds in STYLE_LAWS.items():
-        with subtests.test(law):
-            holds(STYLES[name])
+        if law != SCHEDULES:
+            with subtests.test(law):
+                holds(STYLES[name])
+    with subtests.test(SCHEDULES):
+        schedules_are_the_plain_scan(STYLES[name], ["auto"])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", STYLES)
+def test_every_schedule(name):
+    STYLE_LAWS[SCHEDULES](STYLES[name])
 
 
 @pytest.mark.parametrize("schedule", mostly_full(get_args(Schedule), "checkpointed"))
@@ -113,7 +123,10 @@ def spirals() -> Cell:
 SPIRALS = spirals()
 
 
-@pytest.mark.parametrize("name", [name for name in STYLES if not STYLES[name].remembers])
+@pytest.mark.parametrize(
+    "name",
+    mostly_full([name for name in STYLES if not STYLES[name].remembers], "tbptt", "stateless"),
+)
 def test_a_cell_of_complex_numbers(name):
     equals_by_hand(STYLES[name], OVERLAPPING, SPIRALS)
 

@@ -59,7 +59,8 @@ def over_devices(axis_type):
     return mesh, place
 
 
-@pytest.mark.parametrize("factory", mostly_full([gated, gated_in_another_shape, min_gru], gated))
+@pytest.mark.full
+@pytest.mark.parametrize("factory", [gated, gated_in_another_shape, min_gru])
 def test_gradients_of_every_part(factory):
     gradients_of_every_part(subject(factory, 4, 4, batch_size=4))
 
@@ -74,7 +75,7 @@ def test_gradients_of_a_batch_that_jit_divides(factory, axis_type):
         gradients_of_every_part(subject(factory, 3, 4, batch_size=4), place)
 
 
-@pytest.mark.parametrize("length", [2, 5, 8, 16, 33])
+@pytest.mark.parametrize("length", mostly_full([2, 5, 8, 16, 33], 5, 16))
 def test_the_gradient_of_a_gate_alone(length):
     """With the published sizes of the fault, and other lengths."""
     made = subject(gated, 3, 3, batch_size=4, num_steps=length)
@@ -139,6 +140,7 @@ def test_finite_where_the_loop_is(case):
         np.testing.assert_allclose(one[finite], other[finite], rtol=1e-4)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", mostly_full([jnp.float32, jnp.complex64], jnp.complex64))
 def test_many_time_steps_of_magnitude_one(dtype):
     """100,000 of them: what is turned is turned back."""

@@ -66,7 +66,7 @@ def with_gradients(loss):
 
 
 @pytest.mark.parametrize("schedule", mostly_full(["auto", "scan"], "auto"))
-@pytest.mark.parametrize("padding", [0.0, pytest.param(jnp.inf, marks=pytest.mark.full), jnp.nan])
+@pytest.mark.parametrize("padding", mostly_full([0.0, jnp.inf, jnp.nan], jnp.nan))
 def test_padded_sequences_are_each_alone(padding, schedule):
     """Values, zeros behind the end and gradients, to params and to what was given."""
     lengths, count = jnp.array(LENGTHS), len(LENGTHS)
@@ -108,6 +108,7 @@ def both_ways(xs, lengths):
     )
 
 
+@pytest.mark.full
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(lengths=st.lists(st.integers(0, T), min_size=2, max_size=2), seed=st.integers(0, 99))
 def test_any_lengths(lengths, seed):

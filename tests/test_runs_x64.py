@@ -66,6 +66,7 @@ def test_a_run_writes_the_same_text_and_is_inspected(begun, tmp_path, capsys, na
     assert "inspect.html" in files_of(out)
 
 
+@pytest.mark.full
 def test_params_have_the_types_that_they_were_trained_in(begun):
     for name, x64, kind in (("narrow", False, 32), ("narrow", True, 32), ("wide", True, 64)):
         kinds = {str(leaf.dtype) for leaf in jax.tree.leaves(load_all(begun / name, x64))}

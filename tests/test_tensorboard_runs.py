@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
 from test_tensorboard_files import accumulated, events_of, hparams_of, scalars_of
+from tiers import mostly_full
 
 from experiments import baselines, char, memorization, toy, truncation, word
 from experiments.speed.presets import Shape
@@ -107,6 +108,7 @@ def test_several_settings_have_a_folder_each(tmp_path):
         assert (row["hidden_size"], row["epochs"], row["seed"]) == (size, size - 1, 1)
 
 
+@pytest.mark.full
 def test_every_text_of_a_run_is_shown(tmp_path):
     """What an epoch wrote with it, what the end wrote at the end."""
     run = RunDirectory(tmp_path)
@@ -144,7 +146,7 @@ def test_every_text_of_a_run_is_shown(tmp_path):
 
 @pytest.mark.parametrize(
     "experiment",
-    [baselines, char, memorization, toy, truncation, word],
+    mostly_full([baselines, char, memorization, toy, truncation, word], baselines, char),
     ids=lambda experiment: experiment.EXPERIMENT.name,
 )
 def test_every_training_can_be_looked_into(experiment):

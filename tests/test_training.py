@@ -364,6 +364,7 @@ def test_epochs_by_hand():
     assert_close(run(1, epochs=2)[0][-1], expected)
 
 
+@pytest.mark.full
 def test_a_training_vmaps_over_key_and_learning_rate():
     init, chunk = training(1)
 

@@ -123,7 +123,7 @@ def test_the_gradient_is_that_of_the_masked_model():
         )
 
 
-@pytest.mark.parametrize("name", mostly_full(STYLES, "tbptt", "rflo"))
+@pytest.mark.parametrize("name", mostly_full(STYLES, "tbptt"))
 def test_around_any_style(name):
     """One batch is the style's own on masked params; the carry is a `lax.scan` carry."""
     case = as_declared(STYLES[name], Case(3, 3, T, 0))
@@ -145,6 +145,7 @@ def test_around_any_style(name):
     require_close("(grads, carry, loss)", ("around", found), ("the style", expected), 1e-6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("batch_size", [4, 3])
 def test_devices_have_one_mask(batch_size):
     estimator = weight_drop(stateless(tbptt(CELL, squares, window=3, stride=3)), RATE)

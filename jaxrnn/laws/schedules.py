@@ -1,6 +1,6 @@
 """That every schedule of `unroll` means the plain loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import get_args
 
@@ -23,30 +23,37 @@ def every_schedule_is_the_plain_scan(subject: Subject) -> None:
     """Every schedule of `unroll` gives the values and the gradients of the plain loop; and so does
     the program that is compiled for the gradient of params alone, with only the later outputs in
     use: what is not asked for is left out of it, and the rest must not change."""
+    schedules_are_the_plain_scan(subject, distinct_schedules(subject))
     floats, run = _running(subject)
-    others = distinct_schedules(subject)
     own, rest = _parted(floats, [name for name in floats if name.startswith("params")])
-
-    def all_of(schedule):
-        (_, result), grads = jax.value_and_grad(partial(run, schedule, False), has_aux=True)(floats)
-        return result, grads
 
     def later_of(schedule, own):
         return jax.grad(lambda own: run(schedule, True, rest | own)[0])(own)
 
-    def both(own):
-        return {schedule: all_of(schedule) for schedule in ("scan", *others)}, later_of("scan", own)
+    if own:
+        alone, later = (jax.jit(partial(later_of, each))(own) for each in ("associative", "scan"))
+        what = "gradient of params alone "
+        require_close(what, ("associative", alone), ("scan", later), GRADIENT_ROUNDING)
+
+
+def schedules_are_the_plain_scan(subject: Subject, schedules: Sequence[Schedule]) -> None:
+    """These give the values and the gradients of the plain loop, to params, carry and xs at
+    once."""
+    floats, run = _running(subject)
+
+    def of_each(floats):
+        return {
+            schedule: jax.value_and_grad(partial(run, schedule, False), has_aux=True)(floats)
+            for schedule in ("scan", *schedules)
+        }
 
     # one program: to compile takes most of the time of a law
-    found, later = jax.tree.map(as_numpy, jax.jit(both)(own))
-    plain, plain_grads = found["scan"]
-    for schedule in others:
-        result, grads = found[schedule]
+    found = jax.tree.map(as_numpy, jax.jit(of_each)(floats))
+    (_, plain), plain_grads = found["scan"]
+    for schedule in schedules:
+        (_, result), grads = found[schedule]
         require_close("(carry, ys)", (schedule, result), ("scan", plain), ROUNDING)
         require_close("gradient ", (schedule, grads), ("scan", plain_grads), GRADIENT_ROUNDING)
-    if own:
-        alone = "associative", jax.jit(partial(later_of, "associative"))(own)
-        require_close("gradient of params alone ", alone, ("scan", later), GRADIENT_ROUNDING)
 
 
 def gradients_of_every_part(subject: Subject, place: Callable[[Floats], Floats] = dict) -> None:

@@ -6,6 +6,8 @@ an "unbiased" one is tried with many keys and its mean gradient compared; an "ap
 a cell on which it has to be exact.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
@@ -184,10 +186,14 @@ def every_schedule_is_the_plain_scan(style: Style) -> None:
     """Batch for batch, every schedule of `unroll` gives the gradient, the loss and the carry of the
     plain loop, to windows that overlap, some of them cut at the batch's edge."""
     # what "auto" chooses is "distributed" or "associative", and these are for the law of cells
-    others = ("auto", "checkpointed")
+    schedules_are_the_plain_scan(style, ["auto", "checkpointed"])
+
+
+def schedules_are_the_plain_scan(style: Style, schedules: Sequence[Schedule]) -> None:
+    """The same of these."""
     case = as_declared(style, PARTLY_CUT)
     plain = _estimates(style, case, "scan")
-    for schedule in others:
+    for schedule in schedules:
         for n, pair in enumerate(zip(_estimates(style, case, schedule), plain, strict=True)):
             what = f"(gradient, carry, metrics) of batch {n} with {case}"
             require_close(what, (schedule, pair[0]), ("scan", pair[1]), ROUNDING)
