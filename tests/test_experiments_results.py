@@ -152,7 +152,7 @@ def test_a_line_begins_at_the_last_tenth_of_any_number_of_epochs(steps_per_epoch
 
 def test_what_is_printed_is_plain_and_narrow(folder, text, capfd):
     run = folder / "printed"
-    flags = [*small_char(text), "--epochs", "1", "--run", str(two_settings)]
+    flags = [*small_char(text), "--epochs", "1", "--run", str(run)]
     assert char.main(flags) == 0
     shown, errors = capfd.readouterr()
     assert errors == ""
