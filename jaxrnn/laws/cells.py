@@ -50,77 +50,81 @@ def carry_type_preserved(subject: Subject) -> None:
 
 
 def unroll_is_repeated_step(subject: Subject) -> None:
-    """`unroll` equals a Python loop over the batched step."""
+    """`unroll` equals a Python loop over the batched step: the plain loop of all time steps, and
+    what "auto" makes of the first half, which is written out, so that each is compiled anew."""
     params, carry = subject.params, subject.carry
     batched = jax.jit(jax.vmap(subject.cell.step, in_axes=(None, 0, 0)))
-    unrolled, ys = _loops(subject).unrolled
+    loops = _loops(subject)
     for t, x in enumerate(np.asarray(subject.xs)):
         carry, y = batched(params, carry, x)
-        of_step = jax.tree.map(lambda a, t=t: a[t], ys)
-        require_close(f"y (time step {t})", ("unroll", of_step), ("a loop", y), ROUNDING)
-    require_close("carry", ("unroll", unrolled), ("a loop", carry), ROUNDING)
+        for (end, ys), length in ((loops.first_half, loops.half), (loops.whole, len(subject.xs))):
+            if t < length:
+                of_step = jax.tree.map(lambda a, t=t: a[t], ys)
+                require_close(f"y (time step {t})", ("unroll", of_step), ("a loop", y), ROUNDING)
+            if t + 1 == length:
+                require_close("carry", ("unroll", end), ("a loop", carry), ROUNDING)
 
 
 def resumable(subject: Subject) -> None:
-    """A sequence cut in two and continued from the carry is the same sequence, wherever the cut:
-    here after the first time step, and before the last.
+    """A sequence cut in half and continued from the carry is the same sequence.
 
     A cell that keeps anything outside its carry (a counter, a list, a closed-over step number)
     fails, since each part has `step` traced anew. The plain loop shows it; which schedule agrees
     with that is for another law.
     """
-    _, (end_of_whole, ys), parts, _ = _loops(subject)
-    for k, (head, end, tail) in parts.items():
-        at = f"(cut after {k} of {len(subject.xs)} time steps; does step keep anything outside "
-        at += "the carry?)"
-        early, late = (jax.tree.map(lambda a, s=s: a[s], ys) for s in (slice(k), slice(k, None)))
-        require_close(f"y before the cut {at}", ("whole", early), ("in two", head), ROUNDING)
-        require_close(f"y behind the cut {at}", ("whole", late), ("in two", tail), ROUNDING)
-        require_close(f"carry {at}", ("whole", end_of_whole), ("in two", end), ROUNDING)
+    half, _, (end_of_whole, ys), (head, end, tail), _ = _loops(subject)
+    if half == len(subject.xs):  # nothing to cut
+        return
+    at = f"(cut after {half} of {len(subject.xs)} time steps; does step keep anything "
+    at += "outside the carry?)"
+    early, late = (jax.tree.map(lambda a, s=s: a[s], ys) for s in (slice(half), slice(half, None)))
+    require_close(f"y before the cut {at}", ("whole", early), ("in two", head), ROUNDING)
+    require_close(f"y behind the cut {at}", ("whole", late), ("in two", tail), ROUNDING)
+    require_close(f"carry {at}", ("whole", end_of_whole), ("in two", end), ROUNDING)
 
 
 def batch_is_stacked_examples(subject: Subject) -> None:
     """Each example of a batch comes out as it does alone."""
-    _, (carry, ys), _, alone = _loops(subject)
-    for b, (end, y) in enumerate(alone):
-        mine = (
-            jax.tree.map(lambda a, b=b: np.asarray(a[b]), carry),
-            jax.tree.map(lambda a, b=b: a[:, b], ys),
+    loops = _loops(subject)
+    end, ys = loops.whole
+    together = (end, jax.tree.map(lambda a: a.swapaxes(0, 1), ys))
+    for b in range(subject.xs.shape[1]):
+        mine, (end, y) = (
+            jax.tree.map(lambda a, b=b: np.asarray(a[b]), of) for of in (together, loops.alone)
         )
         require_close(f"carry of example {b}", ("batch", mine[0]), ("alone", end), ROUNDING)
         require_close(f"y of example {b}", ("batch", mine[1]), ("alone", y), ROUNDING)
 
 
 class _Loops(NamedTuple):
-    """What `unroll` gives, `(carry, ys)`; and what plain loops give: of the whole the same; cut in
-    two after k time steps, by k, `(ys of the first part, carry, ys of the second)`; of each example
-    alone, `(carry, ys)`."""
+    """How many time steps are half of them, and what `unroll` gives of these, `(carry, ys)`; and
+    what plain loops give: of all time steps the same; cut in half, `(ys of the first, carry, ys of
+    the second)`; of each example alone, `(carry, ys)`, leaves [B, ...]."""
 
-    unrolled: Any
+    half: int
+    first_half: Any
     whole: Any
-    parts: dict[int, Any]
-    alone: list[Any]
+    in_two: Any
+    alone: Any
 
 
 @kept
 def _loops(subject: Subject) -> _Loops:
-    cell, num_steps = subject.cell, len(subject.xs)
+    cell, half = subject.cell, max(1, len(subject.xs) // 2)
 
     @jax.jit
     def loops(params, carry, xs):
         loop = partial(unroll, cell, params, schedule="scan")
-        parts = {}
-        for k in (1, num_steps - 1):
-            if 0 < k < num_steps:
-                middle, head = loop(carry, xs[:k])
-                parts[k] = (head, *loop(middle, xs[k:]))
-        alone = [
-            lax.scan(partial(cell.step, params), jax.tree.map(lambda a, b=b: a[b], carry), xs[:, b])
-            for b in range(xs.shape[1])
-        ]
-        return _Loops(unroll(cell, params, carry, xs), loop(carry, xs), parts, alone)
+        middle, head = loop(carry, xs[:half])
+        # one example after the other, which compiles their loop once
+        alone = lax.map(
+            lambda one: lax.scan(partial(cell.step, params), *one), (carry, xs.swapaxes(0, 1))
+        )
+        in_two = (head, *loop(middle, xs[half:]))
+        return unroll(cell, params, carry, xs[:half]), loop(carry, xs), in_two, alone
 
-    return jax.tree.map(as_numpy, loops(subject.params, subject.carry, subject.xs))
+    found = loops(subject.params, subject.carry, subject.xs)
+    return _Loops(half, *jax.tree.map(as_numpy, found))
 
 
 def step_is_pure(subject: Subject) -> None:

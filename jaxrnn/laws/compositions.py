@@ -41,27 +41,19 @@ def _by_sign(cell: Cell, *, positive: bool) -> Cell:
 
 
 def _dropped(input_size: int, hidden_size: int, training: bool = True) -> Cell:
-    return chain(
-        first=elman(input_size, hidden_size),
-        dropout=dropout(0.3, training=training),
-        second=elman(hidden_size, hidden_size),
-    )
+    return chain(dropout=dropout(0.3, training=training), layer=elman(input_size, hidden_size))
 
 
 def _dropped_alike(input_size: int, hidden_size: int, training: bool = True) -> Cell:
     return chain(
-        first=elman(input_size, hidden_size),
         dropout=variational_dropout(0.3, 2, training=training),
-        second=elman(hidden_size, hidden_size),
+        layer=elman(input_size, hidden_size),
         alike=variational_dropout(0.3, training=training),
     )
 
 
 def _zoned(input_size: int, hidden_size: int, training: bool = True) -> Cell:
-    return chain(
-        first=zoneout(elman(input_size, hidden_size), 0.3, training=training),
-        second=zoneout(lstm(hidden_size, hidden_size), {"h": 0.2, "c": 0.5}, training=training),
-    )
+    return zoneout(lstm(input_size, hidden_size), {"h": 0.2, "c": 0.5}, training=training)
 
 
 COMPOSITIONS: dict[str, CellFactory] = {
@@ -97,10 +89,10 @@ COMPOSITIONS: dict[str, CellFactory] = {
     ),
     # in JAX's own float: what fewer bits do is the law of precision's
     "computing_in": lambda input_size, hidden_size: computing_in(
-        chain(first=lstm(input_size, hidden_size), dropout=dropout(0.3)), float
+        chain(first=elman(input_size, hidden_size), dropout=dropout(0.3)), float
     ),
     "pausable": lambda input_size, hidden_size: _by_sign(
-        pausable(chain(dropout=dropout(0.3), cell=lstm(input_size, hidden_size))), positive=True
+        pausable(chain(dropout=dropout(0.3), cell=elman(input_size, hidden_size))), positive=True
     ),
     "resettable": lambda input_size, hidden_size: _by_sign(
         resettable(chain(dropout=dropout(0.3), cell=learnt_carry(elman(input_size, hidden_size)))),
