@@ -26,12 +26,13 @@ class Case(NamedTuple):
     history: int
 
 
-# The same few in all laws: what was compiled for one of them serves the next.
-ONE_WINDOW = Case(6, 6, 6, 0)
-TOUCHING = Case(3, 3, 6, 0)
+# The same few in all laws, and all with as many scored time steps: what was compiled for one of
+# them serves the next, and to a style that does not truncate they are one case.
+ONE_WINDOW = Case(4, 4, 4, 0)
+TOUCHING = Case(2, 2, 4, 0)
 OVERLAPPING = Case(5, 2, 4, 3)
 PARTLY_CUT = Case(5, 2, 4, 1)
-AT_THE_EDGE = Case(4, 1, 3, 0)
+AT_THE_EDGE = Case(3, 1, 4, 0)
 
 
 def as_declared(style: Style, case: Case) -> Case:
@@ -111,7 +112,6 @@ def setting(cell: Cell, case: Case) -> tuple[Params, list[Batch]]:
     return cell.init(jax.random.key(4)), batches
 
 
-@functools.lru_cache(maxsize=64)
 def compiled(
     style: Style, cell: Cell, objective: Objective, case: Case, schedule: Schedule = "scan"
 ) -> GradientEstimator:
@@ -120,5 +120,28 @@ def compiled(
     By the plain loop, which compiles in a fraction of the time that these short sequences take
     where they are written out; that every schedule means the same is a law of its own.
     """
+    return _compiled(style, cell, objective, case, schedule)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(style, cell, objective, case, schedule) -> GradientEstimator:
     estimator = style(cell, objective, case.window, case.stride, schedule=schedule)
     return estimator._replace(estimate=jax.jit(estimator.estimate))
+
+
+@functools.lru_cache(maxsize=64)
+def drawn(
+    style: Style, cell: Cell, objective: Objective, case: Case, count: int
+) -> GradientEstimator:
+    """The same with `count` draws of the carry, all at once: what comes out has them as its leading
+    axis. The key of `init` is that of all of them."""
+    estimator = compiled(style, cell, objective, case)
+    begin = jax.jit(
+        lambda params, key: jax.vmap(lambda key: estimator.init(params, key, BATCH_SIZE))(
+            jax.random.split(key, count)
+        )
+    )
+    return GradientEstimator(
+        init=lambda params, key, batch_size: begin(params, key),
+        estimate=jax.jit(jax.vmap(estimator.estimate, in_axes=(None, 0, None))),
+    )

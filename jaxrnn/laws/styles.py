@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxrnn.base import Batch, Cell, GradientEstimator, Params, PyTree
+from jaxrnn.base import Batch, Cell, Objective, Params, PyTree
 from jaxrnn.gradients import Style
 from jaxrnn.laws.by_hand import by_hand, first_carry, plain_loop
 from jaxrnn.laws.comparing import LawBroken, require_close, require_same_type
@@ -30,6 +30,7 @@ from jaxrnn.laws.style_cases import (
     as_declared,
     cell_for,
     compiled,
+    drawn,
     setting,
     squares,
     tried,
@@ -81,7 +82,7 @@ def equals_by_hand(style: Style, case: Case, cell: Cell | None = None) -> None:
     """
     case, cell = as_declared(style, case), cell or cell_for(style)
     params, batches = setting(cell, case)
-    carry, estimate = _drawn(style, compiled(style, cell, squares, case), params)
+    carry, estimate = _drawn(style, cell, squares, case, params)
     expected = by_hand(style, cell, case, params, batches, 0.5)
     for n, (batch, (params, right, loss)) in enumerate(zip(batches, expected, strict=True)):
         grads, carry, metrics = estimate(params, carry, batch)
@@ -100,16 +101,15 @@ def errors_travel_as_declared(style: Style) -> None:
         init_carry=lambda w, key: jnp.zeros(()),
         step=lambda w, c, x: (c + w * x, c + w * x),
     )
-    pairs = [(4, 4), (8, 8), (4, 2), (4, 1), (7, 3), (1, 1)]
+    pairs = [(3, 3), (4, 2), (7, 3)]
     cases = [
         as_declared(style, Case(window, stride, 3 * stride, history))
         for window, stride in pairs
         for history in {0, window - stride}
     ]
     cases = list(dict.fromkeys(cases))
-    for case in cases if style.truncates else cases[:2]:
-        estimator = compiled(style, counter, lambda outputs, targets: outputs, case)
-        carry, estimate = _drawn(style, estimator, jnp.ones(()))
+    for case in cases if style.truncates else cases[:1]:
+        carry, estimate = _drawn(style, counter, lambda outputs, _: outputs, case, jnp.ones(()))
         ones = jnp.ones((case.history + case.scored, BATCH_SIZE))
         batch = Batch(ones, ones[: case.scored])
         for n in range(NUM_BATCHES):
@@ -164,7 +164,7 @@ def learnt_initial_carry(style: Style) -> None:
 
 def sequences_do_not_meet(style: Style) -> None:
     """A batch whose sequences began at different times gives the mean of what they give apart."""
-    (case,) = tried(style, OVERLAPPING)
+    (case,) = tried(style, OVERLAPPING if style.truncates else TOUCHING)
     params, batches = setting(cell_for(style), case)
     estimator = compiled(style, cell_for(style), squares, case)
     fresh = estimator.init(params, jax.random.key(1), BATCH_SIZE)
@@ -191,7 +191,7 @@ def every_schedule_is_the_plain_scan(style: Style) -> None:
 
 def schedules_are_the_plain_scan(style: Style, schedules: Sequence[Schedule]) -> None:
     """The same of these."""
-    case = as_declared(style, PARTLY_CUT)
+    case = as_declared(style, PARTLY_CUT if style.truncates else TOUCHING)
     plain = _estimates(style, case, "scan")
     for schedule in schedules:
         for n, pair in enumerate(zip(_estimates(style, case, schedule), plain, strict=True)):
@@ -273,14 +273,14 @@ def accuracy_as_declared(style: Style) -> None:
         raise LawBroken(f"the gradient is off by {min(errors):.2g} of its length: zero is nearer")
 
 
-def _drawn(style: Style, estimator: GradientEstimator, params: Params):
+def _drawn(style: Style, cell: Cell, objective: Objective, case: Case, params: Params):
     """A carry and an estimate with a leading axis of draws, one of them where nothing is drawn."""
-    if style.accuracy != "unbiased":
-        carry = estimator.init(params, jax.random.key(0), BATCH_SIZE)
-        return carry, lambda *given: _as_draws(*estimator.estimate(*given))
-    keys = jax.random.split(jax.random.key(0), DRAWS)
-    begin = jax.jit(jax.vmap(lambda key: estimator.init(params, key, BATCH_SIZE)))
-    return begin(keys), jax.jit(jax.vmap(estimator.estimate, in_axes=(None, 0, None)))
+    if style.accuracy == "unbiased":
+        estimator = drawn(style, cell, objective, case, DRAWS)
+        return estimator.init(params, jax.random.key(0), BATCH_SIZE), estimator.estimate
+    estimator = compiled(style, cell, objective, case)
+    carry = estimator.init(params, jax.random.key(0), BATCH_SIZE)
+    return carry, lambda *given: _as_draws(*estimator.estimate(*given))
 
 
 def _as_draws(grads, carry, metrics):
