@@ -382,14 +382,17 @@ def test_a_training_vmaps_over_key_and_learning_rate():
 # less than a stretch of 4, whole stretches, and a rest
 @pytest.mark.parametrize("length", mostly_full([3, 8, 13], 13))
 def test_evaluation_is_the_plain_mean(length):
-    cell = chain(one_hot=one_hot(3), layer=gru(3, 4), head=linear(4, 3))
-    params = cell.init(KEY)
-    tokens = jax.random.randint(KEY, (length + 1, 2), 0, 3)
-    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
-    _, logits = unroll(cell, params, carry, tokens[:-1])
-    expected = cross_entropy(logits, tokens[1:]).mean()
-    batch = Batch(tokens[:-1], tokens[1:])
-    found = evaluate(cell, cross_entropy, params, KEY, batch, num_steps=4)
+    tokens = np.random.default_rng(0).integers(0, 3, (length + 1, 2)).astype(np.int32)
+    batch = Batch(jnp.asarray(tokens[:-1]), jnp.asarray(tokens[1:]))
+
+    @jax.jit
+    def both(params):
+        carry = jax.vmap(CELL.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
+        _, logits = unroll(CELL, params, carry, batch.inputs, schedule="scan")
+        expected = cross_entropy(logits, batch.targets).mean()
+        return evaluate(CELL, cross_entropy, params, KEY, batch, num_steps=4), expected
+
+    found, expected = both(CELL.init(KEY))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -402,30 +405,36 @@ def test_evaluation_in_no_steps():
 # less than a stretch of 4, whole stretches, and a rest
 @pytest.mark.parametrize("length", mostly_full([3, 8, 13], 13))
 def test_dynamic_evaluation_tests_each_stretch_and_then_learns_it(length):
-    cell = chain(one_hot=one_hot(3), layer=gru(3, 4), head=linear(4, 3))
-    params = cell.init(KEY)
-    tokens = jax.random.randint(KEY, (length + 1, 1), 0, 3)
-    inputs, targets = tokens[:-1], tokens[1:]
-    optimizer = clipped_momentum(0.5)
-    found = dynamic_evaluate(
-        cell, cross_entropy, optimizer, params, KEY, Batch(inputs, targets), num_steps=4
-    )
+    params, optimizer = CELL.init(KEY), clipped_momentum(0.5)
+    tokens = np.random.default_rng(0).integers(0, 3, (length + 1, 1)).astype(np.int32)
+    inputs, targets = jnp.asarray(tokens[:-1]), jnp.asarray(tokens[1:])
+    batch = Batch(inputs, targets)
+    found = jax.jit(
+        lambda params: dynamic_evaluate(
+            CELL, cross_entropy, optimizer, params, KEY, batch, num_steps=4
+        )
+    )(params)
 
-    @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
     def mean_loss(params, carry, inputs, targets):
-        after, logits = unroll(cell, params, carry, inputs)
+        after, logits = unroll(CELL, params, carry, inputs, schedule="scan")
         return cross_entropy(logits, targets).mean(), after
 
-    carry = jax.tree.map(lambda a: a[None], cell.init_carry(params, KEY))
+    @jax.jit
+    def tested_and_learnt(params, carry, opt_state, inputs, targets):
+        # the next one begins where the params that were tested have come to
+        (loss, carry), grads = mean_loss(params, carry, inputs, targets)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return loss * len(inputs), optax.apply_updates(params, updates), carry, opt_state
+
+    carry = jax.tree.map(lambda a: a[None], CELL.init_carry(params, KEY))
     opt_state, total = optimizer.init(params), 0.0
     for start in range(0, length, 4):
         stretch = slice(start, start + 4)
-        # the next one begins where the params that were tested have come to
-        (loss, carry), grads = mean_loss(params, carry, inputs[stretch], targets[stretch])
-        total += loss * len(inputs[stretch])
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        params = optax.apply_updates(params, updates)
+        loss, params, carry, opt_state = tested_and_learnt(
+            params, carry, opt_state, inputs[stretch], targets[stretch]
+        )
+        total += loss
     np.testing.assert_allclose(found, total / length, rtol=1e-5)
 
 
