@@ -108,8 +108,8 @@ def divisions():
     ways = [("tbptt", CASES[0], size, 2) for size in BATCH_SIZES[2]]
     ways += [("tbptt", case, 7, 2) for case in CASES]
     ways += [(name, CASES[0], 7, 2) for name in STYLES]
-    # both branches, and the two together; an online style follows below
-    return mostly_full(ways, ("bptt", CASES[0], 7, 2), ("tbptt", CASES[0], 1, 2))
+    # both branches together; an online style follows below
+    return mostly_full(ways, ("bptt", CASES[0], 7, 2))
 
 
 @pytest.mark.parametrize(("name", "case", "batch_size", "count"), divisions())

@@ -288,7 +288,10 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("cause", UNREADABLE)
+@pytest.mark.parametrize(
+    "cause",
+    mostly_full(UNREADABLE, "custom batching", "effects", "control flow around a weight: scan"),
+)
 def test_the_cause_is_named(cause):
     """And the plain loop is taken, but for bounded memory, which needs no analysis."""
     cell = cell_of(UNREADABLE[cause])
