@@ -57,7 +57,10 @@ def test_parameter_trees():
 
 
 # what surrounds the cells is the same for all
-@pytest.mark.parametrize(("name", "embedding_size"), [("lstm", 0), *((name, 3) for name in CELLS)])
+@pytest.mark.parametrize(
+    ("name", "embedding_size"),
+    mostly_full([("lstm", 0), *((name, 3) for name in CELLS)], ("lstm", 0), ("lru", 3)),
+)
 def test_tokens_to_logits(name, embedding_size):
     config = replace(SMALL, cell=name, embedding_size=embedding_size, num_layers=2, dropout=0.2)
     for training in (True, False):
@@ -72,7 +75,10 @@ def test_tokens_to_logits(name, embedding_size):
         assert jax.eval_shape(logits, KEY, jnp.zeros((3, 2), jnp.int32)).shape == (3, 2, 5)
 
 
-@pytest.mark.parametrize(("name", "rate"), [("lstm", 0.0), *((name, 0.3) for name in CELLS)])
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    mostly_full([("lstm", 0.0), *((name, 0.3) for name in CELLS)], ("lstm", 0.0), ("lru", 0.3)),
+)
 def test_the_evaluation_model_has_the_same_params_and_carry(name, rate):
     config = replace(SMALL, cell=name, num_layers=2, dropout=rate)
     training, evaluation = (build_model(config, training=flag) for flag in (True, False))
@@ -102,7 +108,7 @@ EVERYTHING = {
 def test_what_a_layer_may_have_besides(kind, precision):
     """Tokens to logits with gradients to all params, scheduled, from the same params and carries in
     evaluation."""
-    config = replace(SMALL, num_layers=2, precision=precision, **EVERYTHING[kind])
+    config = replace(SMALL, cell="elman", num_layers=2, precision=precision, **EVERYTHING[kind])
     training, evaluation = (build_model(config, training=flag) for flag in (True, False))
     params = training.init(KEY)
     jax.tree.map(np.testing.assert_array_equal, params, evaluation.init(KEY))
@@ -240,7 +246,7 @@ def contractions(jaxpr) -> Iterator[set[str]]:
 
 def test_capitals_fall_back_on_no_schedule():
     """And gradients to one-hot inputs exist through the table."""
-    cell = build_model(TokenModel(4, 4, "gru", 5, embedding_size=3, capitals=CAPITALS))
+    cell = build_model(TokenModel(4, 4, "elman", 5, embedding_size=3, capitals=CAPITALS))
     params = cell.init(KEY)
     carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
     tokens = jax.random.randint(KEY, (6, 2), 0, 4)
