@@ -327,7 +327,7 @@ def started(cell, params, batch_size):
 def test_resets_cut_a_stream_into_sequences():
     """Between two resets it is the cell from its initial carry, values and gradients; before the
     first, from the carry given."""
-    cell = learnt_carry(lstm(3, 4))
+    cell = learnt_carry(elman(3, 4))
     params = jax.tree.map(lambda a: a + 0.1, cell.init(KEY))
     starts = resettable(cell)
     length, begins = 7, [[0, 3, 4], [5]]

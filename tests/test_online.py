@@ -263,7 +263,7 @@ def test_an_x_that_is_given(style):
 @pytest.mark.parametrize("style", mostly_full(STYLES, rtrl))
 def test_tokens_and_one_hot_vectors_are_one(style):
     """A row that is looked up and x @ E have the same influence on what comes after."""
-    cell = chain(embed(5, 3), gru(3, 4), linear(4, 5))
+    cell = chain(embed(5, 3), elman(3, 4), linear(4, 5))
     params = cell.init(KEY)
     tokens = jax.random.randint(jax.random.key(1), (2 * T, B), 0, 5)
     found = []
