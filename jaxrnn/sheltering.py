@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from jaxrnn.base import Carry, Params, X, Y
-from jaxrnn.schedule.reading import as_function, flatten, is_float, names, variables
+from jaxrnn.jaxprs.equations import as_function, is_float, primitives, trace, variables
 
 # Finite values of these have finite results and derivatives.
-SMOOTH = names(
+SMOOTH = primitives(
     """
     add add_any sub mul neg dot_general conv_general_dilated max min clamp sign tanh logistic erf
     sin cos square select_n broadcast_in_dim reshape transpose squeeze slice dynamic_slice
@@ -29,7 +29,7 @@ SMOOTH = names(
     """
 )
 # With other values in front of it, it might not end.
-OPEN_ENDED = names("while")
+OPEN_ENDED = primitives("while")
 
 
 def sheltered(
@@ -41,18 +41,16 @@ def sheltered(
 ) -> tuple[Carry, Y]:
     """`step(params, carry, x)` where `active`; elsewhere finite numbers through which nothing goes
     back, as long as params, carry and x are finite."""
-    closed, results = jax.make_jaxpr(step, return_shape=True)(params, carry, x)
-    equations, outputs, constants = flatten(closed)
-    if closed.jaxpr.effects or all(e.primitive.name in SMOOTH for e in equations):
+    program = trace(step, params, carry, x)
+    if program.effects or all(e.primitive.name in SMOOTH for e in program.equations):
         return step(params, carry, x)
 
     def shelter(a):
         return jnp.where(active, a, jnp.ones_like(a)) if is_float(a) else a
 
-    values = dict(constants)
-    values |= zip(closed.jaxpr.invars, jax.tree.leaves((params, carry, x)), strict=True)
-    varying = {*closed.jaxpr.invars[len(jax.tree.leaves(params)) :]}
-    for equation in equations:
+    values = program.with_values((params, carry, x))
+    varying = set(jax.tree.leaves(program.arguments[1:]))
+    for equation in program.equations:
         inputs = variables(equation.invars)
         varies = not varying.isdisjoint(inputs)
         exposed = varies and equation.primitive.name not in SMOOTH
@@ -61,5 +59,5 @@ def sheltered(
         found = as_function([equation], inputs, equation.outvars)(*given)
         values |= zip(equation.outvars, map(shelter, found) if exposed else found, strict=True)
         varying |= {*equation.outvars} if varies else set()
-    found = as_function([], variables(outputs), outputs)(*(values[v] for v in variables(outputs)))
-    return jax.tree.unflatten(jax.tree.structure(results), found)
+    ends = variables(program.outputs)
+    return program.built(as_function([], ends, program.outputs)(*(values[v] for v in ends)))

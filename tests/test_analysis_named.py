@@ -12,8 +12,8 @@ from jaxrnn import CELLS, Cell, chain, embed, gru, linear, lstm, pointwise
 from jaxrnn.analysis.activations import activations
 from jaxrnn.analysis.named import name_values
 from jaxrnn.cells.lstm import LSTMCarry
+from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.models import TokenModel, build_model
-from jaxrnn.schedule import is_float
 
 
 def test_gates_and_parts_of_parts_have_names():

@@ -25,8 +25,8 @@ from jaxrnn.analysis.activations import count_time_steps, first_of
 from jaxrnn.analysis.named import name_values, require_name
 from jaxrnn.analysis.vectors import from_vector, to_vector
 from jaxrnn.base import Carry, Cell, Key, Params, PyTree, X, Y, require_positive
+from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.models import cross_entropy
-from jaxrnn.schedule import is_float
 
 
 class Measure(NamedTuple):

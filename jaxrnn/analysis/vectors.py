@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrnn.base import PyTree, widest_float
-from jaxrnn.schedule import is_float
+from jaxrnn.jaxprs.equations import is_float
 
 
 def to_vector(tree: PyTree) -> Float[Array, " C"]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells import CELLS, CellFactory
-from jaxrnn.schedule import is_float
+from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.unroll import unroll
 
 OWN, PEERS = "this cell", ("gru", "lstm")

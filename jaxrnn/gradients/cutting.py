@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from jaxrnn.base import Batch, Cell, GradientEstimator, Key, Keys, Objective, X
 from jaxrnn.gradients.bptt import bptt
 from jaxrnn.gradients.sequence import Sequences, count_steps, require_sequences
-from jaxrnn.schedule import is_float
+from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.unroll import Schedule
 
 

@@ -33,7 +33,8 @@ from jaxrnn.gradients.sequence import (
     starting_carry,
     with_floats,
 )
-from jaxrnn.schedule import is_float, vary_alike
+from jaxrnn.jaxprs.equations import is_float
+from jaxrnn.schedule import vary_alike
 from jaxrnn.unroll import Schedule, unroll, where
 
 

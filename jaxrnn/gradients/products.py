@@ -14,16 +14,20 @@ from scipy import sparse
 
 from jaxrnn.base import Carry, Cell, Params, X
 from jaxrnn.gradients.reach import Pattern, reach
-from jaxrnn.schedule.devices import struct
-from jaxrnn.schedule.reading import (
+from jaxrnn.jaxprs.equations import (
+    Equation,
+    Program,
+    Variable,
     as_function,
     flatten,
     is_float,
     is_product,
     is_variable,
+    struct_of,
+    trace,
     variables,
 )
-from jaxrnn.unstable import CUSTOM, jaxprs_in, opened, scan_counts
+from jaxrnn.unstable import CUSTOM, jaxprs_in, scan_counts
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
 
@@ -43,24 +47,21 @@ def held(cell: Cell) -> Cell:
 
     def step(params, carry, x):
         given = (params, carry, x)
-        closed, shape = jax.make_jaxpr(cell.step, return_shape=True)(*given)
+        program = trace(cell.step, *given)
         kinds = (frozenset({"params"}), frozenset({"carry"}), NOTHING)
         made = [
             kind for kind, tree in zip(kinds, given, strict=True) for _ in jax.tree.leaves(tree)
         ]
-        leaves = _run_held(closed, jax.tree.leaves(given), made)
-        return jax.tree.unflatten(jax.tree.structure(shape), leaves)
+        return program.built(_run_held(program, jax.tree.leaves(given), made))
 
     return cell._replace(step=step)
 
 
-def _run_held(closed: Any, values: list[Any], made: list[Made]) -> list[Any]:
-    """What the jaxpr gives of `values`, each of them made of `made`."""
-    equations, outputs, constants = flatten(closed)
-    inputs = opened(closed)[0].invars
-    known = dict(constants) | dict(zip(inputs, values, strict=True))
-    made_of = dict(zip(inputs, made, strict=True))
-    for equation in equations:
+def _run_held(program: Program, values: list[Any], made: list[Made]) -> list[Any]:
+    """What the program gives of `values`, each of them made of `made`."""
+    known = program.with_values(values)
+    made_of = dict(zip(program.inputs, made, strict=True))
+    for equation in program.equations:
         inputs = variables(equation.invars)
         mine = NOTHING.union(*(made_of.get(v, NOTHING) for v in inputs))
         run = _INSIDE.get(equation.primitive.name)
@@ -76,22 +77,22 @@ def _run_held(closed: Any, values: list[Any], made: list[Made]) -> list[Any]:
             found = run(equation.params, arguments, kinds)
         known.update(zip(equation.outvars, found, strict=True))
         made_of.update((v, mine) for v in equation.outvars if is_float(v.aval))
-    return [known[v] if is_variable(v) else v.val for v in outputs]
+    return [known[v] if is_variable(v) else v.val for v in program.outputs]
 
 
-def _alone(equation: Any, known: dict[Any, Any]) -> list[Any]:
+def _alone(equation: Equation, known: dict[Variable, Any]) -> list[Any]:
     inputs = variables(equation.invars)
     return as_function([equation], inputs, equation.outvars)(*(known[v] for v in inputs))
 
 
-def _has_product(equation: Any) -> bool:
+def _has_product(equation: Equation) -> bool:
     if equation.primitive.name in PRODUCTS:
         return True
     return any(_has_product(each) for inner in jaxprs_in(equation) for each in inner.eqns)
 
 
 def _in_function(settings: Any, arguments: list[Any], made: list[Made]) -> list[Any]:
-    return _run_held(settings["call_jaxpr"], arguments, made)
+    return _run_held(flatten(settings["call_jaxpr"]), arguments, made)
 
 
 def _in_scan(settings: Any, arguments: list[Any], made: list[Made]) -> list[Any]:
@@ -102,8 +103,10 @@ def _in_scan(settings: Any, arguments: list[Any], made: list[Made]) -> list[Any]
     around = [NOTHING.union(*made)] * carried
     made = [*made[: ends[0]], *around, *made[ends[1] :]]
 
+    once = flatten(settings["jaxpr"])
+
     def body(state, x):
-        found = _run_held(settings["jaxpr"], [*constants, *state, *x], made)
+        found = _run_held(once, [*constants, *state, *x], made)
         return found[: len(start)], found[len(start) :]
 
     options = {name: settings[name] for name in ("length", "reverse", "unroll")}
@@ -114,7 +117,7 @@ def _in_scan(settings: Any, arguments: list[Any], made: list[Made]) -> list[Any]
 def _in_branches(settings: Any, arguments: list[Any], made: list[Made]) -> list[Any]:
     index, *arguments = arguments
     branches = [
-        lambda *arguments, branch=branch: _run_held(branch, list(arguments), made[1:])
+        lambda *arguments, branch=branch: _run_held(flatten(branch), list(arguments), made[1:])
         for branch in settings["branches"]
     ]
     return lax.switch(index, branches, *arguments)
@@ -174,20 +177,18 @@ def thinned(
 
 
 def _cut(cell: Cell, params: Params, carry: Carry, x: X) -> _Cut:
-    closed = jax.make_jaxpr(lambda *given: cell.step(*given)[0])(params, carry, x)
-    equations, outputs, constants = flatten(closed)
-    split = len(jax.tree.leaves(params)), len(jax.tree.leaves((params, carry)))
-    of_carry = closed.jaxpr.invars[split[0] : split[1]]
-    found = _products(equations, closed.jaxpr.invars, of_carry)
-    rest = [e for e in equations if e not in found]
-    given = [v for v in closed.jaxpr.invars if v not in of_carry]
+    program = trace(lambda *given: cell.step(*given)[0], params, carry, x)
+    of_carry = jax.tree.leaves(program.arguments[1])
+    found = _products(program)
+    rest = [e for e in program.equations if e not in found]
+    given = [v for v in program.inputs if v not in of_carry]
     factors, results = [e.invars[0] for e in found], [e.outvars[0] for e in found]
-    names = [*of_carry, *results, *given, *constants]
-    shapes = [struct(v.aval.shape, v.aval) for v in names]
+    names = [*of_carry, *results, *given, *program.constants]
+    shapes = [struct_of(v) for v in names]
     size = sum(v.aval.size for v in of_carry if is_float(v.aval))
     sources = len(of_carry) + len(results)
     pattern, _ = reach(
-        as_function(rest, names, [*outputs, *factors]), shapes[:sources], *shapes[sources:]
+        as_function(rest, names, [*program.outputs, *factors]), shapes[:sources], *shapes[sources:]
     )
     return _Cut(
         direct=pattern[:size, :size],
@@ -198,11 +199,11 @@ def _cut(cell: Cell, params: Params, carry: Carry, x: X) -> _Cut:
     )
 
 
-def _products(equations: list[Any], given: list[Any], of_carry: list[Any]) -> list[Any]:
-    """h @ w, h made of the carry and w not."""
-    moving, found = set(of_carry), []
-    fixed = {v for v in given if v not in moving}
-    for equation in equations:
+def _products(step: Program) -> list[Equation]:
+    """h @ w in a program of (params, carry, x), h made of the carry and w not."""
+    moving, found = set(jax.tree.leaves(step.arguments[1])), []
+    fixed = {v for v in step.inputs if v not in moving}
+    for equation in step.equations:
         if is_product(equation, fixed):
             found.append(equation)
         inputs = variables(equation.invars)
@@ -216,28 +217,22 @@ def _passing(cell: Cell, passes: list[np.ndarray]) -> Cell:
         return cell
 
     def step(params, carry, x):
-        given = (params, carry, x)
-        closed, shape = jax.make_jaxpr(cell.step, return_shape=True)(*given)
-        equations, outputs, constants = flatten(closed)
-        names, values = closed.jaxpr.invars, jax.tree.leaves(given)
-        split = len(jax.tree.leaves(params)), len(jax.tree.leaves((params, carry)))
-        found = _products(equations, names, names[split[0] : split[1]])
-        known = dict(constants) | dict(zip(names, values, strict=True))
-        left = iter(passes)
-        for equation in equations:
+        program = trace(cell.step, params, carry, x)
+        found, left = _products(program), iter(passes)
+        known = program.with_values((params, carry, x))
+        for equation in program.equations:
             if equation in found:
                 h, w = (known[v] for v in equation.invars)
                 results = [_product(equation, h, w, next(left))]
             else:
                 results = _alone(equation, known)
             known.update(zip(equation.outvars, results, strict=True))
-        leaves = [known[v] if is_variable(v) else v.val for v in outputs]
-        return jax.tree.unflatten(jax.tree.structure(shape), leaves)
+        return program.built(known[v] if is_variable(v) else v.val for v in program.outputs)
 
     return cell._replace(step=step)
 
 
-def _product(equation: Any, h: jax.Array, w: jax.Array, passes: np.ndarray) -> jax.Array:
+def _product(equation: Equation, h: jax.Array, w: jax.Array, passes: np.ndarray) -> jax.Array:
     @jax.custom_jvp
     def product(h, w):
         (found,) = as_function([equation], equation.invars, equation.outvars)(h, w)

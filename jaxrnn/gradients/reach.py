@@ -14,14 +14,26 @@ import numpy as np
 from scipy import sparse
 
 from jaxrnn.base import PyTree
-from jaxrnn.schedule.reading import flatten, is_float, is_variable, names, needed, variables
-from jaxrnn.unstable import CUSTOM, opened
+from jaxrnn.jaxprs.equations import (
+    Atom,
+    Equation,
+    Variable,
+    flatten,
+    is_float,
+    is_variable,
+    needed,
+    primitives,
+    read_by,
+    struct_of,
+    trace,
+)
+from jaxrnn.unstable import CUSTOM
 
 # A boolean matrix: a row per number that is reached, a column per number that reaches.
 Pattern = Any
 
 # Each number of the result reads the number at the same place in every operand.
-ELEMENTWISE = names(
+ELEMENTWISE = primitives(
     """
     abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp complex conj
     convert_element_type copy copy_p cos cosh digamma div erf erf_inv erfc exp exp2 expm1 floor
@@ -30,7 +42,7 @@ ELEMENTWISE = names(
     """
 )
 # So do these, but no derivative passes them.
-FLAT = names("and eq ge gt is_finite le lt ne not or sign stop_gradient xor")
+FLAT = primitives("and eq ge gt is_finite le lt ne not or sign stop_gradient xor")
 RESHAPES = ("reshape", "squeeze", "expand_dims")
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod")
 
@@ -48,51 +60,49 @@ def reach(
       The pattern [floats that come out, floats of all sources], both in the order of their leaves,
       and the shapes of what comes out.
     """
-    closed, shape = jax.make_jaxpr(function, return_shape=True)(*sources, *others)
-    equations, outputs, _ = flatten(closed)
-    given = closed.jaxpr.invars[: len(jax.tree.leaves(list(sources)))]
-    width = sum(v.aval.size for v in given if is_float(v.aval))
-    known: dict[Any, Pattern] = {}
+    program = trace(function, *sources, *others)
+    given = [v for v in jax.tree.leaves(program.arguments[: len(sources)]) if is_float(v.aval)]
+    width = sum(v.aval.size for v in given)
+    known: dict[Variable, Pattern] = {}
     column = 0
     for v in given:
-        if is_float(v.aval):
-            known[v] = sparse.eye(v.aval.size, width, column, format="csr", dtype=bool)
-            column += v.aval.size
-    for equation in needed(equations, outputs, closed.jaxpr.invars):
-        _through(equation, known)
-    rows = [_known(v, known, width) for v in outputs if is_float(v.aval)]
+        known[v] = sparse.eye(v.aval.size, width, column, format="csr", dtype=bool)
+        column += v.aval.size
+    for equation in needed(program.equations, program.outputs, program.inputs):
+        known |= _through(equation, known)
+    rows = [_known(v, known, width) for v in program.outputs if is_float(v.aval)]
     empty = sparse.csr_matrix((0, width), dtype=bool)
-    return sparse.vstack([empty, *rows], format="csr"), shape
+    return sparse.vstack([empty, *rows], format="csr"), jax.tree.map(struct_of, program.results)
 
 
 def leaves_that_reach(
     function: Callable[..., PyTree], params: PyTree, *others: PyTree
 ) -> list[int]:
     """The float leaves of `params` of which `function(params, *others)` can be made."""
-    closed = jax.make_jaxpr(function)(params, *others)
-    equations, outputs, _ = flatten(closed, custom=CUSTOM)
-    floats = [v for v in outputs if is_float(v.aval)]
-    read = {v for e in needed(equations, floats, closed.jaxpr.invars) for v in variables(e.invars)}
-    read |= set(variables(floats))
-    given = closed.jaxpr.invars[: len(jax.tree.leaves(params))]
+    program = trace(function, params, *others, custom=CUSTOM)
+    floats = [v for v in program.outputs if is_float(v.aval)]
+    read = set(read_by(needed(program.equations, floats, program.inputs), floats))
+    given = jax.tree.leaves(program.arguments[0])
     return [i for i, v in enumerate(given) if v in read and is_float(v.aval)]
 
 
-def _known(atom: Any, known: dict[Any, Pattern], width: int) -> Pattern:
+def _known(atom: Atom, known: dict[Variable, Pattern], width: int) -> Pattern:
     if is_variable(atom) and atom in known:
         return known[atom]
     return sparse.csr_matrix((atom.aval.size, width), dtype=bool)
 
 
-def _through(equation: Any, known: dict[Any, Pattern], by_value: bool = False) -> None:
-    """Adds what reaches the equation's results; integers and booleans pass nothing on, but inside a
+def _through(
+    equation: Equation, known: dict[Variable, Pattern], by_value: bool = False
+) -> dict[Variable, Pattern]:
+    """What reaches the equation's results; integers and booleans pass nothing on, but inside a
     function with a derivative of its own (`by_value`), which may be that of a spike."""
     name = equation.primitive.name
     if name in CUSTOM:
-        _through_custom(equation, known)
-        return
+        return _through_custom(equation, known)
+    found: dict[Variable, Pattern] = {}
     if name == "stop_gradient" and not by_value:
-        return
+        return found
     for index, result in enumerate(equation.outvars):
         if not by_value and not is_float(result.aval):
             continue
@@ -100,32 +110,34 @@ def _through(equation: Any, known: dict[Any, Pattern], by_value: bool = False) -
         for place, atom in enumerate(equation.invars):
             if is_variable(atom) and atom in known:
                 reads = _reads(equation, place, index)
-                found = _mixed(known[atom], result) if reads is None else reads @ known[atom]
-                total = found if total is None else total + found
+                more = _mixed(known[atom], result) if reads is None else reads @ known[atom]
+                total = more if total is None else total + more
         if total is not None:
-            known[result] = total
+            found[result] = total
+    return found
 
 
-def _through_custom(equation: Any, known: dict[Any, Pattern]) -> None:
+def _through_custom(equation: Equation, known: dict[Variable, Pattern]) -> dict[Variable, Pattern]:
     """A derivative of its own is taken to pass wherever the values do."""
-    body = equation.params[CUSTOM[equation.primitive.name]]
-    equations, outputs, _ = flatten(body, custom=CUSTOM)
-    given = zip(opened(body)[0].invars, equation.invars, strict=True)
+    body = flatten(equation.params[CUSTOM[equation.primitive.name]], custom=CUSTOM)
+    given = zip(body.inputs, equation.invars, strict=True)
     inside = {v: known[atom] for v, atom in given if is_variable(atom) and atom in known}
-    for each in equations:
-        _through(each, inside, by_value=True)
-    for v, result in zip(outputs, equation.outvars, strict=True):
-        if is_float(result.aval) and is_variable(v) and v in inside:
-            known[result] = inside[v]
+    for each in body.equations:
+        inside |= _through(each, inside, by_value=True)
+    return {
+        result: inside[v]
+        for v, result in zip(body.outputs, equation.outvars, strict=True)
+        if is_float(result.aval) and is_variable(v) and v in inside
+    }
 
 
-def _mixed(pattern: Pattern, result: Any) -> Pattern:
+def _mixed(pattern: Pattern, result: Variable) -> Pattern:
     """Every number of the result reads every number of the operand."""
     union = sparse.csr_matrix(pattern.sum(0) > 0)
     return sparse.csr_matrix(np.ones((result.aval.size, 1), bool)) @ union
 
 
-def _reads(equation: Any, place: int, index: int) -> Pattern | None:
+def _reads(equation: Equation, place: int, index: int) -> Pattern | None:
     """Which numbers of the operand at `place` each number of the result at `index` reads; None
     where there is no rule."""
     operand, result = equation.invars[place].aval, equation.outvars[index].aval
@@ -170,7 +182,7 @@ def _reads(equation: Any, place: int, index: int) -> Pattern | None:
     return None
 
 
-def _looked_up(equation: Any, numbers: np.ndarray) -> Pattern | None:
+def _looked_up(equation: Equation, numbers: np.ndarray) -> Pattern | None:
     """Of a table, at a place that is known later: along the axes that are looked up in, every
     number may be the one; along the others a number of the result reads the one at its place."""
     operand, result = equation.invars[0].aval, equation.outvars[0].aval
@@ -197,7 +209,7 @@ def _looked_up(equation: Any, numbers: np.ndarray) -> Pattern | None:
     return _matrix(read.reshape(result.size, count), operand, result)
 
 
-def _contracted(equation: Any, place: int, numbers: np.ndarray) -> np.ndarray:
+def _contracted(equation: Equation, place: int, numbers: np.ndarray) -> np.ndarray:
     """The numbers of one factor that each number of a product reads, [result, contracted]."""
     contracted, batched = equation.params["dimension_numbers"]
     axes, along = tuple(contracted[place]), tuple(batched[place])

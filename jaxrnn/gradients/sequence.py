@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from jaxrnn.base import Batch, Carry, Cell, Key, Keys, Params, Size, distinct
-from jaxrnn.schedule import is_float
+from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.unroll import unroll, where
 
 

@@ -18,7 +18,7 @@ from jaxrnn.base import (
     path_name,
 )
 from jaxrnn.gradients.sequence import require_sequences
-from jaxrnn.schedule import is_float
+from jaxrnn.jaxprs.equations import is_float
 
 
 class Dropping(NamedTuple):

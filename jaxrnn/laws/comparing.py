@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.base import PyTree
-from jaxrnn.schedule import is_float
+from jaxrnn.jaxprs.equations import is_float
 
 
 class LawBroken(AssertionError):

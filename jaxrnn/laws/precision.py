@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.compose import computing_in
+from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.laws.comparing import (
     LawBroken,
     leaf_name,
@@ -14,7 +15,6 @@ from jaxrnn.laws.comparing import (
 )
 from jaxrnn.laws.derivatives import Point
 from jaxrnn.laws.subject import Subject, initial_carries
-from jaxrnn.schedule import is_float
 from jaxrnn.unroll import unroll
 
 # bfloat16 keeps 8 bits, so a number is off by up to 2**-9 of itself. Some of these meet in a sum,

@@ -12,8 +12,8 @@ from jaxtyping import Key as KeyArray
 
 from jaxrnn.base import Carry, Cell, Params, X
 from jaxrnn.cells import CellFactory
+from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.laws.comparing import normal_like
-from jaxrnn.schedule import is_float
 
 T = TypeVar("T")
 

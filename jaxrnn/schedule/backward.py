@@ -1,80 +1,77 @@
-"""The way back of a loop, and its weights' gradients.
+"""The backward pass of a loop, and its weights' gradients.
 
 In the reverse scan only the cotangent of the carry is sequential. It gives out the cotangents of
 the equations that read a weight, and each weight's gradient is one product over time and batch
 afterwards. Only that of a weight that scales number by number is summed up on the way.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.base import Size
+from jaxrnn.jaxprs.equations import (
+    Atom,
+    Variable,
+    as_function,
+    is_float,
+    is_variable,
+    read_by,
+    variables,
+)
 from jaxrnn.schedule.devices import vary_like, zeros
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.products import as_rows, precision_of, transposed_product
 from jaxrnn.schedule.readers import Reader
-from jaxrnn.schedule.reading import as_function, is_float, is_variable, variables
-from jaxrnn.schedule.reversing import Forward, Reverse, reverse_of
+from jaxrnn.schedule.reversing import Reverse, floats_of
 from jaxrnn.schedule.scanning import scan
 from jaxrnn.schedule.stepping import over_batch, products_of
 
-
-@jax.tree_util.register_static
-class Passed:
-    """What the forward pass went by: the readers of weights, its equations, and the reverse step if
-    all of `d_emitted` have a cotangent, which says what was saved."""
-
-    def __init__(
-        self, readers: list[Reader], forward: Forward, d_emitted: list[int], reverse: Reverse
-    ):
-        self.readers, self.forward = readers, forward
-        self.d_emitted, self.reverse = d_emitted, reverse
-
-    def reverse_for(self, loop: Loop, d_emitted: list[int]) -> Reverse:
-        """The reverse step that reads what was saved; traced again where other cotangents come."""
-        if d_emitted == self.d_emitted:
-            return self.reverse
-        return reverse_of(loop, self.readers, self.forward, d_emitted, self.reverse.saved)
+Values = dict[Variable, jax.Array]
 
 
-def go_back(loop: Loop, length: Size, args, kept, cotangents):
+class _Reversed(NamedTuple):
+    """What the reverse scan gives.
+
+    Attributes:
+      d_first: the cotangents of the first carry's float leaves.
+      over_time: variables that it gives out, [T, B, ...].
+      summed: pairs of a weight and its gradient, where that was summed up.
+    """
+
+    d_first: list[jax.Array]
+    over_time: Values
+    summed: list[tuple[Variable, jax.Array]]
+
+
+def go_back(loop: Loop, reverse: Reverse, length: Size, args, new, saved: Values, cotangents):
     """The cotangents of (weights, carry, streams), from those of what the loop gave; None where
-    zero."""
+    zero. `new` are the carry's leaves [T, B, ...], `saved` what the forward pass has kept."""
     weights, first, streams = args
-    new, kept, passed = kept
     weight_of = dict(zip(loop.weights, weights, strict=True))
     before = [jnp.concatenate([c[None], n[:-1]]) for c, n in zip(first, new, strict=True)]
-    over_time = dict(zip([*loop.carried, *loop.streams], [*before, *streams], strict=True))
-    over_time |= dict(zip(passed.reverse.saved, kept, strict=True))
-    reverse, d_first, found, sums = _reverse_scan(
-        loop, length, passed, weight_of, over_time, first, cotangents
-    )
-    over_time |= found
+    over_time = dict(zip([*loop.carried, *loop.streams], [*before, *streams], strict=True)) | saved
+    found = _reverse_scan(loop, reverse, length, weight_of, over_time, first, cotangents)
+    over_time |= found.over_time
 
-    d_carry: dict[Any, Any] = dict(zip(_floats(loop.carried), d_first, strict=True))
-    d_streams: dict[Any, Any] = {
+    d_carry = dict(zip(floats_of(loop.carried), found.d_first, strict=True))
+    d_streams = {
         v: _value(over_time, atom, over_time[v])
-        for v, atom in zip(_floats(loop.streams), reverse.d_streams, strict=True)
+        for v, atom in zip(floats_of(loop.streams), reverse.d_streams, strict=True)
         if atom is not None
     }
-    d_weights: dict[Any, Any] = {}
-
-    def add(v, d):
+    gradients: list[tuple[Variable, jax.Array]] = []
+    for each in reverse.readers:
+        if any(atom is not None for atom in each.deltas):
+            deltas = [_over_time(over_time, atom, first[0], length) for atom in each.deltas]
+            rows = [over_time[v] for v in each.rows]
+            gradients += _weight_gradients(each.reader, weight_of, rows, deltas)
+    d_weights: Values = {}
+    for v, d in [*gradients, *found.summed]:
         d_weights[v] = d if v not in d_weights else d_weights[v] + d
-
-    for reader, rows, atoms in zip(
-        passed.readers, passed.forward.rows, reverse.deltas, strict=True
-    ):
-        if any(atom is not None for atom in atoms):
-            deltas = [_over_time(over_time, atom, first[0], length) for atom in atoms]
-            values = [over_time[v] for v in rows]
-            for v, d in _weight_gradients(reader, weight_of, values, deltas):
-                add(v, d)
-    for v, d in sums:
-        add(v, d)
     return (
         [d_weights.get(v) for v in loop.weights],
         [d_carry.get(v) for v in loop.carried],
@@ -82,38 +79,38 @@ def go_back(loop: Loop, length: Size, args, kept, cotangents):
     )
 
 
-def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cotangents):
-    """The sequential part of the way back.
-
-    Returns:
-      The reverse step, the cotangents of the first carry's float leaves, the variables that it
-      gives out, [T, B, ...], and pairs of a weight and its gradient, where that was summed up.
-    """
+def _reverse_scan(
+    loop: Loop,
+    reverse: Reverse,
+    length: Size,
+    weight_of: Values,
+    over_time: Values,
+    first: list[jax.Array],
+    cotangents: Any,
+) -> _Reversed:
+    """The sequential part of the backward pass."""
     d_last, d_new, d_emitted = cotangents
     moving = [i for i, v in enumerate(loop.carried) if is_float(v.aval)]
     # cotangents that are zero do not travel
     new_at = [k for k, i in enumerate(moving) if d_new[i] is not None]
-    emitted_at = [
-        i for i, v in enumerate(loop.emitted) if is_float(v.aval) and d_emitted[i] is not None
-    ]
-    reverse = passed.reverse_for(loop, emitted_at)
-    products = [reader.equation for reader in passed.readers if reader.kind == "product"]
+    given = [d for v, d in zip(loop.emitted, d_emitted, strict=True) if is_float(v.aval)]
+    products = [each.reader.equation for each in reverse.readers if each.reader.kind == "product"]
     # without the barrier XLA transposes again at every time step
     transposed = [lax.optimization_barrier(weight_of[e.invars[1]].T) for e in products]
-    fixed = weight_of | dict(zip(reverse.transposed, transposed, strict=True))
-    fixed |= passed.forward.constants
+    fixed = weight_of | dict(zip(reverse.transposed, transposed, strict=True)) | reverse.constants
 
-    rows = [v for names in passed.forward.rows for v in names if v not in over_time]
-    deltas = [d for atoms in reverse.deltas for d in atoms]
+    rows = [v for each in reverse.readers for v in each.rows if v not in over_time]
+    deltas = [d for each in reverse.readers for d in each.deltas]
     given_out = variables(d for d in [*reverse.d_streams, *deltas, *rows] if d is not None)
     summed = [
-        (v, d)
-        for reader, atoms in zip(passed.readers, reverse.d_weights, strict=True)
-        for v, d in zip(reader.weights if atoms else (), atoms, strict=True)
+        pair
+        for each in reverse.readers
+        if each.added
+        for pair in zip(each.reader.weights, each.added, strict=True)
     ]
     d_carry = [d for d in reverse.d_carry if d is not None]
     wanted = variables([*d_carry, *given_out, *(d for _, d in summed)])
-    read = variables([*(v for e in reverse.equations for v in e.invars), *wanted])
+    read = read_by(reverse.equations, wanted)
     held = {v: fixed[v] for v in read if v in fixed}
     streamed = [v for v in read if v in over_time]
     batch_size = first[0].shape[0]
@@ -147,20 +144,26 @@ def _reverse_scan(loop, length, passed: Passed, weight_of, over_time, first, cot
     nothing = [vary_like(_sums_of(v.aval, batch_size), first[0]) for v, _ in summed]
     xs = (
         [d_new[moving[k]] for k in new_at],
-        [d_emitted[i] for i in emitted_at],
+        [d for d in given if d is not None],
         [over_time[v] for v in streamed],
     )
     (d_first, sums), out = scan(body, (start, nothing), xs, length, reverse=True)
     d_weights = [
         (v, total.sum(0).astype(v.aval.dtype)) for (v, _), total in zip(summed, sums, strict=True)
     ]
-    return reverse, d_first, dict(zip(given_out, out, strict=True)), d_weights
+    return _Reversed(d_first, dict(zip(given_out, out, strict=True)), d_weights)
 
 
-def _weight_gradients(reader: Reader, weight_of, values, deltas):
+def _weight_gradients(
+    reader: Reader,
+    weight_of: Values,
+    rows: list[jax.Array],
+    deltas: list[jax.Array | None],
+) -> Iterator[tuple[Variable, jax.Array]]:
     """Pairs of a weight and its gradient; values of the reader's rows and deltas [T, B, ...]."""
+    given = [d for d in deltas if d is not None]
     if reader.kind == "product":
-        (x,), (d,) = values, deltas
+        (x,), (d,) = rows, given
         precision = precision_of(reader.equation)
         yield reader.weights[0], transposed_product(as_rows(x), as_rows(d), precision)
         return
@@ -169,10 +172,9 @@ def _weight_gradients(reader: Reader, weight_of, values, deltas):
     outputs = [v for v, d in zip(equation.outvars, deltas, strict=True) if d is not None]
     apply = as_function([equation], inputs, outputs)
     mine = reader.weights
-    deltas = [d for d in deltas if d is not None]
     if reader.kind == "added":
-        deltas = [d.sum((0, 1), keepdims=True) for d in deltas]
-    length, batch_size = deltas[0].shape[:2]
+        given = [d.sum((0, 1), keepdims=True) for d in given]
+    length, batch_size = given[0].shape[:2]
 
     def over_time(ws):
         every = weight_of | dict(zip(mine, ws, strict=True))
@@ -182,31 +184,27 @@ def _weight_gradients(reader: Reader, weight_of, values, deltas):
             return apply(*(known[v] if v in known else zeros(v.aval) for v in inputs))
 
         over_examples = jax.vmap(one, axis_size=batch_size)
-        return jax.vmap(over_examples, axis_size=length)(
-            dict(zip(reader.rows, values, strict=True))
-        )
+        return jax.vmap(over_examples, axis_size=length)(dict(zip(reader.rows, rows, strict=True)))
 
     _, pull = jax.vjp(over_time, [weight_of[v] for v in mine])
-    deltas = [d.astype(v.aval.dtype) for d, v in zip(deltas, outputs, strict=True)]
-    yield from zip(mine, pull(deltas)[0], strict=True)
+    given = [d.astype(v.aval.dtype) for d, v in zip(given, outputs, strict=True)]
+    yield from zip(mine, pull(given)[0], strict=True)
 
 
-def _sums_of(aval: Any, batch_size: Size) -> Any:
+def _sums_of(aval: Any, batch_size: Size) -> jax.Array:
     """Zeros to sum up a weight's gradient in, for each example by itself: a sum over the batch at
     every time step would be an operation more. Narrow floats would lose what is small beside it."""
     dtype = aval.dtype if aval.dtype.itemsize >= 4 else jnp.float32
     return jnp.zeros((batch_size, *aval.shape), dtype)
 
 
-def _floats(names: list[Any]) -> list[Any]:
-    return [v for v in names if is_float(v.aval)]
-
-
-def _value(found, atom, like):
+def _value(found: Values, atom: Atom, like: jax.Array) -> jax.Array:
     return found[atom] if is_variable(atom) else jnp.full_like(like, atom.val)
 
 
-def _over_time(found, atom, first, length):
+def _over_time(
+    found: Values, atom: Atom | None, first: jax.Array, length: Size
+) -> jax.Array | None:
     """The values [T, B, ...] of an atom of the reverse step; None of None."""
     if atom is None or is_variable(atom):
         return None if atom is None else found[atom]

@@ -6,9 +6,8 @@ from typing import Literal, NamedTuple
 import jax
 
 from jaxrnn.base import Carry, Cell, Params, Size, X
-from jaxrnn.schedule.parts import on_parts
 from jaxrnn.schedule.planning import Plan, make_plan
-from jaxrnn.schedule.reading import Step, Unreadable, read_step
+from jaxrnn.schedule.reading import Step, Unreadable, read_step, sliced_first
 from jaxrnn.unstable import HAS_RULES
 
 Schedule = Literal["auto", "scan", "distributed", "associative", "checkpointed"]
@@ -54,7 +53,7 @@ def choose(
         return Choice("scan", "nothing to do: no time step or no example")
     try:
         _require_rules()
-        step = on_parts(read_step(cell, params, carry, xs))
+        step = sliced_first(read_step(cell, params, carry, xs))
     except Unreadable as cause:
         # bounded memory needs no analysis
         return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))

@@ -1,13 +1,16 @@
 """Sums of cotangents on the way back through equations."""
 
+import functools
+import operator
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
-from jaxrnn.schedule.reading import is_variable
+from jaxrnn.jaxprs.equations import Atom, Equation, Variable, is_variable
 
 
-class Part(NamedTuple):
+class Slice(NamedTuple):
     """A slice that cuts one axis."""
 
     axis: int
@@ -15,7 +18,7 @@ class Part(NamedTuple):
     stop: int
 
 
-def part_of(equation: Any) -> Part | None:
+def slice_of(equation: Equation) -> Slice | None:
     if equation.primitive.name != "slice":
         return None
     starts, stops, strides = (
@@ -25,7 +28,7 @@ def part_of(equation: Any) -> Part | None:
     cut = [i for i, size in enumerate(shape) if (starts[i], stops[i]) != (0, size)]
     if len(cut) != 1 or any(stride != 1 for stride in strides or ()):
         return None
-    return Part(cut[0], starts[cut[0]], stops[cut[0]])
+    return Slice(cut[0], starts[cut[0]], stops[cut[0]])
 
 
 class Cotangents:
@@ -37,54 +40,50 @@ class Cotangents:
     """
 
     def __init__(self):
-        self.sums: dict[Any, Any] = {}
-        self.parts: dict[Any, dict[Part, Any]] = {}
+        self.sums: dict[Variable, jax.Array] = {}
+        self.slices: dict[Variable, dict[Slice, jax.Array]] = {}
 
-    def add(self, atom: Any, cotangent: Any) -> None:
+    def add(self, atom: Atom, cotangent: jax.Array) -> None:
         if is_variable(atom):
             self.sums[atom] = self.sums[atom] + cotangent if atom in self.sums else cotangent
 
-    def add_part(self, variable: Any, part: Part, cotangent: Any) -> None:
-        parts = self.parts.setdefault(variable, {})
-        parts[part] = parts[part] + cotangent if part in parts else cotangent
+    def add_slice(self, variable: Variable, where: Slice, cotangent: jax.Array) -> None:
+        slices = self.slices.setdefault(variable, {})
+        slices[where] = slices[where] + cotangent if where in slices else cotangent
 
-    def __contains__(self, variable: Any) -> bool:
-        return variable in self.sums or variable in self.parts
+    def __contains__(self, variable: Variable) -> bool:
+        return variable in self.sums or variable in self.slices
 
-    def __getitem__(self, variable: Any) -> Any:
-        for whole in _put_together(self.parts.pop(variable, {}), variable.aval.shape):
-            self.add(variable, whole)
-        return self.sums[variable]
-
-    def of(self, variables: list[Any]) -> list[Any]:
+    def get(self, variable: Variable) -> jax.Array | None:
         """None where there is none."""
-        there = [v in self for v in variables]
-        return [self[v] if has else None for v, has in zip(variables, there, strict=True)]
+        sums = [self.sums[variable]] if variable in self.sums else []
+        sums += _put_together(self.slices.get(variable, {}), variable.aval.shape)
+        return functools.reduce(operator.add, sums) if sums else None
 
 
-def _put_together(parts: dict[Part, Any], shape: tuple[int, ...]) -> list[Any]:
-    """Arrays of this shape whose sum has every part in its place: as few as parts overlap."""
-    rows: list[list[tuple[Part, Any]]] = []
-    for part, value in sorted(parts.items(), key=lambda item: item[0]):
+def _put_together(slices: dict[Slice, Any], shape: tuple[int, ...]) -> list[jax.Array]:
+    """Arrays of this shape whose sum has every slice in its place: as few as slices overlap."""
+    rows: list[list[tuple[Slice, Any]]] = []
+    for where, value in sorted(slices.items(), key=lambda item: item[0]):
         for row in rows:
             last = row[-1][0]
-            if last.axis == part.axis and last.stop <= part.start:
-                row.append((part, value))
+            if last.axis == where.axis and last.stop <= where.start:
+                row.append((where, value))
                 break
         else:
-            rows.append([(part, value)])
+            rows.append([(where, value)])
     return [_in_a_row(row, shape) for row in rows]
 
 
-def _in_a_row(row: list[tuple[Part, Any]], shape: tuple[int, ...]) -> Any:
+def _in_a_row(row: list[tuple[Slice, Any]], shape: tuple[int, ...]) -> jax.Array:
     axis, dtype = row[0][0].axis, row[0][1].dtype
 
     def zeros(start, stop):
         return jnp.zeros((*shape[:axis], stop - start, *shape[axis + 1 :]), dtype)
 
     pieces, end = [], 0
-    for part, value in row:
-        pieces += [zeros(end, part.start), value]
-        end = part.stop
+    for where, value in row:
+        pieces += [zeros(end, where.start), value]
+        end = where.stop
     pieces.append(zeros(end, shape[axis]))
     return jnp.concatenate([piece for piece in pieces if piece.shape[axis]], axis)

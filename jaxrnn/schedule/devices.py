@@ -34,19 +34,6 @@ def zeros(aval: Any) -> Any:
     return _over(jnp.zeros(aval.shape, aval.dtype), varying_axes(aval))
 
 
-def struct(shape: tuple[int, ...], aval: Any) -> jax.ShapeDtypeStruct:
-    """A stand-in of another shape for an abstract value, to trace with."""
-    mesh = aval.sharding.mesh
-    where = None if mesh.empty else jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    return jax.ShapeDtypeStruct(
-        shape, aval.dtype, sharding=where, manual_axis_type=aval.manual_axis_type
-    )
-
-
-def struct_of(atom: Any) -> jax.ShapeDtypeStruct:
-    return struct(atom.aval.shape, atom.aval)
-
-
 def _axes(a: Any) -> frozenset[Any]:
     return varying_axes(jax.typeof(a))
 

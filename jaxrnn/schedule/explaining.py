@@ -1,16 +1,17 @@
 """What the scheduler made of a step, in words."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
 from jaxrnn.base import Carry, Params, Size, X
+from jaxrnn.jaxprs.equations import Equation, Variable, variables
 from jaxrnn.schedule.choosing import Choice
+from jaxrnn.schedule.loops import decide
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, why_not_linear
 from jaxrnn.schedule.readers import find_readers
-from jaxrnn.schedule.reading import HEAVY, Step, is_float, is_variable, variables
-from jaxrnn.schedule.reversing import forward_of, reverse_of
+from jaxrnn.schedule.reading import HEAVY, Step
 
 # How the gradient of an equation's weights comes about, by the kind of reader that it is.
 _GRADIENTS = {
@@ -72,7 +73,7 @@ def segment_length(length: Size) -> int:
     return max(1, round(length**0.5))
 
 
-def _parallel(stage: Once | AllSteps, names: dict[Any, str]) -> list[str]:
+def _parallel(stage: Once | AllSteps, names: dict[Variable, str]) -> list[str]:
     heavy = [e for e in stage.equations if e.primitive.name in HEAVY]
     if isinstance(stage, Once):
         return [f"once, of params alone: {_listed(stage.equations)}"]
@@ -88,7 +89,7 @@ def _parallel(stage: Once | AllSteps, names: dict[Any, str]) -> list[str]:
     return lines
 
 
-def _loop(loop: Loop, step: Step, names: dict[Any, str]) -> list[str]:
+def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
     carried = ", ".join(names[v] for v in loop.carried)
     if loop.linear:
         return [f"made parallel: {carried} = a * {carried} + b, an associative scan"]
@@ -103,34 +104,32 @@ def _loop(loop: Loop, step: Step, names: dict[Any, str]) -> list[str]:
         read = _read(reader.equation, names)
         lines.append(f"  {_GRADIENTS[reader.kind].format(reader.equation.primitive.name + read)}")
     if readers:
-        forward = forward_of(loop, readers)
-        floats = [i for i, v in enumerate(loop.emitted) if is_float(v.aval)]
-        saved = reverse_of(loop, readers, forward, floats).saved
-        makers = {v: e.primitive.name for e in forward.equations for v in e.outvars}
-        kept = ", ".join(f"{makers[v]} {list(v.aval.shape)}" for v in saved)
+        saving = decide(loop, readers)
+        makers = {v: e.primitive.name for e in saving.forward.equations for v in e.outvars}
+        kept = ", ".join(f"{makers[v]} {list(v.aval.shape)}" for v in saving.saved)
         lines.append(f"  kept for the way back: {kept or 'the carry alone'}")
     return lines
 
 
-def _listed(equations: Sequence[Any]) -> str:
+def _listed(equations: Sequence[Equation]) -> str:
     names = list(dict.fromkeys(e.primitive.name for e in equations))
     return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
-def _read(equation: Any, names: dict[Any, str]) -> str:
+def _read(equation: Equation, names: dict[Variable, str]) -> str:
     """What an equation reads, where it has a name."""
     known = [names[v] for v in variables(equation.invars) if v in names]
     return f" with {', '.join(known)}" if known else ""
 
 
-def _names(step: Step, params: Params, carry: Carry, xs: X) -> dict[Any, str]:
-    names: dict[Any, str] = {}
+def _names(step: Step, params: Params, carry: Carry, xs: X) -> dict[Variable, str]:
+    names: dict[Variable, str] = {}
     for word, group, tree in (
         ("params", step.params, params),
-        ("carry", step.carry, carry),
+        ("carry", [leaf.old for leaf in step.carry], carry),
         ("x", step.x, xs),
     ):
         for v, (path, _) in zip(group, jax.tree.leaves_with_path(tree), strict=True):
             shape = list(v.aval.shape)
             names[v] = f"{word}{jax.tree_util.keystr(path)}" + (f" {shape}" if shape else "")
-    return {v: name for v, name in names.items() if is_variable(v)}
+    return names

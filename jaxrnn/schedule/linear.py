@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.base import Size
+from jaxrnn.jaxprs.equations import as_function
 from jaxrnn.schedule.devices import vary_like
 from jaxrnn.schedule.planning import Loop
-from jaxrnn.schedule.reading import as_function
 from jaxrnn.schedule.rules import Rule, apply_rule
 from jaxrnn.schedule.scanning import as_in_loop
 

@@ -1,14 +1,25 @@
-"""One recurrence as a scan that keeps, for its way back, what was costly to compute."""
+"""One recurrence as a scan that saves, for its backward pass, what was costly to compute.
+
+What is saved is decided (`decide`), done (`_save`) and read (`_saved`) here.
+"""
+
+from dataclasses import dataclass
+
+import jax
 
 from jaxrnn.base import Size
-from jaxrnn.schedule.backward import Passed, go_back
+from jaxrnn.jaxprs.equations import Equation, Variable, made_by, needed, read_by, variables
+from jaxrnn.schedule.backward import go_back
 from jaxrnn.schedule.planning import Loop
-from jaxrnn.schedule.readers import find_readers
-from jaxrnn.schedule.reading import is_float, needed
-from jaxrnn.schedule.reversing import forward_of, reverse_of
+from jaxrnn.schedule.readers import Reader, find_readers
+from jaxrnn.schedule.reading import COSTLY
+from jaxrnn.schedule.reversing import Forward, Reverse, floats_of, forward_of, reverse_of
 from jaxrnn.schedule.rules import Rule, apply_rule
 from jaxrnn.schedule.scanning import scan
 from jaxrnn.schedule.stepping import over_batch, products_of
+
+# Equations whose results are slices, or all, of what they read.
+VIEWS = ("slice", "split", "squeeze", "reshape", "transpose")
 
 
 def run_loop(loop: Loop, weights: list, carry: list, streams: list, length: Size):
@@ -17,9 +28,24 @@ def run_loop(loop: Loop, weights: list, carry: list, streams: list, length: Size
     Returns:
       The last carry leaves [B, ...], the new ones and the emitted variables [T, B, ...].
     """
-    if not find_readers(loop):  # nothing to defer
+    readers = find_readers(loop)
+    if not readers:  # nothing to defer
         return _scan(loop, weights, carry, streams, length)
-    return apply_rule(_deferred(loop, length), weights, carry, streams)
+
+    def function(weights, carry, streams):
+        return _scan(loop, weights, carry, streams, length)
+
+    def forward(weights, carry, streams):
+        saving = decide(loop, readers)
+        last, new, emitted, saved = _save(saving, weights, carry, streams, length)
+        return (last, new, emitted), (new, saved, saving)
+
+    def backward(args, kept, cotangents):
+        new, saved, saving = kept
+        reverse, values = _saved(saving, saved, cotangents)
+        return go_back(loop, reverse, length, args, new, values, cotangents)
+
+    return apply_rule(Rule(function, forward, backward), weights, carry, streams)
 
 
 def _scan(loop: Loop, weights, carry, streams, length):
@@ -32,7 +58,7 @@ def _scan(loop: Loop, weights, carry, streams, length):
 def _run(loop: Loop, equations, held, outputs, carry, streams, length):
     """The scan of `equations`, whose first outputs are the loop's targets; `held` are the values
     of what is the same at every time step."""
-    count, batch_size = len(loop.targets), carry[0].shape[0]
+    count, batch_size = len(loop.carry), carry[0].shape[0]
     ways = products_of(equations, held, batch_size)
     step = over_batch(equations, held, [*loop.carried, *loop.streams], outputs, ways)
 
@@ -44,30 +70,91 @@ def _run(loop: Loop, equations, held, outputs, carry, streams, length):
     return last, out[:count], out[count:]
 
 
-def _deferred(loop: Loop, length: Size) -> Rule:
-    """The scan of a loop that keeps what its way back reads."""
+@jax.tree_util.register_static
+@dataclass(frozen=True, eq=False)
+class Saving:
+    """What the forward pass of a loop saves.
 
-    def function(weights, carry, streams):
-        return _scan(loop, weights, carry, streams, length)
+    Attributes:
+      loop, readers: its readers of weights.
+      forward: the forward pass.
+      saved: variables of the forward pass that the reverse step reads, [T, B, ...], where all that
+        is emitted has a cotangent; where less has one it reads no others.
+      reverse: the reverse step in that case.
+    """
 
-    def forward(weights, carry, streams):
-        readers = find_readers(loop)
-        forward = forward_of(loop, readers)
-        floats = [i for i, v in enumerate(loop.emitted) if is_float(v.aval)]
-        reverse = reverse_of(loop, readers, forward, floats)
-        given_out = [*forward.targets, *forward.emitted]
-        beside = [v for v in reverse.saved if v not in given_out]
-        held = dict(zip(loop.weights, weights, strict=True)) | forward.constants
-        outputs = [*given_out, *beside]
-        equations = needed(forward.equations, outputs, ())
-        last, new, out = _run(loop, equations, held, outputs, carry, streams, length)
-        emitted = out[: len(loop.emitted)]
-        over_time = dict(zip(outputs, [*new, *out], strict=True))
-        kept = [over_time[v] for v in reverse.saved]
-        passed = Passed(readers, forward, floats, reverse)
-        return (last, new, emitted), (new, kept, passed)
+    loop: Loop
+    readers: list[Reader]
+    forward: Forward
+    saved: list[Variable]
+    reverse: Reverse
 
-    def backward(args, kept, cotangents):
-        return go_back(loop, length, args, kept, cotangents)
 
-    return Rule(function, forward, backward)
+def decide(loop: Loop, readers: list[Reader]) -> Saving:
+    forward = forward_of(loop, readers)
+    reverse = reverse_of(loop, readers, forward, floats_of(loop.emitted))
+    outputs = [*forward.targets, *forward.emitted, *_rows_made(forward)]
+    costly, views = _savable(needed(forward.equations, outputs, ()))
+    _, read = _step(loop, forward, reverse, costly | views.keys())
+    # a slice is not saved beside the whole
+    savable = costly | {v for v, whole in views.items() if whole not in read}
+    equations, saved = _step(loop, forward, reverse, savable)
+    return Saving(loop, readers, forward, saved, reverse._replace(equations=equations))
+
+
+def _save(saving: Saving, weights, carry, streams, length):
+    """What the plain scan gives, and the values of what is saved."""
+    loop, forward = saving.loop, saving.forward
+    given_out = [*forward.targets, *forward.emitted]
+    outputs = [*given_out, *(v for v in saving.saved if v not in given_out)]
+    held = dict(zip(loop.weights, weights, strict=True)) | forward.constants
+    equations = needed(forward.equations, outputs, ())
+    last, new, out = _run(loop, equations, held, outputs, carry, streams, length)
+    values = dict(zip(outputs, [*new, *out], strict=True))
+    return last, new, out[: len(loop.emitted)], [values[v] for v in saving.saved]
+
+
+def _saved(saving: Saving, saved, cotangents) -> tuple[Reverse, dict[Variable, jax.Array]]:
+    """The reverse step for those cotangents that there are, and what it reads of the forward
+    pass."""
+    loop, forward = saving.loop, saving.forward
+    values = dict(zip(saving.saved, saved, strict=True))
+    _, _, d_emitted = cotangents
+    given = zip(loop.emitted, d_emitted, strict=True)
+    emitted = floats_of([v for v, d in given if d is not None])
+    if emitted == floats_of(loop.emitted):
+        return saving.reverse, values
+    reverse = reverse_of(loop, saving.readers, forward, emitted)
+    equations, _ = _step(loop, forward, reverse, set(values))
+    return reverse._replace(equations=equations), values
+
+
+def _step(
+    loop: Loop, forward: Forward, reverse: Reverse, savable: set[Variable]
+) -> tuple[list[Equation], list[Variable]]:
+    """The equations of a time step backwards, those of the forward pass that it computes again with
+    them, and what it reads of `savable`."""
+    known = {*loop.weights, *loop.carried, *loop.streams, *reverse.inputs}
+    # rows that the loop itself makes have to be there afterwards
+    results = [*reverse.results, *_rows_made(forward)]
+    equations = needed([*forward.equations, *reverse.equations], results, known | savable)
+    return equations, [v for v in read_by(equations, results) if v in savable]
+
+
+def _rows_made(forward: Forward) -> list[Variable]:
+    made = set(made_by(forward.equations))
+    return [v for names in forward.rows for v in names if v in made]
+
+
+def _savable(equations: list[Equation]) -> tuple[set[Variable], dict[Variable, Variable]]:
+    """What the forward pass computed at a cost, and views of it with the whole they are from."""
+    costly, views = set(), {}
+    for equation in equations:
+        inputs = variables(equation.invars)
+        if equation.primitive.name in COSTLY:
+            costly.update(equation.outvars)
+        elif equation.primitive.name in VIEWS and len(inputs) == 1:
+            whole = views.get(inputs[0], inputs[0])
+            if whole in costly:
+                views.update(dict.fromkeys(equation.outvars, whole))
+    return costly, views

@@ -1,65 +1,96 @@
 """From a step's equations to a plan: what is done once, for all time steps at once, in loops."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from jaxrnn.schedule.reading import (
-    Step,
-    is_costly,
+from jaxrnn.jaxprs.equations import (
+    Atom,
+    Equation,
+    Variable,
     is_float,
     is_variable,
-    learnt,
+    made_by,
     needed,
+    read_by,
     variables,
 )
+from jaxrnn.schedule.reading import Leaf, Step, is_costly, learnt
 
 
 class Once(NamedTuple):
     """Equations of the params alone."""
 
-    equations: list[Any]
-    inputs: list[Any]
-    outputs: list[Any]
+    equations: list[Equation]
+    inputs: list[Variable]
+    outputs: list[Variable]
 
 
 class AllSteps(NamedTuple):
     """Equations that need no carry of a loop that is still to come: all time steps at once."""
 
-    equations: list[Any]
-    inputs: list[Any]
-    outputs: list[Any]
+    equations: list[Equation]
+    inputs: list[Variable]
+    outputs: list[Variable]
 
 
 class Loop(NamedTuple):
     """One recurrence: a strongly connected component of the carry graph.
 
     Attributes:
-      members: indices of the carry's leaves.
+      carry: the leaves that it carries.
       equations: of one time step.
       weights: variables that are the same at every time step.
       learnt: those of them that gradients are taken of.
-      carried: the members' variables.
       streams: variables that come from outside at every time step.
-      targets: the members' new values, atoms.
       emitted: variables that later stages read at every time step.
       linear: whether it is carry' = a * carry + b, number by number, with a and b free of the
         carry, and is worked out for all time steps in parallel.
     """
 
-    members: list[int]
-    equations: list[Any]
-    weights: list[Any]
-    learnt: frozenset[Any]
-    carried: list[Any]
-    streams: list[Any]
-    targets: list[Any]
-    emitted: list[Any]
+    carry: list[Leaf]
+    equations: list[Equation]
+    weights: list[Variable]
+    learnt: frozenset[Variable]
+    streams: list[Variable]
+    emitted: list[Variable]
     linear: bool
 
+    @property
+    def members(self) -> list[int]:
+        return [leaf.place for leaf in self.carry]
 
-Plan = list[Once | AllSteps | Loop]
+    @property
+    def carried(self) -> list[Variable]:
+        return [leaf.old for leaf in self.carry]
+
+    @property
+    def targets(self) -> list[Atom]:
+        return [leaf.new for leaf in self.carry]
+
+    @property
+    def outputs(self) -> list[Variable]:
+        """What there is of every time step behind the loop."""
+        made = set(made_by(self.equations))
+        return [*self.carried, *self.emitted, *(v for v in variables(self.targets) if v in made)]
+
+
+Stage = Once | AllSteps | Loop
+Plan = list[Stage]
 
 # Equations that keep "a * carry + b, number by number" what it is.
 _SUMS = ("add", "sub", "add_any", "neg", "copy")
+
+
+class _Known(NamedTuple):
+    """What the stages so far have: once, and at every time step."""
+
+    once: frozenset[Variable]
+    streams: frozenset[Variable]
+
+    def behind(self, stages: Sequence[Stage]) -> "_Known":
+        once = (stage.outputs for stage in stages if isinstance(stage, Once))
+        streams = (stage.outputs for stage in stages if not isinstance(stage, Once))
+        return _Known(self.once.union(*once), self.streams.union(*streams))
 
 
 def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
@@ -67,74 +98,81 @@ def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
 
     Only costly equations, and what they need, leave a loop; cheap ones stay where they are read.
     """
-    fixed, of_params = _same_at_every_step(step), frozenset(learnt(step))
-    reads = carry_read_by(step)
-    once, streams = {*step.params, *step.constants}, set(step.x)
+    fixed, reads, of_params = _same_at_every_step(step), carry_read_by(step), learnt(step)
+    known = _Known(frozenset([*step.params, *step.constants]), frozenset(step.x))
     plan: Plan = []
-
-    def provide(targets):
-        """Stages that make `targets` known."""
-        equations = needed(step.equations, targets, once | streams)
-        alone = [e for e in equations if all(v in fixed for v in e.outvars)]
-        beside = [e for e in equations if any(v not in fixed for v in e.outvars)]
-        later = {v for e in beside for v in e.invars if is_variable(v)}
-        for kind, part, known, wanted in (
-            (Once, alone, once, later | set(targets)),
-            (AllSteps, beside, streams, set(targets)),
-        ):
-            made = [v for e in part for v in e.outvars]
-            outputs = [v for v in made if v in wanted]
-            if outputs:
-                inputs = variables(v for e in part for v in e.invars)
-                plan.append(kind(part, [v for v in inputs if v not in set(made)], outputs))
-                known.update(outputs)
-
     for members in components(step, reads):
-        carried = [step.carry[i] for i in members]
-        targets = [step.new_carry[i] for i in members]
         linear = linear_in_parallel and why_not_linear(step, members) is None
-        body = [
-            e
-            for e in needed(step.equations, targets, once | streams)
-            if any(reads[v] & set(members) for v in e.outvars)
-        ]
-        made = {v for e in body for v in e.outvars}
-        outside = variables([*(v for e in body for v in e.invars), *targets])
-        outside = [v for v in outside if v not in made and v not in carried]
-        feeders = needed(step.equations, outside, once | streams)
-        costly = [v for e in feeders if is_costly(e) for v in e.outvars]
-        hoisted = {id(e) for e in needed(step.equations, costly, once | streams)}
-        hoisted |= {id(e) for e in feeders if all(v in fixed for v in e.outvars)}
-        inside = {id(e) for e in [*body, *feeders]} - hoisted
-        body = [e for e in step.equations if id(e) in inside]
-        made = {v for e in body for v in e.outvars}
-        read = variables([*(v for e in body for v in e.invars), *targets])
-        external = [v for v in read if v not in made and v not in carried]
-        provide(external)
-        others = [e for e in step.equations if id(e) not in inside]
-        read_elsewhere = [*(v for e in others for v in e.invars), *step.y, *step.new_carry]
-        # a linear loop has no time steps to emit from: what else it makes is made afterwards
-        elsewhere = set() if linear else set(variables(read_elsewhere)) - set(variables(targets))
-        emitted = [v for e in body for v in e.outvars if v in elsewhere]
-        plan.append(
-            Loop(
-                members=members,
-                equations=body,
-                weights=[v for v in external if v in once],
-                learnt=of_params.intersection(external),
-                carried=carried,
-                streams=[v for v in external if v in streams],
-                targets=targets,
-                emitted=emitted,
-                linear=linear,
-            )
+        body = _body(step, members, reads, fixed, known)
+        carry = [step.carry[i] for i in members]
+        inside = {*made_by(body), *(leaf.old for leaf in carry)}
+        read = read_by(body, [leaf.new for leaf in carry])
+        external = [v for v in read if v not in inside]
+        feeding = _stages_for(step, external, fixed, known)
+        known = known.behind(feeding)
+        loop = Loop(
+            carry=carry,
+            equations=body,
+            weights=[v for v in external if v in known.once],
+            learnt=frozenset(of_params.intersection(external)),
+            streams=[v for v in external if v in known.streams],
+            # a linear loop has no time steps to emit from: what else it makes is made afterwards
+            emitted=[] if linear else _read_elsewhere(step, carry, body),
+            linear=linear,
         )
-        streams |= {*carried, *emitted, *(v for v in targets if is_variable(v) and v in made)}
-    provide(variables(step.y))
-    return plan
+        known = known.behind([loop])
+        plan += [*feeding, loop]
+    return [*plan, *_stages_for(step, variables(step.y), fixed, known)]
 
 
-def _same_at_every_step(step: Step) -> set[Any]:
+def _body(
+    step: Step,
+    members: list[int],
+    reads: dict[Variable, frozenset[int]],
+    fixed: set[Variable],
+    known: _Known,
+) -> list[Equation]:
+    """The equations that stay in the loop over these leaves of the carry."""
+    there, targets = known.once | known.streams, [step.carry[i].new for i in members]
+    computing = needed(step.equations, targets, there)
+    body = [e for e in computing if any(reads[v] & set(members) for v in e.outvars)]
+    inside = {*made_by(body), *(step.carry[i].old for i in members)}
+    outside = [v for v in read_by(body, targets) if v not in inside]
+    feeders = needed(step.equations, outside, there)
+    costly = made_by(filter(is_costly, feeders))
+    hoisted = {id(e) for e in needed(step.equations, costly, there)}
+    hoisted |= {id(e) for e in feeders if all(v in fixed for v in e.outvars)}
+    staying = {id(e) for e in [*body, *feeders]} - hoisted
+    return [e for e in step.equations if id(e) in staying]
+
+
+def _read_elsewhere(step: Step, carry: list[Leaf], body: list[Equation]) -> list[Variable]:
+    """What other equations read, or the step gives out, of what a loop makes beside its carry."""
+    inside = {id(e) for e in body}
+    others = [e for e in step.equations if id(e) not in inside]
+    read = set(read_by(others, [*step.y, *(leaf.new for leaf in step.carry)]))
+    elsewhere = read.difference(variables(leaf.new for leaf in carry))
+    return [v for v in made_by(body) if v in elsewhere]
+
+
+def _stages_for(
+    step: Step, targets: list[Variable], fixed: set[Variable], known: _Known
+) -> list[Once | AllSteps]:
+    """Stages that make `targets` known."""
+    equations = needed(step.equations, targets, known.once | known.streams)
+    alone = [e for e in equations if all(v in fixed for v in e.outvars)]
+    beside = [e for e in equations if any(v not in fixed for v in e.outvars)]
+    stages = []
+    for kind, mine, read in ((Once, alone, read_by(beside, targets)), (AllSteps, beside, targets)):
+        made, read = made_by(mine), set(read)
+        outputs = [v for v in made if v in read]
+        if outputs:
+            inputs = [v for v in read_by(mine) if v not in set(made)]
+            stages.append(kind(mine, inputs, outputs))
+    return stages
+
+
+def _same_at_every_step(step: Step) -> set[Variable]:
     """Variables of the params alone; what reads nothing (an iota) is the same at every step too."""
     fixed = {*step.params, *step.constants}
     for equation in step.equations:
@@ -143,20 +181,20 @@ def _same_at_every_step(step: Step) -> set[Any]:
     return fixed
 
 
-def carry_read_by(step: Step) -> dict[Any, frozenset[int]]:
+def carry_read_by(step: Step) -> dict[Variable, frozenset[int]]:
     """Which leaves of the carry each variable depends on within the step."""
     reads = {v: frozenset() for v in [*step.params, *step.x, *step.constants]}
-    reads |= {v: frozenset([i]) for i, v in enumerate(step.carry)}
+    reads |= {leaf.old: frozenset([leaf.place]) for leaf in step.carry}
     for equation in step.equations:
         of_inputs = frozenset().union(*(reads[v] for v in variables(equation.invars)))
         reads.update(dict.fromkeys(equation.outvars, of_inputs))
     return reads
 
 
-def components(step: Step, reads: dict[Any, frozenset[int]]) -> list[list[int]]:
+def components(step: Step, reads: dict[Variable, frozenset[int]]) -> list[list[int]]:
     """The strongly connected components of "feeds", each before those that it feeds."""
     count = len(step.carry)
-    reach = [set(reads[v]) if is_variable(v) else set() for v in step.new_carry]
+    reach = [set(reads[leaf.new]) if is_variable(leaf.new) else set() for leaf in step.carry]
     for middle in range(count):
         for i in range(count):
             if middle in reach[i]:
@@ -176,7 +214,7 @@ def why_not_linear(step: Step, members: list[int]) -> str | None:
     does."""
     if len(members) > 1:
         return "several leaves of the carry feed each other"
-    carried, target = step.carry[members[0]], step.new_carry[members[0]]
+    _, carried, target = step.carry[members[0]]
     if not is_float(carried.aval):
         return "its carry is not of floats"
     if not is_variable(target):

@@ -1,20 +1,23 @@
 """The equations of a loop that read a weight: what its gradient needs of every time step."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 
-from jaxrnn.schedule.devices import struct_of
-from jaxrnn.schedule.planning import Loop
-from jaxrnn.schedule.reading import (
-    HEAVY,
+from jaxrnn.jaxprs.equations import (
+    Equation,
+    Variable,
     as_function,
-    flatten,
     is_float,
     is_product,
     needed,
+    read_by,
+    struct_of,
+    trace,
     variables,
 )
+from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.reading import HEAVY
 
 Kind = Literal["product", "added", "scaled", "pulled"]
 
@@ -34,9 +37,9 @@ class Reader(NamedTuple):
         batch after the reverse loop.
     """
 
-    equation: Any
-    weights: list[Any]
-    rows: list[Any]
+    equation: Equation
+    weights: list[Variable]
+    rows: list[Variable]
     kind: Kind
 
 
@@ -57,12 +60,14 @@ def find_readers(loop: Loop) -> list[Reader]:
     return readers
 
 
-def _small(equation: Any, weights: list[Any]) -> bool:
+def _small(equation: Equation, weights: list[Variable]) -> bool:
     made = sum(v.aval.size for v in equation.outvars if is_float(v.aval))
     return sum(v.aval.size for v in weights) <= made and equation.primitive.name not in HEAVY
 
 
-def _rows_needed(equation: Any, weights: list[Any], fixed: set[Any]) -> list[Any]:
+def _rows_needed(
+    equation: Equation, weights: list[Variable], fixed: set[Variable]
+) -> list[Variable]:
     """Which of the varying inputs the gradient of its weights reads."""
     inputs = variables(equation.invars)
     outputs = [v for v in equation.outvars if is_float(v.aval)]
@@ -79,8 +84,7 @@ def _rows_needed(equation: Any, weights: list[Any], fixed: set[Any]) -> list[Any
         return pull(cotangents)
 
     shapes = ([struct_of(v) for v in group] for group in (inputs, outputs))
-    closed = jax.make_jaxpr(gradient)(*shapes)
-    equations, results, _ = flatten(closed)
-    read = variables([*results, *(v for e in needed(equations, results, ()) for v in e.invars)])
-    names = dict(zip(closed.jaxpr.invars, inputs, strict=False))
+    program = trace(gradient, *shapes)
+    read = variables([*program.outputs, *read_by(needed(program.equations, program.outputs, ()))])
+    names = dict(zip(program.arguments[0], inputs, strict=True))
     return [names[v] for v in read if v in names and names[v] not in fixed]

@@ -1,14 +1,31 @@
-"""Carrying out a plan."""
+"""Carrying out a plan, stage by stage."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxrnn.base import Carry, Params, Size, X, Y
+from jaxrnn.jaxprs.equations import Variable, as_function, is_variable
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
-from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan
-from jaxrnn.schedule.reading import Step, as_function, is_variable
+from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan, Stage
+from jaxrnn.schedule.reading import Step
 from jaxrnn.schedule.stepping import over_time
+
+
+class _Values(NamedTuple):
+    """What there is between two stages.
+
+    Attributes:
+      once: variable to value, of the params alone.
+      always: variable to values [T, B, ...].
+      carry: leaves [B, ...], the last one where the loop over it is behind, else the first.
+    """
+
+    once: dict[Variable, jax.Array]
+    always: dict[Variable, jax.Array]
+    carry: list[jax.Array]
 
 
 def run_plan(
@@ -19,55 +36,21 @@ def run_plan(
     Of ys the last `emit` time steps: what no loop reads is done for these alone.
     """
     length, batch_size = jax.tree.leaves(xs)[0].shape[:2]
-    once = dict(step.constants) | dict(zip(step.params, jax.tree.leaves(params), strict=True))
-    always = dict(zip(step.x, jax.tree.leaves(xs), strict=True))
-    first = jax.tree.leaves(carry)
-    last = list(first)
-
-    def do_once(stage: Once):
-        function = as_function(stage.equations, stage.inputs, stage.outputs)
-        found = function(*(once[v] for v in stage.inputs))
-        once.update(zip(stage.outputs, found, strict=True))
-
-    def do_all_steps(stage: AllSteps):
-        moving = [v for v in stage.inputs if v in always]
-        function = over_time(stage.equations, once, moving, stage.outputs)
-        found = function([always[v] for v in moving])
-        always.update(zip(stage.outputs, found, strict=True))
-
-    def do_loop(stage: Loop):
-        begin = [first[i] for i in stage.members]
-        end, new, emitted = (run_linear if stage.linear else run_loop)(
-            stage,
-            [once[v] for v in stage.weights],
-            begin,
-            [always[v] for v in stage.streams],
-            length,
-        )
-        always.update(zip(stage.emitted, emitted, strict=True))
-        for k, i in enumerate(stage.members):
-            last[i] = end[k]
-            always[step.carry[i]] = jnp.concatenate([begin[k][None], new[k][:-1]])
-            target = step.new_carry[i]
-            if is_variable(target) and target not in once:
-                always.setdefault(target, new[k])
-
-    def do(stages: Plan):
-        for stage in stages:
-            if isinstance(stage, Once):
-                do_once(stage)
-            elif isinstance(stage, AllSteps):
-                do_all_steps(stage)
-            else:
-                do_loop(stage)
-
+    values = _Values(
+        once=dict(step.constants) | dict(zip(step.params, jax.tree.leaves(params), strict=True)),
+        always=dict(zip(step.x, jax.tree.leaves(xs), strict=True)),
+        carry=jax.tree.leaves(carry),
+    )
     loops = [place for place, stage in enumerate(plan) if isinstance(stage, Loop)]
     behind = loops[-1] + 1 if loops else 0
-    do(plan[:behind])
+    for stage in plan[:behind]:
+        values = _run(stage, values, length)
     if emit < length:
-        always = {v: a[length - emit :] for v, a in always.items()}
-        length = emit
-    do(plan[behind:])
+        late = {v: a[length - emit :] for v, a in values.always.items()}
+        values, length = values._replace(always=late), emit
+    for stage in plan[behind:]:
+        values = _run(stage, values, length)
+    once, always, last = values
 
     def given_out(atom):
         if is_variable(atom) and atom in always:
@@ -77,3 +60,32 @@ def run_plan(
 
     ys = [given_out(atom) for atom in step.y]
     return jax.tree.unflatten(jax.tree.structure(carry), last), step.y_tree.unflatten(ys)
+
+
+def _run(stage: Stage, values: _Values, length: Size) -> _Values:
+    """The values behind the stage."""
+    once, always, carry = values
+    if isinstance(stage, Once):
+        function = as_function(stage.equations, stage.inputs, stage.outputs)
+        found = function(*(once[v] for v in stage.inputs))
+        return values._replace(once=once | dict(zip(stage.outputs, found, strict=True)))
+    if isinstance(stage, AllSteps):
+        moving = [v for v in stage.inputs if v in always]
+        function = over_time(stage.equations, once, moving, stage.outputs)
+        found = function([always[v] for v in moving])
+        return values._replace(always=always | dict(zip(stage.outputs, found, strict=True)))
+    first = [carry[i] for i in stage.members]
+    last, new, emitted = (run_linear if stage.linear else run_loop)(
+        stage,
+        [once[v] for v in stage.weights],
+        first,
+        [always[v] for v in stage.streams],
+        length,
+    )
+    always = always | dict(zip(stage.emitted, emitted, strict=True))
+    for leaf, begin, end in zip(stage.carry, first, new, strict=True):
+        always[leaf.old] = jnp.concatenate([begin[None], end[:-1]])
+        if is_variable(leaf.new) and leaf.new not in once:
+            always.setdefault(leaf.new, end)
+    ends = dict(zip(stage.members, last, strict=True))
+    return _Values(once, always, [ends.get(i, a) for i, a in enumerate(carry)])

@@ -11,7 +11,7 @@ import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,18 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxrnn.base import Size
+from jaxrnn.jaxprs.equations import (
+    Atom,
+    Equation,
+    Variable,
+    as_function,
+    is_product,
+    is_variable,
+    made_by,
+    read_by,
+    variables,
+)
 from jaxrnn.schedule.products import precision_of, product_over_time, swapped
-from jaxrnn.schedule.reading import as_function, is_product, is_variable, variables
 from jaxrnn.schedule.scanning import as_in_loop
 from jaxrnn.unstable import draws_depend_on_mapping
 
@@ -50,11 +60,11 @@ def place(weight: Any, batch_size: Size) -> Literal["left", "summed"] | None:
 
 
 def products_of(
-    equations: Sequence[Any],
-    held: Mapping[Any, ArrayLike],
+    equations: Sequence[Equation],
+    held: Mapping[Variable, ArrayLike],
     batch_size: Size,
-    transposes: Mapping[Any, ArrayLike] = MappingProxyType({}),
-) -> dict[Any, Product]:
+    transposes: Mapping[Variable, ArrayLike] = MappingProxyType({}),
+) -> dict[Variable, Product]:
     """How a CPU multiplies with those weights among `held`, by variable, that it has in another
     place. Their transposes [O, I] are made, once, where `transposes` has none."""
 
@@ -62,7 +72,7 @@ def products_of(
         # where the loop is written out XLA would transpose again at every time step
         return lax.optimization_barrier(jnp.transpose(held[v]))
 
-    ways: dict[Any, Product] = {}
+    ways: dict[Variable, Product] = {}
     for v in variables(e.invars[1] for e in equations if is_product(e, held)):
         where = place(v.aval, batch_size)
         if where == "left":
@@ -74,11 +84,11 @@ def products_of(
 
 
 def over_batch(
-    equations: Sequence[Any],
-    held: Mapping[Any, ArrayLike],
-    moving: Sequence[Any],
-    outputs: Sequence[Any],
-    ways: Mapping[Any, Product],
+    equations: Sequence[Equation],
+    held: Mapping[Variable, ArrayLike],
+    moving: Sequence[Variable],
+    outputs: Sequence[Atom],
+    ways: Mapping[Variable, Product],
 ) -> Callable[[Sequence[jax.Array]], list[jax.Array]]:
     """The equations of one example as a function of the values [B, ...] of the variables `moving`.
 
@@ -88,20 +98,20 @@ def over_batch(
       ways: how to multiply with those weights among `held` that are not multiplied with as written.
     """
 
-    def mapped(part, made, values):
-        inputs, given, axes = _inputs(part, made, values, held)
-        function = as_function(part, inputs, made)
+    def mapped(stretch, values):
+        inputs, given, axes = _inputs(stretch, values, held)
+        function = as_function(stretch.equations, inputs, stretch.made)
         batch_size = values[moving[0]].shape[0]
         return jax.vmap(function, axes, axis_size=batch_size)(*given)
 
-    return _in_parts(equations, held, moving, outputs, ways, mapped)
+    return _in_stretches(equations, held, moving, outputs, ways, mapped)
 
 
 def over_time(
-    equations: Sequence[Any],
-    held: Mapping[Any, ArrayLike],
-    moving: Sequence[Any],
-    outputs: Sequence[Any],
+    equations: Sequence[Equation],
+    held: Mapping[Variable, ArrayLike],
+    moving: Sequence[Variable],
+    outputs: Sequence[Atom],
 ) -> Callable[[Sequence[jax.Array]], list[jax.Array]]:
     """Like `over_batch`, of values [T, B, ...] of all time steps at once.
 
@@ -109,12 +119,12 @@ def over_time(
     another, as the plain loop does it.
     """
 
-    def mapped(part, made, values):
-        inputs, given, axes = _inputs(part, made, values, held)
-        function = as_function(part, inputs, made)
+    def mapped(stretch, values):
+        inputs, given, axes = _inputs(stretch, values, held)
+        function = as_function(stretch.equations, inputs, stretch.made)
         length, batch_size = values[moving[0]].shape[:2]
         over_examples = jax.vmap(function, axes, axis_size=batch_size)
-        if any(_draws(e) for e in part):
+        if any(_draws(e) for e in stretch.equations):
             along = [a for a, axis in zip(given, axes, strict=True) if axis == 0]
 
             def at_once(along):
@@ -124,57 +134,72 @@ def over_time(
                 )
 
             return lax.map(at_once, along)
-        return as_in_loop(part, jax.vmap(over_examples, axes, axis_size=length))(*given)
+        return as_in_loop(stretch.equations, jax.vmap(over_examples, axes, axis_size=length))(
+            *given
+        )
 
     products = variables(e.invars[1] for e in equations if is_product(e, held))
     ways = dict.fromkeys(products, product_over_time)
-    return _in_parts(equations, held, moving, outputs, ways, mapped)
+    return _in_stretches(equations, held, moving, outputs, ways, mapped)
 
 
-def _in_parts(equations, held, moving, outputs, ways, mapped):
+Kind = Literal["product", "draw", "mapped"]
+
+
+class _Stretch(NamedTuple):
+    """Equations one behind another that are run in one way, and what is read of them behind."""
+
+    kind: Kind
+    equations: list[Equation]
+    made: list[Atom]
+
+
+def _in_stretches(equations, held, moving, outputs, ways, mapped):
     """The equations as a function of the values of `moving`: products that have a way of their own
     by themselves, and each stretch between them by `mapped`."""
 
-    def kind(equation):
+    def kind(equation) -> Kind:
         if is_product(equation, held) and equation.invars[1] in ways:
             return "product"
         return "draw" if _draws(equation) else "mapped"
 
-    groups = [(what, list(part)) for what, part in itertools.groupby(equations, key=kind)]
-    parts, read = [], set(variables(outputs))
-    for what, part in reversed(groups):
-        # of a part only what is read behind it: fewer results, less to trace
-        parts.insert(0, (what, part, [v for e in part for v in e.outvars if v in read]))
-        read |= set(variables(v for e in part for v in e.invars))
+    stretches, read = [], set(variables(outputs))
+    for _, group in reversed([(what, list(g)) for what, g in itertools.groupby(equations, kind)]):
+        # only what is read behind it: fewer results, less to trace
+        made = [v for v in made_by(group) if v in read]
+        stretches.insert(0, _Stretch(kind(group[0]), group, made))
+        read |= set(read_by(group))
 
     def apply(given):
         values = dict(zip(moving, given, strict=True))
-        for what, part, made in parts:
-            if what == "product":
-                for equation in part:
+        for stretch in stretches:
+            if stretch.kind == "product":
+                for equation in stretch.equations:
                     x, w = equation.invars
                     found = ways[w](values[x], held[w], precision_of(equation))
                     values[equation.outvars[0]] = found
             else:
-                values |= dict(zip(made, mapped(part, made, values), strict=True))
+                values |= dict(zip(stretch.made, mapped(stretch, values), strict=True))
         return [
-            values[atom] if is_variable(atom) and atom in values else mapped([], [atom], values)[0]
+            values[atom]
+            if is_variable(atom) and atom in values
+            else mapped(_Stretch("mapped", [], [atom]), values)[0]
             for atom in outputs
         ]
 
     return apply
 
 
-def _inputs(part, made, values, held):
-    """The variables that a part reads or hands on, their values, and over which axis each is
+def _inputs(stretch, values, held):
+    """The variables that a stretch reads or hands on, their values, and over which axis each is
     mapped."""
-    read = variables([*(v for e in part for v in e.invars), *made])
+    read = read_by(stretch.equations, stretch.made)
     inputs = [v for v in read if v in values or v in held]
     given = [values[v] if v in values else held[v] for v in inputs]
     return inputs, given, tuple(0 if v in values else None for v in inputs)
 
 
-def _draws(equation: Any) -> bool:
+def _draws(equation: Equation) -> bool:
     return any(draws_depend_on_mapping(v.aval) for v in equation.invars) or (
         equation.primitive.name == "rng_bit_generator"
     )

@@ -141,8 +141,8 @@ FAULTS = [
         "rule or tiny",
     ),
     (
-        "parts: an output that is cut as well is lost",
-        "schedule/parts.py",
+        "reading: an output that is cut as well is lost",
+        "schedule/reading.py",
         "made not in wanted and all(",
         "all(",
         "test_schedule_steps.py test_schedule_random.py",

@@ -5,7 +5,7 @@ researcher wrote. How `unroll` lays that out over time and the batch is what `ex
 """
 
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxrnn.base import Batch, PyTree, named_leaves
+from jaxrnn.jaxprs.equations import Equation, Program, Variable, is_variable, shapes_of, trace
+from jaxrnn.jaxprs.naming import is_transposed, scope_of
 from jaxrnn.optimizers import updates_of
 from jaxrnn.runs.tensorboard.protos import GraphDef
-from jaxrnn.schedule.reading import flatten, is_variable, scope_of, shapes_of
 from jaxrnn.training import Parts
 from jaxrnn.unstable import CUSTOM, is_literal
 
@@ -73,18 +74,22 @@ def training_graph(parts: Parts, batch: Batch) -> Any:
     of_x = drawing.inputs([_join("inputs/x", path) for path in _paths(x)], x)
     of_target = drawing.inputs([_join("inputs/target", path) for path in _paths(target)], target)
     sources = [*of_params, *of_carry, *of_x, *of_target]
-    grads = drawing.equations(jax.make_jaxpr(gradient)(params, carry, x, target), sources, [])
+    grads = drawing.program(_read(gradient, params, carry, x, target), sources, [])
     owners = [_owner(path, leaves) for path in _paths(opt_state)]
     names = [
         _join(f"optimizer/{leaf or ''}", "state", path.removesuffix(leaf or ""))
         for path, leaf in zip(_paths(opt_state), owners, strict=True)
     ]
     of_state = drawing.inputs(names, opt_state)
-    closed = jax.make_jaxpr(update)(params, params, opt_state)
-    new = drawing.equations(closed, [*grads, *of_params, *of_state], [*leaves, *leaves, *owners])
+    step = _read(update, params, params, opt_state)
+    new = drawing.program(step, [*grads, *of_params, *of_state], [*leaves, *leaves, *owners])
     for leaf, source in zip(leaves, new, strict=True):
         drawing.node(_join("optimizer", leaf, "new_params"), "Identity", [source], [])
     return drawing.graph
+
+
+def _read(function: Callable[..., PyTree], *arguments: PyTree) -> Program:
+    return trace(function, *arguments, custom=CUSTOM, functions=True)
 
 
 def _paths(tree: PyTree) -> list[str]:
@@ -124,26 +129,25 @@ class _Drawing:
             for name, shape in zip(names, shapes, strict=True)
         ]
 
-    def equations(
-        self, closed: Any, sources: Sequence[str], owners: Sequence[str | None]
+    def program(
+        self, program: Program, sources: Sequence[str], owners: Sequence[str | None]
     ) -> list[str]:
-        """The nodes of a jaxpr whose inputs are `sources`; returns those of its outputs.
+        """The nodes of a program whose inputs are `sources`; returns those of its outputs.
 
         With `owners`, the leaf of params that each input belongs to, it is an optimizer's.
         """
-        equations, outputs, constants = flatten(closed, custom=CUSTOM, functions=True)
-        named = dict(zip(closed.jaxpr.invars, sources, strict=True))
-        owned = dict(zip(closed.jaxpr.invars, owners, strict=True)) if owners else {}
-        for variable in constants:
+        named = dict(zip(program.inputs, sources, strict=True))
+        owned = dict(zip(program.inputs, owners, strict=True)) if owners else {}
+        for variable in program.constants:
             named[variable] = self.node("constants/constant", "Const", [], [variable.aval])
-        for equation in equations:
+        for equation in program.equations:
             scope = scope_of(equation)
             if owners:
                 mine = _owner_of(equation, owned)
                 owned |= dict.fromkeys(equation.outvars, mine)
                 scope = ("optimizer", mine or "all", *scope)
-            elif "transpose(" in str(equation.source_info.name_stack):
-                scope = ("gradient", *scope)  # JAX marks what it transposes
+            elif is_transposed(equation):
+                scope = ("gradient", *scope)
             kind = equation.primitive.name
             inputs = [named[v] for v in equation.invars if is_variable(v)]
             shapes = [v.aval for v in equation.outvars]
@@ -153,7 +157,7 @@ class _Drawing:
                 named[variable] = f"{node}:{i}" if i else node
         return [
             named[v] if is_variable(v) else self.node("constants/constant", "Const", [], [v.aval])
-            for v in outputs
+            for v in program.outputs
         ]
 
     def node(self, name: str, kind: str, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -168,7 +172,7 @@ class _Drawing:
                 sizes.dim.add(size=size)
         return name
 
-    def _attributes(self, equation: Any) -> None:
+    def _attributes(self, equation: Equation) -> None:
         """What an equation says besides its inputs, on the node that was added last."""
         told = {name: str(value) for name, value in equation.params.items()}
         literals = [str(v.val) for v in equation.invars if is_literal(v)]
@@ -187,7 +191,7 @@ class _Drawing:
         return free
 
 
-def _owner_of(equation: Any, owned: dict[Any, str | None]) -> str | None:
+def _owner_of(equation: Equation, owned: dict[Variable, str | None]) -> str | None:
     """The leaf of params that an equation of an optimizer works on: the arrays that it reads belong
     to no other. What reads numbers only, such as the norm that all are clipped by, is of none."""
     mine = {

@@ -11,9 +11,9 @@ from jaxtyping import Array
 from jaxrnn.analysis.named import name_values
 from jaxrnn.analysis.saturation import PINNED, saturations
 from jaxrnn.base import Batch, TrainState, named_leaves
+from jaxrnn.jaxprs.equations import is_float, shapes_of
 from jaxrnn.optimizers import updates_of
 from jaxrnn.runs.tensorboard.buckets import Histogram, histogram
-from jaxrnn.schedule.reading import is_float, shapes_of
 from jaxrnn.training import Parts
 from jaxrnn.unroll import unroll
 
