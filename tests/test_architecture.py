@@ -43,6 +43,23 @@ ARROWS: dict[str, tuple[str, ...]] = {
 }
 SCHEDULERS = ("schedule", "unroll", "gradients", "laws")
 """What knows how a loop is scheduled; who reads the equations of a step does so in `jaxprs`."""
+STYLES: dict[str, tuple[str, ...]] = {
+    "sequence": (),
+    "windows": ("sequence",),
+    "online": ("sequence",),
+    "bptt": ("sequence",),
+    "tbptt": ("bptt", "windows"),
+    "stateless": ("sequence",),
+    "weight_drop": ("sequence",),
+    "cutting": ("bptt",),
+    "artbp": ("cutting",),
+    "random_length": ("cutting",),
+    "rtrl": ("online",),
+    "snap": ("online",),
+    "rflo": ("online",),
+    "uoro": ("online",),
+}
+"""The same inside jaxrnn.gradients: styles stand on what several of them share, never back."""
 OUTSIDE = ("analysis", "runs", "interop")
 """What the core never imports."""
 
@@ -51,9 +68,9 @@ HEAVY = ("matplotlib", "orbax", "tensorboardX", "flax", "rich", "tyro", "pooch",
 PEERS = ("torch", "keras", "h5py", "safetensors", "flax")
 
 
-def allowed(part: str) -> set[str]:
-    direct = set(ARROWS[part])
-    return direct.union(*map(allowed, direct))
+def allowed(part: str, arrows: dict[str, tuple[str, ...]] = ARROWS) -> set[str]:
+    direct = set(arrows[part])
+    return direct.union(*(allowed(each, arrows) for each in direct))
 
 
 def imported(path: Path) -> set[str]:
@@ -106,8 +123,22 @@ def test_equations_are_read_below_the_schedule():
     assert not [path for path in others if "schedule" in parts_of(imported(path))]
 
 
+def test_gradient_styles_stand_apart_from_what_they_share():
+    folder = ROOT / "jaxrnn" / "gradients"
+    for path in folder.rglob("*.py"):
+        name = path.relative_to(folder).parts[0].removesuffix(".py")
+        prefix = "jaxrnn.gradients."
+        named = {n.removeprefix(prefix) for n in imported(path) if n.startswith(prefix)}
+        used = {n.split(".")[0] for n in named} & STYLES.keys()
+        if name in STYLES:
+            assert used <= allowed(name, STYLES) | {name}, path
+        else:
+            assert name in ("__init__", "configured"), f"{path} has no place in STYLES"
+
+
 def test_the_arrows_make_no_circle():
-    assert all(part not in allowed(part) for part in ARROWS)
+    for arrows in (ARROWS, STYLES):
+        assert all(part not in allowed(part, arrows) for part in arrows)
 
 
 def test_the_package_exports_only_its_core():

@@ -8,9 +8,9 @@ import pytest
 from tiers import mostly_full
 
 from jaxrnn import CELLS, Batch, Cell, elman, gru, lstm, rflo, rtrl
-from jaxrnn.gradients.influence import lay_out
-from jaxrnn.gradients.products import held
-from jaxrnn.gradients.reach import reach
+from jaxrnn.gradients.online.influence import lay_out
+from jaxrnn.gradients.online.products import held
+from jaxrnn.gradients.online.reach import reach
 from jaxrnn.gradients.sequence import flat_floats
 
 KEY = jax.random.key(0)

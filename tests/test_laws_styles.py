@@ -28,9 +28,12 @@ from jaxrnn.unroll import Schedule, unroll
 
 SCHEDULES = "every schedule = plain scan"
 assert gradients.__file__ is not None
+HERE = Path(gradients.__file__).parent
 MODULES = [
-    importlib.import_module(f"jaxrnn.gradients.{path.stem}")
-    for path in Path(gradients.__file__).parent.glob("[!_]*.py")
+    importlib.import_module(
+        ".".join(["jaxrnn.gradients", *path.relative_to(HERE).with_suffix("").parts])
+    )
+    for path in HERE.rglob("[!_]*.py")
 ]
 
 

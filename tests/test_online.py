@@ -25,7 +25,7 @@ from jaxrnn import (
     snap,
     uoro,
 )
-from jaxrnn.gradients.reach import reach
+from jaxrnn.gradients.online.reach import reach
 from jaxrnn.models import cross_entropy
 
 KEY = jax.random.key(0)

@@ -6,8 +6,8 @@ from jaxrnn.base import Batch, Cell, GradientEstimator, Objective
 from jaxrnn.gradients.sequence import (
     Sequences,
     begin,
-    count_steps,
     proceed,
+    refuse_history,
     require_sequences,
     starting_carry,
 )
@@ -29,12 +29,7 @@ def bptt(cell: Cell, objective: Objective, *, schedule: Schedule = "auto") -> Gr
 
     def estimate(params, carry: Sequences, batch: Batch):
         require_sequences(carry.fresh.shape[0], batch)
-        history, _ = count_steps(batch)
-        if history:
-            raise ValueError(
-                f"the batch has {history} steps of history; bptt takes none, "
-                "use tbptt(window, stride)"
-            )
+        refuse_history(batch, "bptt takes none, use tbptt(window, stride)")
 
         def mean_loss(params):
             start = starting_carry(cell, params, carry)

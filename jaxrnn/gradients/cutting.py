@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Batch, Cell, GradientEstimator, Key, Keys, Objective, X
 from jaxrnn.gradients.bptt import bptt
-from jaxrnn.gradients.sequence import Sequences, count_steps, require_sequences
+from jaxrnn.gradients.sequence import Sequences, count_steps, refuse_history, require_sequences
 from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.unroll import Schedule
 
@@ -63,11 +63,8 @@ def cut_at_random(
 
     def estimate(params, carry: Cuts, batch: Batch):
         require_sequences(carry.step.shape[0], batch)
-        history, scored = count_steps(batch)
-        if history:
-            raise ValueError(
-                f"the batch has {history} steps of history; {name} takes none, give history 0"
-            )
+        refuse_history(batch, f"{name} takes none, give history 0")
+        _, scored = count_steps(batch)
         keys = jax.vmap(jax.random.fold_in)(carry.key, carry.step)
         factors = jax.vmap(lambda key: draw_factors(key, chances(scored)), out_axes=1)(keys)
         batch = Batch((batch.inputs, factors), batch.targets)

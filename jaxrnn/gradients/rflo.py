@@ -1,9 +1,9 @@
 """Random feedback local online learning."""
 
 from jaxrnn.base import Cell, GradientEstimator, Objective, X
-from jaxrnn.gradients.influence import closure, sparse_influence
-from jaxrnn.gradients.online import online
-from jaxrnn.gradients.products import held
+from jaxrnn.gradients.online.estimator import online
+from jaxrnn.gradients.online.influence import closure, sparse_influence
+from jaxrnn.gradients.online.products import held
 from jaxrnn.unroll import Schedule
 
 

@@ -1,8 +1,8 @@
 """Real-time recurrent learning."""
 
 from jaxrnn.base import Cell, GradientEstimator, Objective, X
-from jaxrnn.gradients.influence import closure, sparse_influence
-from jaxrnn.gradients.online import online
+from jaxrnn.gradients.online.estimator import online
+from jaxrnn.gradients.online.influence import closure, sparse_influence
 from jaxrnn.unroll import Schedule
 
 

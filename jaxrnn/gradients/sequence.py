@@ -1,12 +1,13 @@
 """Where each sequence of a batch stands: the carry that gradient estimators thread."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxrnn.base import Batch, Carry, Cell, Key, Keys, Params, Size, distinct
+from jaxrnn.base import Batch, Carry, Cell, Key, Keys, Params, PyTree, Size, distinct
 from jaxrnn.jaxprs.equations import is_float
 from jaxrnn.unroll import unroll, where
 
@@ -68,6 +69,11 @@ def passed_carries(cell, params, start, inputs, schedule):
     return unroll(cell._replace(step=step), params, start, inputs, schedule=schedule)
 
 
+def carry_shapes(cell: Cell, params: Params) -> Carry:
+    """The carry of one example; params may be shapes."""
+    return jax.eval_shape(lambda params: cell.init_carry(params, jax.random.key(0)), params)
+
+
 def floats(carry: Carry) -> list[Array]:
     """The leaves that errors go through."""
     return [a for a in jax.tree.leaves(carry) if is_float(a)]
@@ -77,6 +83,12 @@ def with_floats(carry: Carry, moving: list[Array]) -> Carry:
     """`carry` with other floats."""
     leaves = iter(moving)
     return jax.tree.map(lambda a: next(leaves) if is_float(a) else a, carry)
+
+
+def with_leaves(tree: PyTree, some: Mapping[int, Array]) -> PyTree:
+    """`tree` with other leaves at some places."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure.unflatten(some.get(i, leaf) for i, leaf in enumerate(leaves))
 
 
 def flat_floats(carry: Carry, dtype: Any) -> Array:
@@ -94,6 +106,13 @@ def require_sequences(count: Size, batch: Batch) -> None:
                     f"the carry has {count} sequences, batch.{name} {leaf.shape[1]}; give batches "
                     "[T, B, ...] of as many, or a new carry, init(params, key, batch_size)"
                 )
+
+
+def refuse_history(batch: Batch, remedy: str) -> None:
+    """Raises: ValueError, a batch with time steps of history, and says `remedy`."""
+    history, _ = count_steps(batch)
+    if history:
+        raise ValueError(f"the batch has {history} steps of history; {remedy}")
 
 
 def count_steps(batch: Batch) -> tuple[int, int]:

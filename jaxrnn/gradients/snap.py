@@ -1,8 +1,8 @@
 """The sparse one-step approximation of real-time recurrent learning."""
 
 from jaxrnn.base import Cell, GradientEstimator, Objective, X
-from jaxrnn.gradients.influence import sparse_influence
-from jaxrnn.gradients.online import online
+from jaxrnn.gradients.online.estimator import online
+from jaxrnn.gradients.online.influence import sparse_influence
 from jaxrnn.unroll import Schedule
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Cell, GradientEstimator, Key, Keys, Objective, Params, X, widest_float
-from jaxrnn.gradients.online import Influence, online
-from jaxrnn.gradients.reach import leaves_that_reach
-from jaxrnn.gradients.sequence import flat_floats, floats, with_floats
+from jaxrnn.gradients.online.estimator import Influence, online
+from jaxrnn.gradients.online.reach import leaves_that_reach
+from jaxrnn.gradients.sequence import carry_shapes, flat_floats, floats, with_floats, with_leaves
 from jaxrnn.schedule.devices import vary_alike, vary_like
 from jaxrnn.unroll import Schedule
 
@@ -66,11 +66,10 @@ def uoro(
 
         def pulled(function, params, error):
             """v^T times the derivative of a carry to the leaves that reach it."""
-            leaves, tree = jax.tree.flatten(params)
+            leaves = jax.tree.leaves(params)
 
             def of_some(some):
-                made = flat_floats(function(tree.unflatten(_with(leaves, some))), dtype)
-                return vary_like(made, error)
+                return vary_like(flat_floats(function(with_leaves(params, some)), dtype), error)
 
             value, pull = jax.vjp(of_some, {leaf: leaves[leaf] for leaf in reaching})
             return pull(vary_like(error, value))[0]
@@ -118,15 +117,10 @@ def uoro(
 
 
 def _reaching(cell: Cell, params: Params, x) -> list[int]:
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    carry = jax.eval_shape(cell.init_carry, params, key)
-    begun = leaves_that_reach(cell.init_carry, params, key)
+    begun = leaves_that_reach(cell.init_carry, params, jax.eval_shape(lambda: jax.random.key(0)))
+    carry = carry_shapes(cell, params)
     stepped = leaves_that_reach(lambda *given: cell.step(*given)[0], params, carry, x)
     return sorted({*begun, *stepped})
-
-
-def _with(leaves, some):
-    return [some.get(index, leaf) for index, leaf in enumerate(leaves)]
 
 
 def _onward(function: Callable, moving: list[Array], s: list[Array]) -> Array:

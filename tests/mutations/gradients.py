@@ -70,7 +70,7 @@ FAULTS = [
     ),
     (
         "rtrl: influence multiplied the wrong way round",
-        "gradients/influence.py",
+        "gradients/online/influence.py",
         'f"yz{along},z{letters}->y{letters}"',
         'f"zy{along},z{letters}->y{letters}"',
         "test_online.py",

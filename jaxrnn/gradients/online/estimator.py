@@ -24,16 +24,18 @@ from jaxrnn.base import Batch, Carry, Cell, GradientEstimator, Key, Objective, P
 from jaxrnn.gradients.sequence import (
     Sequences,
     begin,
-    count_steps,
+    carry_shapes,
     flat_floats,
     floats,
     passed_carries,
     proceed,
+    refuse_history,
     require_sequences,
     starting_carry,
     with_floats,
+    with_leaves,
 )
-from jaxrnn.jaxprs.equations import is_float
+from jaxrnn.jaxprs.equations import is_float, shapes_of
 from jaxrnn.schedule import vary_alike
 from jaxrnn.unroll import Schedule, unroll, where
 
@@ -83,14 +85,10 @@ def online(
 
     def estimate(params, carry: Online, batch: Batch):
         require_sequences(carry.sequences.fresh.shape[0], batch)
-        history, _ = count_steps(batch)
-        if history:
-            raise ValueError(
-                f"the batch has {history} steps of history; {name} takes none, its influence "
-                "reaches further back: give as many inputs as targets"
-            )
+        none = f"{name} takes none, its influence reaches further back"
+        refuse_history(batch, f"{none}: give as many inputs as targets")
         params, carry, batch = vary_alike((params, carry, batch))
-        kept = build(cell, params, _one_of(batch.inputs))
+        kept = build(cell, params, shapes_of(batch.inputs, 2))
         sequences = carry.sequences
         first = starting_carry(cell, params, sequences)
         fresh = jax.vmap(kept.start, in_axes=(None, 0))(params, sequences.key)
@@ -107,14 +105,13 @@ def online(
             advance = jax.vmap(kept.advance, in_axes=(None, 0, 0, 0))
             return (grads, advance(params, carry, x, influence)), None
 
-        leaves, tree = jax.tree.flatten(direct)
+        leaves = jax.tree.leaves(direct)
         added = jax.eval_shape(kept.meet, errors[0], influence)
         grads = {leaf: leaves[leaf] for leaf in added}
         state, steps = vary_alike(((grads, influence), (carries, batch.inputs, errors)))
         (grads, influence), _ = lax.scan(step, state, steps)
-        for leaf, more in grads.items():
-            leaves[leaf] = more
-        return tree.unflatten(leaves), Online(proceed(sequences, end), influence), {"loss": loss}
+        after = Online(proceed(sequences, end), influence)
+        return with_leaves(direct, grads), after, {"loss": loss}
 
     return GradientEstimator(init, estimate)
 
@@ -149,8 +146,7 @@ def find_input(name: str, cell: Cell, params: Params) -> X:
     sizes = {size for leaf in jax.tree.leaves(params) for size in leaf.shape}
     candidates = [jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.float32)]
     candidates += [jax.ShapeDtypeStruct((size,), jnp.float32) for size in sorted(sizes)]
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    carry = jax.eval_shape(cell.init_carry, params, key)
+    carry = carry_shapes(cell, params)
     said = "the carry changes its type"
     for x in candidates:
         try:
@@ -168,9 +164,7 @@ def find_input(name: str, cell: Cell, params: Params) -> X:
 
 
 def _refuse_complex(name: str, cell: Cell, params: Params) -> None:
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    carry = jax.eval_shape(cell.init_carry, params, key)
-    for root, tree in (("params", params), ("carry", carry)):
+    for root, tree in (("params", params), ("carry", carry_shapes(cell, params))):
         for path, leaf in jax.tree.leaves_with_path(tree):
             if is_float(leaf) and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
                 raise ValueError(
@@ -190,8 +184,3 @@ def _require_same_shapes(name: str, carried: PyTree, made: PyTree) -> None:
 def _kinds(tree: PyTree) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
-
-
-def _one_of(inputs: X) -> X:
-    """The shape of x of one example at one time step."""
-    return jax.eval_shape(lambda xs: jax.tree.map(lambda a: a[0, 0], xs), inputs)

@@ -13,7 +13,7 @@ from jax import lax
 from scipy import sparse
 
 from jaxrnn.base import Carry, Cell, Params, X
-from jaxrnn.gradients.reach import Pattern, reach
+from jaxrnn.gradients.online.reach import Pattern, reach
 from jaxrnn.jaxprs.equations import (
     Equation,
     Program,

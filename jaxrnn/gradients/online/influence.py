@@ -18,10 +18,10 @@ import numpy as np
 from scipy import sparse
 
 from jaxrnn.base import Carry, Cell, Params, PyTree, X
-from jaxrnn.gradients.online import Build, Influence
-from jaxrnn.gradients.products import thinned
-from jaxrnn.gradients.reach import Pattern, reach
-from jaxrnn.gradients.sequence import flat_floats, floats, with_floats
+from jaxrnn.gradients.online.estimator import Build, Influence
+from jaxrnn.gradients.online.products import thinned
+from jaxrnn.gradients.online.reach import Pattern, reach
+from jaxrnn.gradients.sequence import flat_floats, floats, with_floats, with_leaves
 from jaxrnn.schedule.devices import vary_like
 
 # `(I's pattern, D's pattern) -> the pattern of what is kept of J`.
@@ -263,10 +263,8 @@ def _reached(params: Params, layout: Layout) -> list[jax.Array]:
 
 
 def _with(params: Params, layout: Layout, some: list[jax.Array]) -> PyTree:
-    leaves, tree = jax.tree.flatten(params)
-    for slots, leaf in zip(layout.slots, some, strict=True):
-        leaves[slots.leaf] = leaf
-    return tree.unflatten(leaves)
+    places = (slots.leaf for slots in layout.slots)
+    return with_leaves(params, dict(zip(places, some, strict=True)))
 
 
 def _letters(count: int) -> str:
