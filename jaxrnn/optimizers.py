@@ -1,5 +1,9 @@
 """Optimizers: the rules of optax on clipped gradients, the learning rate in their state.
 
+These are names for what is used often: any transformation of optax goes wherever they go, such as
+`optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))`. `optax.inject_hyperparams` of a
+function of the learning rate that makes it puts that into the state, where sweeps set it.
+
 Of complex params a rule that divides by the size of gradients (Adam, Adagrad, RMSProp) takes that
 of the complex number, so that real and imaginary part keep its direction; clipping counts both
 parts. `optax.contrib.split_real_and_imaginary` around a rule makes two real params of each.
@@ -124,7 +128,9 @@ def with_learning_rate(opt_state: optax.OptState, learning_rate: ArrayLike) -> o
     if optax.tree.get_all_with_path(opt_state, "learning_rate", _is_scheduled):
         raise ValueError(
             f"learning_rate is {learning_rate}, and a schedule of the optimizer would replace it; "
-            "give optax.inject_hyperparams a number, or leave learning_rate out"
+            "inject what the schedule is made of, as in optax.inject_hyperparams(lambda "
+            "learning_rate: optax.adam(schedule(learning_rate)))(learning_rate=1e-3), or leave "
+            "learning_rate out"
         )
     rate = jnp.asarray(learning_rate, jnp.float32)
     return optax.tree.set(opt_state, _is_injected, learning_rate=rate)

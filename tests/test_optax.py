@@ -1,5 +1,6 @@
 """Whatever optax has as a rule trains a model; what cannot says so."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -12,7 +13,7 @@ from optax import contrib
 from jaxrnn import Batch, Cell, GradientEstimator, init_state, make_train_step
 from jaxrnn.base import path_name
 from jaxrnn.laws.comparing import require_close
-from jaxrnn.optimizers import current_learning_rate, with_learning_rate
+from jaxrnn.optimizers import current_learning_rate, decaying, with_learning_rate
 
 CELL = Cell(
     init=lambda key: {"w_hh": jax.random.normal(key, (3, 3)), "w_ih": jnp.ones((2, 3))},
@@ -146,8 +147,33 @@ def test_a_learning_rate_that_cannot_be_set_says_how():
     assert len(str(no.value)) < 300
     assert "optax.inject_hyperparams(optax.adam)(learning_rate=" in str(no.value)
     followed = optax.inject_hyperparams(optax.adam)(optax.linear_schedule(0.1, 0.0, 3))
-    with pytest.raises(ValueError, match="a schedule of the optimizer would replace it"):
+    with pytest.raises(ValueError, match="would replace it; inject what the schedule is made of"):
         started(followed, 0.1)
+
+
+def peaking(learning_rate):
+    schedule = optax.linear_schedule(learning_rate, 0.0, STEPS)
+    return optax.chain(optax.clip_by_global_norm(0.1), optax.adam(schedule))
+
+
+def test_what_a_schedule_is_made_of_can_be_swept():
+    """Two members under their own peaks, as each alone; `decaying` goes around it too."""
+
+    def trained(optimizer, rate=None):
+        train_step = make_train_step(ESTIMATOR, optimizer)
+        state, _ = jax.lax.scan(
+            lambda state, _: train_step(state, BATCH), started(optimizer, rate), length=STEPS
+        )
+        return state.params
+
+    around = functools.partial(decaying, decay="linear", training_steps=2 * STEPS)
+    swept = around(optax.inject_hyperparams(peaking)(learning_rate=1.0))
+    rates = jnp.array([0.05, 0.2])
+    with jax.numpy_dtype_promotion("standard"):  # optax's own
+        both = jax.jit(jax.vmap(functools.partial(trained, swept)))(rates)
+        alone = [jax.jit(functools.partial(trained, around(peaking(r))))() for r in (0.05, 0.2)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    require_close("params", ("a sweep", both), ("each alone", stacked), 1e-5)
 
 
 def test_learning_rates_are_set_wherever_they_are():
