@@ -74,10 +74,6 @@ def jaxprs_in(equation: Any) -> list[Any]:
 
 def as_callable(equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
     """The equations as a function of the values of `inputs`, variables; `outputs` are atoms."""
-    return core.jaxpr_as_fun(closed_jaxpr(equations, inputs, outputs))
-
-
-def closed_jaxpr(equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
     info = core.DebugInfo(
         "jaxrnn.schedule",
         "equations",
@@ -85,7 +81,7 @@ def closed_jaxpr(equations: Sequence[Any], inputs: Sequence[Any], outputs: Seque
         tuple(f"result[{i}]" for i in range(len(outputs))),
     )
     jaxpr = core.Jaxpr((), tuple(inputs), tuple(outputs), tuple(equations), debug_info=info)
-    return core.ClosedJaxpr(jaxpr, ())
+    return core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, ()))
 
 
 def scan_counts(params: Mapping[str, Any]) -> tuple[int, int]:

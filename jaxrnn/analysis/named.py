@@ -17,10 +17,7 @@ class NamedStep(NamedTuple):
 
     Attributes:
       shapes: name to shape and dtype of the value, in the order of the step.
-      first: name to the first name of the same value: that of the outputs, else of the cell's own
-        names, else of the carry, else of the units. Its values are those to keep.
-      carry: the names of the leaves of the carry.
-      units: name to "gate" or "tanh".
+      first, carry, units: as `ValueNames` has them; the first names' values are those to keep.
       step: `(params, carry, x) -> (carry, y, values)`, values by first name.
       nudged: `(params, carry, x, name, nudge) -> (carry, y)`, the step with `nudge` added to the
         value `name` and all that follows from it. So the gradient to a nudge of zeros is the

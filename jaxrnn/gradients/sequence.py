@@ -85,7 +85,7 @@ def with_floats(carry: Carry, moving: list[Array]) -> Carry:
     return jax.tree.map(lambda a: next(leaves) if is_float(a) else a, carry)
 
 
-def with_leaves(tree: PyTree, some: Mapping[int, Array]) -> PyTree:
+def with_leaves(tree: PyTree, some: Mapping[int, Any]) -> PyTree:
     """`tree` with other leaves at some places."""
     leaves, structure = jax.tree.flatten(tree)
     return structure.unflatten(some.get(i, leaf) for i, leaf in enumerate(leaves))

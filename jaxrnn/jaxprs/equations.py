@@ -11,12 +11,14 @@ from jaxrnn.unstable import (
     CALLS,
     CUSTOM,
     as_callable,
-    closed_jaxpr,
     is_literal,
     new_variable,
     no_scopes,
     opened,
 )
+
+# The equations as a function of the values of variables: (equations, inputs, outputs).
+as_function = as_callable
 
 # JAX's own classes of these are not stable: what is read of them goes through `unstable`.
 Equation = Any
@@ -141,21 +143,6 @@ def flatten(closed: Any, custom: Collection[str] = (), functions: bool = False) 
 
     outputs = walk(whole, {}, no_scopes())
     return Program(equations, list(whole.invars), outputs, constants, whole.effects)
-
-
-def expand_custom(equations: Sequence[Equation], targets: Sequence[Atom]) -> Program:
-    """The equations with custom derivatives replaced by what they compute, its results the
-    targets."""
-    made = set(made_by(equations))
-    inputs = [v for v in read_by(equations, targets) if v not in made]
-    return flatten(closed_jaxpr(equations, inputs, targets), custom=CUSTOM)
-
-
-def as_function(
-    equations: Sequence[Equation], inputs: Sequence[Variable], outputs: Sequence[Atom]
-) -> Callable[..., list[Any]]:
-    """The equations as a function of the values of `inputs`."""
-    return as_callable(equations, inputs, outputs)
 
 
 def needed(

@@ -2,7 +2,7 @@
 
 In the reverse scan only the cotangent of the carry is sequential. It gives out the cotangents of
 the equations that read a weight, and each weight's gradient is one product over time and batch
-afterwards. Only that of a weight that scales number by number is summed up on the way.
+afterwards. Only that of a weight that scales elementwise is summed up in the scan.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from jaxrnn.schedule.reversing import Reverse, floats_of
 from jaxrnn.schedule.scanning import scan
 from jaxrnn.schedule.stepping import over_batch, products_of
 
-Values = dict[Variable, jax.Array]
+Values = dict[Variable, Any]
 
 
 class _Reversed(NamedTuple):
@@ -42,9 +42,9 @@ class _Reversed(NamedTuple):
       summed: pairs of a weight and its gradient, where that was summed up.
     """
 
-    d_first: list[jax.Array]
+    d_first: list[Any]
     over_time: Values
-    summed: list[tuple[Variable, jax.Array]]
+    summed: list[tuple[Variable, Any]]
 
 
 def go_back(loop: Loop, reverse: Reverse, length: Size, args, new, saved: Values, cotangents):
@@ -63,14 +63,17 @@ def go_back(loop: Loop, reverse: Reverse, length: Size, args, new, saved: Values
         for v, atom in zip(floats_of(loop.streams), reverse.d_streams, strict=True)
         if atom is not None
     }
-    gradients: list[tuple[Variable, jax.Array]] = []
-    for each in reverse.readers:
-        if any(atom is not None for atom in each.deltas):
-            deltas = [_over_time(over_time, atom, first[0], length) for atom in each.deltas]
-            rows = [over_time[v] for v in each.rows]
-            gradients += _weight_gradients(each.reader, weight_of, rows, deltas)
+
+    def gradients():
+        for each in reverse.readers:
+            if any(atom is not None for atom in each.deltas):
+                deltas = [_over_time(over_time, atom, first[0], length) for atom in each.deltas]
+                rows = [over_time[v] for v in each.rows]
+                yield from _weight_gradients(each.reader, weight_of, rows, deltas)
+        yield from found.summed
+
     d_weights: Values = {}
-    for v, d in [*gradients, *found.summed]:
+    for v, d in gradients():
         d_weights[v] = d if v not in d_weights else d_weights[v] + d
     return (
         [d_weights.get(v) for v in loop.weights],
@@ -85,7 +88,7 @@ def _reverse_scan(
     length: Size,
     weight_of: Values,
     over_time: Values,
-    first: list[jax.Array],
+    first: list[Any],
     cotangents: Any,
 ) -> _Reversed:
     """The sequential part of the backward pass."""
@@ -157,9 +160,9 @@ def _reverse_scan(
 def _weight_gradients(
     reader: Reader,
     weight_of: Values,
-    rows: list[jax.Array],
-    deltas: list[jax.Array | None],
-) -> Iterator[tuple[Variable, jax.Array]]:
+    rows: list[Any],
+    deltas: list[Any],
+) -> Iterator[tuple[Variable, Any]]:
     """Pairs of a weight and its gradient; values of the reader's rows and deltas [T, B, ...]."""
     given = [d for d in deltas if d is not None]
     if reader.kind == "product":
@@ -191,20 +194,18 @@ def _weight_gradients(
     yield from zip(mine, pull(given)[0], strict=True)
 
 
-def _sums_of(aval: Any, batch_size: Size) -> jax.Array:
+def _sums_of(aval: Any, batch_size: Size) -> Any:
     """Zeros to sum up a weight's gradient in, for each example by itself: a sum over the batch at
     every time step would be an operation more. Narrow floats would lose what is small beside it."""
     dtype = aval.dtype if aval.dtype.itemsize >= 4 else jnp.float32
     return jnp.zeros((batch_size, *aval.shape), dtype)
 
 
-def _value(found: Values, atom: Atom, like: jax.Array) -> jax.Array:
+def _value(found: Values, atom: Atom, like: Any) -> Any:
     return found[atom] if is_variable(atom) else jnp.full_like(like, atom.val)
 
 
-def _over_time(
-    found: Values, atom: Atom | None, first: jax.Array, length: Size
-) -> jax.Array | None:
+def _over_time(found: Values, atom: Atom | None, first: Any, length: Size) -> Any:
     """The values [T, B, ...] of an atom of the reverse step; None of None."""
     if atom is None or is_variable(atom):
         return None if atom is None else found[atom]

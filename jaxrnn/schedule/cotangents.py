@@ -1,10 +1,9 @@
-"""Sums of cotangents on the way back through equations."""
+"""Sums of cotangents, in the backward pass through equations."""
 
 import functools
 import operator
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from jaxrnn.jaxprs.equations import Atom, Equation, Variable, is_variable
@@ -40,28 +39,28 @@ class Cotangents:
     """
 
     def __init__(self):
-        self.sums: dict[Variable, jax.Array] = {}
-        self.slices: dict[Variable, dict[Slice, jax.Array]] = {}
+        self.sums: dict[Variable, Any] = {}
+        self.slices: dict[Variable, dict[Slice, Any]] = {}
 
-    def add(self, atom: Atom, cotangent: jax.Array) -> None:
+    def add(self, atom: Atom, cotangent: Any) -> None:
         if is_variable(atom):
             self.sums[atom] = self.sums[atom] + cotangent if atom in self.sums else cotangent
 
-    def add_slice(self, variable: Variable, where: Slice, cotangent: jax.Array) -> None:
+    def add_slice(self, variable: Variable, where: Slice, cotangent: Any) -> None:
         slices = self.slices.setdefault(variable, {})
         slices[where] = slices[where] + cotangent if where in slices else cotangent
 
     def __contains__(self, variable: Variable) -> bool:
         return variable in self.sums or variable in self.slices
 
-    def get(self, variable: Variable) -> jax.Array | None:
+    def get(self, variable: Variable) -> Any:
         """None where there is none."""
         sums = [self.sums[variable]] if variable in self.sums else []
         sums += _put_together(self.slices.get(variable, {}), variable.aval.shape)
         return functools.reduce(operator.add, sums) if sums else None
 
 
-def _put_together(slices: dict[Slice, Any], shape: tuple[int, ...]) -> list[jax.Array]:
+def _put_together(slices: dict[Slice, Any], shape: tuple[int, ...]) -> list[Any]:
     """Arrays of this shape whose sum has every slice in its place: as few as slices overlap."""
     rows: list[list[tuple[Slice, Any]]] = []
     for where, value in sorted(slices.items(), key=lambda item: item[0]):
@@ -75,7 +74,7 @@ def _put_together(slices: dict[Slice, Any], shape: tuple[int, ...]) -> list[jax.
     return [_in_a_row(row, shape) for row in rows]
 
 
-def _in_a_row(row: list[tuple[Slice, Any]], shape: tuple[int, ...]) -> jax.Array:
+def _in_a_row(row: list[tuple[Slice, Any]], shape: tuple[int, ...]) -> Any:
     axis, dtype = row[0][0].axis, row[0][1].dtype
 
     def zeros(start, stop):

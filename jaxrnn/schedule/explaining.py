@@ -93,7 +93,7 @@ def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
     carried = ", ".join(names[v] for v in loop.carried)
     if loop.linear:
         return [f"made parallel: {carried} = a * {carried} + b, an associative scan"]
-    why = why_not_linear(step, loop.members)
+    why = why_not_linear(step, loop.carry)
     if why is None:
         why = "linear, kept as a loop by this schedule"
     lines = [

@@ -42,7 +42,7 @@ def run_linear(loop: Loop, weights: list, carry: list, streams: list, length: Si
 def linear_recurrence(
     a: jax.Array, b: jax.Array, first: jax.Array, *, reverse: bool = False
 ) -> jax.Array:
-    """h_t = a_t * h_{t-1} + b_t number by number, from h = `first`; with `reverse` the last time
+    """h_t = a_t * h_{t-1} + b_t elementwise, from h = `first`; with `reverse` the last time
     step comes first.
 
     The backward pass is such a recurrence too, in the other direction. That is not only less to

@@ -4,6 +4,7 @@ What is saved is decided (`decide`), done (`_save`) and read (`_saved`) here.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 
@@ -114,7 +115,7 @@ def _save(saving: Saving, weights, carry, streams, length):
     return last, new, out[: len(loop.emitted)], [values[v] for v in saving.saved]
 
 
-def _saved(saving: Saving, saved, cotangents) -> tuple[Reverse, dict[Variable, jax.Array]]:
+def _saved(saving: Saving, saved, cotangents) -> tuple[Reverse, dict[Variable, Any]]:
     """The reverse step for those cotangents that there are, and what it reads of the forward
     pass."""
     loop, forward = saving.loop, saving.forward
@@ -134,7 +135,8 @@ def _step(
 ) -> tuple[list[Equation], list[Variable]]:
     """The equations of a time step backwards, those of the forward pass that it computes again with
     them, and what it reads of `savable`."""
-    known = {*loop.weights, *loop.carried, *loop.streams, *reverse.inputs}
+    known = {*loop.weights, *loop.carried, *loop.streams, *reverse.constants}
+    known |= {*reverse.transposed, *reverse.d_targets, *reverse.d_emitted}
     # rows that the loop itself makes have to be there afterwards
     results = [*reverse.results, *_rows_made(forward)]
     equations = needed([*forward.equations, *reverse.equations], results, known | savable)

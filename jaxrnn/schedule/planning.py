@@ -1,6 +1,5 @@
 """From a step's equations to a plan: what is done once, for all time steps at once, in loops."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxrnn.jaxprs.equations import (
@@ -43,7 +42,7 @@ class Loop(NamedTuple):
       learnt: those of them that gradients are taken of.
       streams: variables that come from outside at every time step.
       emitted: variables that later stages read at every time step.
-      linear: whether it is carry' = a * carry + b, number by number, with a and b free of the
+      linear: whether it is carry' = a * carry + b, elementwise, with a and b free of the
         carry, and is worked out for all time steps in parallel.
     """
 
@@ -76,21 +75,11 @@ class Loop(NamedTuple):
 
 Stage = Once | AllSteps | Loop
 Plan = list[Stage]
+# Which leaves of the carry each variable depends on within the step.
+Reads = dict[Variable, frozenset[int]]
 
-# Equations that keep "a * carry + b, number by number" what it is.
+# Equations that keep "a * carry + b, elementwise" what it is.
 _SUMS = ("add", "sub", "add_any", "neg", "copy")
-
-
-class _Known(NamedTuple):
-    """What the stages so far have: once, and at every time step."""
-
-    once: frozenset[Variable]
-    streams: frozenset[Variable]
-
-    def behind(self, stages: Sequence[Stage]) -> "_Known":
-        once = (stage.outputs for stage in stages if isinstance(stage, Once))
-        streams = (stage.outputs for stage in stages if not isinstance(stage, Once))
-        return _Known(self.once.union(*once), self.streams.union(*streams))
 
 
 def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
@@ -99,48 +88,45 @@ def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
     Only costly equations, and what they need, leave a loop; cheap ones stay where they are read.
     """
     fixed, reads, of_params = _same_at_every_step(step), carry_read_by(step), learnt(step)
-    known = _Known(frozenset([*step.params, *step.constants]), frozenset(step.x))
+    once, streams = {*step.params, *step.constants}, set(step.x)
     plan: Plan = []
-    for members in components(step, reads):
-        linear = linear_in_parallel and why_not_linear(step, members) is None
-        body = _body(step, members, reads, fixed, known)
-        carry = [step.carry[i] for i in members]
+    for carry in components(step, reads):
+        linear = linear_in_parallel and why_not_linear(step, carry) is None
+        body = _body(step, carry, reads, fixed, once | streams)
         inside = {*made_by(body), *(leaf.old for leaf in carry)}
         read = read_by(body, [leaf.new for leaf in carry])
         external = [v for v in read if v not in inside]
-        feeding = _stages_for(step, external, fixed, known)
-        known = known.behind(feeding)
+        feeding = _stages_for(step, external, fixed, once | streams)
+        for stage in feeding:
+            (once if isinstance(stage, Once) else streams).update(stage.outputs)
         loop = Loop(
             carry=carry,
             equations=body,
-            weights=[v for v in external if v in known.once],
+            weights=[v for v in external if v in once],
             learnt=frozenset(of_params.intersection(external)),
-            streams=[v for v in external if v in known.streams],
+            streams=[v for v in external if v in streams],
             # a linear loop has no time steps to emit from: what else it makes is made afterwards
             emitted=[] if linear else _read_elsewhere(step, carry, body),
             linear=linear,
         )
-        known = known.behind([loop])
+        streams.update(loop.outputs)
         plan += [*feeding, loop]
-    return [*plan, *_stages_for(step, variables(step.y), fixed, known)]
+    return [*plan, *_stages_for(step, variables(step.y), fixed, once | streams)]
 
 
 def _body(
-    step: Step,
-    members: list[int],
-    reads: dict[Variable, frozenset[int]],
-    fixed: set[Variable],
-    known: _Known,
+    step: Step, carry: list[Leaf], reads: Reads, fixed: set[Variable], known: set[Variable]
 ) -> list[Equation]:
     """The equations that stay in the loop over these leaves of the carry."""
-    there, targets = known.once | known.streams, [step.carry[i].new for i in members]
-    computing = needed(step.equations, targets, there)
-    body = [e for e in computing if any(reads[v] & set(members) for v in e.outvars)]
-    inside = {*made_by(body), *(step.carry[i].old for i in members)}
+    targets = [leaf.new for leaf in carry]
+    members = {leaf.place for leaf in carry}
+    computing = needed(step.equations, targets, known)
+    body = [e for e in computing if any(reads[v] & members for v in e.outvars)]
+    inside = {*made_by(body), *(leaf.old for leaf in carry)}
     outside = [v for v in read_by(body, targets) if v not in inside]
-    feeders = needed(step.equations, outside, there)
+    feeders = needed(step.equations, outside, known)
     costly = made_by(filter(is_costly, feeders))
-    hoisted = {id(e) for e in needed(step.equations, costly, there)}
+    hoisted = {id(e) for e in needed(step.equations, costly, known)}
     hoisted |= {id(e) for e in feeders if all(v in fixed for v in e.outvars)}
     staying = {id(e) for e in [*body, *feeders]} - hoisted
     return [e for e in step.equations if id(e) in staying]
@@ -156,10 +142,10 @@ def _read_elsewhere(step: Step, carry: list[Leaf], body: list[Equation]) -> list
 
 
 def _stages_for(
-    step: Step, targets: list[Variable], fixed: set[Variable], known: _Known
+    step: Step, targets: list[Variable], fixed: set[Variable], known: set[Variable]
 ) -> list[Once | AllSteps]:
     """Stages that make `targets` known."""
-    equations = needed(step.equations, targets, known.once | known.streams)
+    equations = needed(step.equations, targets, known)
     alone = [e for e in equations if all(v in fixed for v in e.outvars)]
     beside = [e for e in equations if any(v not in fixed for v in e.outvars)]
     stages = []
@@ -181,8 +167,7 @@ def _same_at_every_step(step: Step) -> set[Variable]:
     return fixed
 
 
-def carry_read_by(step: Step) -> dict[Variable, frozenset[int]]:
-    """Which leaves of the carry each variable depends on within the step."""
+def carry_read_by(step: Step) -> Reads:
     reads = {v: frozenset() for v in [*step.params, *step.x, *step.constants]}
     reads |= {leaf.old: frozenset([leaf.place]) for leaf in step.carry}
     for equation in step.equations:
@@ -191,7 +176,7 @@ def carry_read_by(step: Step) -> dict[Variable, frozenset[int]]:
     return reads
 
 
-def components(step: Step, reads: dict[Variable, frozenset[int]]) -> list[list[int]]:
+def components(step: Step, reads: Reads) -> list[list[Leaf]]:
     """The strongly connected components of "feeds", each before those that it feeds."""
     count = len(step.carry)
     reach = [set(reads[leaf.new]) if is_variable(leaf.new) else set() for leaf in step.carry]
@@ -199,22 +184,22 @@ def components(step: Step, reads: dict[Variable, frozenset[int]]) -> list[list[i
         for i in range(count):
             if middle in reach[i]:
                 reach[i] |= reach[middle]
-    found, placed = [], set()
-    for i in range(count):
-        if i not in placed:
-            members = [j for j in range(count) if j == i or (j in reach[i] and i in reach[j])]
-            placed |= set(members)
-            found.append(members)
+    found = [
+        [j for j in range(count) if j == i or (j in reach[i] and i in reach[j])]
+        for i in range(count)
+    ]
+    found = [members for i, members in enumerate(found) if members[0] == i]
     # what feeds a component reaches strictly less than it does
-    return sorted(found, key=lambda members: len(set().union(*(reach[i] | {i} for i in members))))
+    found.sort(key=lambda members: len(set().union(*(reach[i] | {i} for i in members))))
+    return [[step.carry[i] for i in members] for members in found]
 
 
-def why_not_linear(step: Step, members: list[int]) -> str | None:
-    """What keeps a recurrence from being carry' = a * carry + b, number by number; None if nothing
+def why_not_linear(step: Step, carry: list[Leaf]) -> str | None:
+    """What keeps a recurrence from being carry' = a * carry + b, elementwise; None if nothing
     does."""
-    if len(members) > 1:
+    if len(carry) > 1:
         return "several leaves of the carry feed each other"
-    _, carried, target = step.carry[members[0]]
+    ((_, carried, target),) = carry
     if not is_float(carried.aval):
         return "its carry is not of floats"
     if not is_variable(target):

@@ -1,7 +1,7 @@
 """x @ w over the rows of all time steps, with the derivative that a CPU is fastest at.
 
 Each product is as precise as the equation that it stands for: what a `precision=` in a step asks
-for on a GPU or a TPU holds on the way back too.
+for on a GPU or a TPU holds in the backward pass too.
 """
 
 import functools
@@ -42,7 +42,7 @@ def _rule(precision: Any) -> Rule:
 def as_rows(a: jax.Array) -> jax.Array:
     """[T, B, ...] as [T * B, ...]: large products are fastest as those of matrices.
 
-    For products alone. A function number by number that reads a value in both shapes is what XLA on
+    For products alone. An elementwise function that reads a value in both shapes is what XLA on
     a CPU may get wrong (`jaxrnn.schedule.linear`).
     """
     # no -1: a row may hold no numbers

@@ -10,7 +10,7 @@ from jaxrnn.jaxprs.equations import (
     Atom,
     Equation,
     Variable,
-    expand_custom,
+    flatten,
     is_float,
     is_variable,
     primitives,
@@ -21,7 +21,7 @@ from jaxrnn.jaxprs.equations import (
 from jaxrnn.schedule.devices import explicitly_sharded
 from jaxrnn.unstable import CUSTOM, new_variable
 
-# What works on more than number by number, or draws.
+# What is not elementwise, or draws.
 HEAVY = primitives(
     """
     dot_general conv_general_dilated gather dynamic_slice scan while cond sort top_k
@@ -206,8 +206,8 @@ def is_costly(equation: Equation) -> bool:
     """Whether it is in `COSTLY`, or calls what is."""
     if equation.primitive.name not in CUSTOM:
         return equation.primitive.name in COSTLY
-    inside = expand_custom([equation], equation.outvars).equations
-    return any(e.primitive.name in COSTLY for e in inside)
+    body = flatten(equation.params[CUSTOM[equation.primitive.name]], custom=CUSTOM)
+    return any(e.primitive.name in COSTLY for e in body.equations)
 
 
 def _kind(atom: Atom) -> tuple[Any, Any]:

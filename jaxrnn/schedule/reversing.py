@@ -110,11 +110,6 @@ class Reverse(NamedTuple):
     readers: list[AtReader]
 
     @property
-    def inputs(self) -> set[Variable]:
-        """What goes in beside what the forward pass has."""
-        return {*self.constants, *self.transposed, *self.d_targets, *self.d_emitted}
-
-    @property
     def results(self) -> list[Atom]:
         at = self.readers
         found = [*self.d_carry, *self.d_streams]

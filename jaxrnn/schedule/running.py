@@ -1,6 +1,6 @@
 """Carrying out a plan, stage by stage."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,9 @@ class _Values(NamedTuple):
       carry: leaves [B, ...], the last one where the loop over it is behind, else the first.
     """
 
-    once: dict[Variable, jax.Array]
-    always: dict[Variable, jax.Array]
-    carry: list[jax.Array]
+    once: dict[Variable, Any]
+    always: dict[Variable, Any]
+    carry: list[Any]
 
 
 def run_plan(

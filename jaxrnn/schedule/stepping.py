@@ -99,10 +99,8 @@ def over_batch(
     """
 
     def mapped(stretch, values):
-        inputs, given, axes = _inputs(stretch, values, held)
-        function = as_function(stretch.equations, inputs, stretch.made)
-        batch_size = values[moving[0]].shape[0]
-        return jax.vmap(function, axes, axis_size=batch_size)(*given)
+        over_examples, given, _ = _over_examples(stretch, values, held, values[moving[0]].shape[0])
+        return over_examples(*given)
 
     return _in_stretches(equations, held, moving, outputs, ways, mapped)
 
@@ -120,23 +118,17 @@ def over_time(
     """
 
     def mapped(stretch, values):
-        inputs, given, axes = _inputs(stretch, values, held)
-        function = as_function(stretch.equations, inputs, stretch.made)
         length, batch_size = values[moving[0]].shape[:2]
-        over_examples = jax.vmap(function, axes, axis_size=batch_size)
-        if any(_draws(e) for e in stretch.equations):
-            along = [a for a, axis in zip(given, axes, strict=True) if axis == 0]
-
-            def at_once(along):
-                rest = iter(along)
-                return over_examples(
-                    *(next(rest) if axis == 0 else a for a, axis in zip(given, axes, strict=True))
-                )
-
-            return lax.map(at_once, along)
-        return as_in_loop(stretch.equations, jax.vmap(over_examples, axes, axis_size=length))(
-            *given
-        )
+        over_examples, given, axes = _over_examples(stretch, values, held, batch_size)
+        if stretch.kind == "draw":
+            varying = {
+                i: a for i, (a, axis) in enumerate(zip(given, axes, strict=True)) if axis == 0
+            }
+            return lax.map(
+                lambda now: over_examples(*(now.get(i, a) for i, a in enumerate(given))), varying
+            )
+        everywhere = jax.vmap(over_examples, axes, axis_size=length)
+        return as_in_loop(stretch.equations, everywhere)(*given)
 
     products = variables(e.invars[1] for e in equations if is_product(e, held))
     ways = dict.fromkeys(products, product_over_time)
@@ -190,13 +182,15 @@ def _in_stretches(equations, held, moving, outputs, ways, mapped):
     return apply
 
 
-def _inputs(stretch, values, held):
-    """The variables that a stretch reads or hands on, their values, and over which axis each is
+def _over_examples(stretch, values, held, batch_size):
+    """A stretch for all examples, the values that it reads or hands on, and over which axis each is
     mapped."""
     read = read_by(stretch.equations, stretch.made)
     inputs = [v for v in read if v in values or v in held]
+    axes = tuple(0 if v in values else None for v in inputs)
+    function = as_function(stretch.equations, inputs, stretch.made)
     given = [values[v] if v in values else held[v] for v in inputs]
-    return inputs, given, tuple(0 if v in values else None for v in inputs)
+    return jax.vmap(function, axes, axis_size=batch_size), given, axes
 
 
 def _draws(equation: Equation) -> bool:
