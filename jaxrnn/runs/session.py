@@ -24,6 +24,7 @@ from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, op
 from jaxrnn.runs.environment import describe_environment, recorded_devices, recorded_x64
 from jaxrnn.runs.files import read_json, write_atomic, write_json
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
+from jaxrnn.runs.lock import lock_run, releasing_locks
 from jaxrnn.runs.loop import Prepared
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.unroll import explain
@@ -131,6 +132,7 @@ class Session:
             self._check_texts(directory, texts)
         else:
             directory = create_run(self._path)
+        lock_run(directory.path)
         record = {
             "experiment": self.experiment.name,
             "config": to_plain(self.config),
@@ -216,7 +218,7 @@ def training_command(experiment: Experiment, argv: Sequence[str] | None = None) 
     def body():
         # Ctrl-C waits for a moment when it does no harm: one that breaks into XLA's compiler is
         # lost, or makes Python crash when it ends.
-        with interrupts() as asked:
+        with interrupts() as asked, releasing_locks():
             _train(experiment, arguments, asked)
 
     return guarded(body)
@@ -224,6 +226,8 @@ def training_command(experiment: Experiment, argv: Sequence[str] | None = None) 
 
 def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
     config, flags = read_flags(experiment, argv)
+    if flags.resume is not None:
+        lock_run(flags.resume)  # before minutes are spent on what is refused then
     workload = experiment.workload(config)
     devices = _start_devices(flags, workload)
     if flags.run is None and flags.resume is None:

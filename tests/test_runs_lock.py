@@ -1,0 +1,136 @@
+"""A run is trained by one process at a time, whatever its file system, and is free at its end."""
+
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from experiments_support import error_of, files_of
+
+from experiments import toy
+from jaxrnn.runs.lock import LOCK, InUse, lock_run, releasing_locks
+from jaxrnn.runs.session import training_command
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--num-steps", "2", "--state-size", "2", "--epochs", "1", "--length", "410"]
+TINY += ["--batch-size", "10", "--seeds", "1", "--log-every", "4"]
+HOLDING = """
+import sys, time
+from pathlib import Path
+from jaxrnn.runs.lock import lock_run
+{before}
+lock_run(Path(sys.argv[1]))
+print("locked", flush=True)
+time.sleep(600)
+"""
+WITHOUT_FLOCK = """
+import errno, fcntl
+def refuse(*arguments):
+    raise OSError(errno.EOPNOTSUPP, "not supported")
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lock") / "run"
+    assert toy.main([*TINY, "--run", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@contextmanager
+def holding(run: Path, before: str = "") -> Iterator[subprocess.Popen]:
+    """Another process that has locked the run; it is killed at the end."""
+    command = [sys.executable, "-c", HOLDING.format(before=before), str(run)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "locked\n"
+            yield process
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+def test_a_second_process_is_refused_until_the_first_is_killed(run, capsys):
+    with holding(run) as first:
+        before = files_of(run)
+        said = error_of(capsys, toy.main, ["--resume", run])
+        assert f"{run} is being trained by process {first.pid} on " in said
+        assert files_of(run) == before
+    assert (run / LOCK).is_file()  # what is left of the lock holds nobody up
+    assert toy.main(["--resume", str(run)]) == 0
+    assert toy.main(["--resume", str(run)]) == 0  # nor is it held when a command has ended
+
+
+def test_a_new_run_is_locked_from_its_beginning(tmp_path):
+    path = tmp_path / "run"
+
+    def run(config, session):
+        session.begin([], [0], {})
+        # another opening of the file is what another process has
+        with open(path / LOCK) as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    experiment = toy.EXPERIMENT._replace(run=run)
+    assert training_command(experiment, ["--preset", "smoke", "--run", str(path)]) == 0
+    with open(path / LOCK) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize("missing", ["flock", "flock and lockf in the run"])
+def test_a_file_system_without_flock(missing, run, monkeypatch):
+    """It has POSIX locks, or none: then a file of the machine's stands for the run's."""
+    real = fcntl.lockf
+    both = missing != "flock"
+
+    def refuse(*arguments):
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    def elsewhere(descriptor, how):
+        if os.fstat(descriptor).st_ino == (run / LOCK).stat().st_ino:
+            refuse()
+        return real(descriptor, how)
+
+    before = WITHOUT_FLOCK + "fcntl.flock = refuse\n"
+    if both:
+        before += (
+            "import os, sys\nreal = fcntl.lockf\n"
+            "def elsewhere(descriptor, how):\n"
+            "    if os.fstat(descriptor).st_ino == os.stat(sys.argv[1] + '/.lock').st_ino:\n"
+            "        refuse()\n"
+            "    return real(descriptor, how)\n"
+            "fcntl.lockf = elsewhere\n"
+        )
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    if both:
+        monkeypatch.setattr(fcntl, "lockf", elsewhere)
+    with (
+        holding(run, before) as first,
+        releasing_locks(),
+        pytest.raises(InUse, match=f"process {first.pid}"),
+    ):
+        lock_run(run)
+    with releasing_locks():
+        lock_run(run)
+
+
+def test_nowhere_to_lock_is_said(run, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with releasing_locks():
+        lock_run(run)
+    assert "cannot be locked here" in capsys.readouterr().err
