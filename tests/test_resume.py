@@ -223,7 +223,7 @@ def test_what_changed_is_named(text, cell, tmp_path, capsys):
     assert "'char'" in refused(capsys, toy, resume)
     vocabulary = (run / "vocabulary.json").read_text(encoding="utf-8")
     (run / "vocabulary.json").write_text(vocabulary.replace('"e"', '"z"'), encoding="utf-8")
-    assert "began with other symbols" in refused(capsys, char, resume)
+    assert "vocabulary.json: symbols is not what" in refused(capsys, char, resume)
     (run / "vocabulary.json").write_text(vocabulary, encoding="utf-8")
     cell.write_text(CELL + "\n# another\n", encoding="utf-8")
     assert "noisy.py" in refused(capsys, char, resume)

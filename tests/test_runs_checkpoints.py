@@ -363,7 +363,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, operation: int) -> None:
     watch(checkpoints, "_write_arrays", lambda new, _: (new / "state").mkdir())
     watch(checkpoints, "write_atomic", lambda path, _: path.with_name(".part").touch())
     watch(checkpoints, "sync")
-    watch(checkpoints, "_remove", lambda folder: (folder / "manifest.json").unlink(missing_ok=True))
+    watch(checkpoints, "_remove")
     watch(shutil, "rmtree", lambda folder: half_removed(folder))
     watch(Path, "rename")
 

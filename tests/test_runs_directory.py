@@ -19,6 +19,8 @@ from jaxrnn.runs.directory import (
 )
 from jaxrnn.runs.files import DiskFull
 
+PLACE = {"setting": "a", "seed": 0, "step": 1}  # what every line has
+
 
 def test_a_new_run(tmp_path):
     run = create_run(tmp_path / "a" / "b")
@@ -99,7 +101,7 @@ def test_open_run(tmp_path):
 def test_log_lines_and_cuts(tmp_path):
     path = tmp_path / "metrics.jsonl"
     records = [
-        {"setting": "ab"[i % 2], "loss": float(np.float32(0.1 * i)), "é": "\ud800"}
+        PLACE | {"setting": "ab"[i % 2], "loss": float(np.float32(0.1 * i)), "é": "\ud800"}
         for i in range(6)
     ]
     log = MetricsLog(path)
@@ -132,16 +134,17 @@ def test_log_lines_and_cuts(tmp_path):
 def test_log_stays_valid_json(tmp_path):
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path)
-    log.append({"loss": np.float32("nan"), "norm": np.float32(2.5), "text": "a\nb"})
+    log.append(PLACE | {"loss": np.float32("nan"), "norm": np.float32(2.5), "text": "a\nb"})
     log.close()
-    assert read_metrics(path) == [{"loss": None, "norm": 2.5, "text": "a\nb"}]
+    assert read_metrics(path) == [PLACE | {"loss": None, "norm": 2.5, "text": "a\nb"}]
 
 
 def test_reading_a_torn_or_damaged_log(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'{"step": 1}\n{"step": 2}\n{"st')
-    assert read_metrics(path) == [{"step": 1}, {"step": 2}]
-    path.write_bytes(b'{"step": 1}\n{"st\xff\n{"step": 3}\n')
+    line = b'{"setting": "a", "seed": 0, "step": 1}\n'
+    path.write_bytes(line + line + b'{"st')
+    assert read_metrics(path) == [PLACE, PLACE]
+    path.write_bytes(line + b'{"st\xff\n' + line)
     with pytest.raises(ValueError, match="line 2 is not valid JSON"):
         read_metrics(path)
     with pytest.raises(FileNotFoundError, match="has logged nothing"):

@@ -19,8 +19,8 @@ from jaxrnn.data import Vocabulary, load_corpus
 from jaxrnn.models import count_parameters
 from jaxrnn.runs import load
 from jaxrnn.runs.directory import open_run
-from jaxrnn.runs.files import read_json
 from jaxrnn.runs.progress import warn
+from jaxrnn.runs.records import read_record
 from jaxrnn.runs.summary import curves
 
 LIKELIEST = 6
@@ -61,7 +61,7 @@ def source_of(config: Config, flag: str, path: Path, member: int, setting: str |
     _, y = jax.eval_shape(cell.step, params, carry, token)
     if getattr(y, "shape", None) != (vocabulary.size,):
         raise ValueError(f"{flag} {path} does not predict the next symbol; give another run")
-    record = read_json(open_run(path).config)
+    record = read_record(open_run(path))
     names = [each["name"] for each in record["settings"]]
     name = setting or names[member // len(record["seeds"])]
     seed = record["seeds"][member % len(record["seeds"])]

@@ -30,8 +30,8 @@ from jaxrnn.runs.checking import members
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.config import from_plain
 from jaxrnn.runs.directory import open_run
-from jaxrnn.runs.files import read_json
 from jaxrnn.runs.loop import Setting, prepare, train_setting
+from jaxrnn.runs.records import read_record
 from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.session import Experiment, Session, training_command
 from jaxrnn.runs.summary import training_seconds, write_summary
@@ -137,7 +137,7 @@ def _show_trained(arguments: list[str]) -> None:
         models = [trained_by_keras(source, text.vocabulary.size)]
         out = source.parent / source.name.partition(".")[0]
     else:
-        record = read_json(open_run(source).config)
+        record = read_record(open_run(source))
         if record.get("experiment") != "memorization":
             raise ValueError(
                 f"--from {source} is a run of {record.get('experiment')!r}; give one of this"

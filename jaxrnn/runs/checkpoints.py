@@ -82,6 +82,17 @@ def committed_steps(directory: Path) -> list[int]:
     return sorted(_committed(Path(directory)))
 
 
+def latest_record(directory: Path) -> Any:
+    """What the newest manifest that is sound has in its record, whether or not its arrays are; None
+    where there is none."""
+    for _, folder in sorted(_committed(Path(directory)).items(), reverse=True):
+        try:
+            return _signed_manifest(folder)["record"]
+        except DamagedCheckpoint:  # whoever restores it says so
+            continue
+    return None
+
+
 def restore_checkpoint(
     directory: Path, step: int, like: PyTree, *, part: str = ""
 ) -> tuple[PyTree, Any]:
@@ -114,19 +125,28 @@ def restore_latest(
 ) -> tuple[int, PyTree, Any] | None:
     """The newest sound checkpoint as (step, tree, record), or None where there is none at all.
 
-    Each damaged one is reported to `warn` in one line and skipped. Raises: DamagedCheckpoint if all
-    are; ValueError and PermissionError as `restore_checkpoint`.
+    Each damaged one, without its manifest for one, is reported to `warn` in one line and skipped.
+    Raises: DamagedCheckpoint if all are; ValueError and PermissionError as `restore_checkpoint`.
     """
-    steps = committed_steps(directory)
+    committed = _committed(Path(directory))
+    lost = {int(folder.name): folder for folder in _finished(directory)}
+    steps, passed = sorted({*committed, *lost}), []
     while steps:
         step = steps.pop()
         try:
-            return step, *restore_checkpoint(directory, step, like, part=part)
+            if step not in committed:
+                fault = f"checkpoint {step} is damaged ({lost[step] / MANIFEST} missing)"
+                raise DamagedCheckpoint(fault)
+            tree, record = restore_checkpoint(directory, step, like, part=part)
         except DamagedCheckpoint as error:
             if not steps:
                 remedy = "restore the directory from a copy or start a new run"
                 raise DamagedCheckpoint(f"{error}; no sound checkpoint is left: {remedy}") from None
-            warn(f"{error}; falling back to checkpoint {steps[-1]}")
+            passed.append(f"{error}; falling back to checkpoint {steps[-1]}")
+        else:
+            for line in passed:
+                warn(line)
+            return step, tree, record
     return None
 
 
@@ -137,11 +157,17 @@ def _committed(directory: Path) -> dict[int, Path]:
     return {int(folder.stem): folder for folder in folders if os.path.lexists(folder / MANIFEST)}
 
 
+def _finished(directory: Path) -> list[Path]:
+    """The folders that were put under their final names, which nothing is before its manifest."""
+    return [f for f in Path(directory).glob("*") if re.fullmatch(r"\d{10,}", f.name)]
+
+
 def _tidy(directory: Path) -> None:
     """Puts what is committed under its final name, and removes what was never committed."""
     committed = _committed(directory)
     for folder in directory.glob("*"):
-        if re.fullmatch(r"\d{10,}(\.new)?", folder.name) and folder not in committed.values():
+        numbered = re.fullmatch(r"\d{10,}(\.new|\.old)?", folder.name)
+        if numbered and folder not in committed.values():
             _remove(folder)
     for folder in committed.values():
         if folder.suffix:
@@ -150,9 +176,12 @@ def _tidy(directory: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    # Manifest first: half a deletion must not look like a damaged checkpoint.
-    (folder / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    # Under another name first: half a deletion must not look like a damaged checkpoint.
+    old = folder.with_suffix(".old")
+    if folder != old:
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _signed(manifest: dict[str, Any]) -> str:
@@ -160,11 +189,8 @@ def _signed(manifest: dict[str, Any]) -> str:
     return text.replace('""', f'"{hashlib.sha256(text.encode()).hexdigest()}"', 1)
 
 
-def _verified(folder: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint, once all files are as it says.
-
-    Raises: DamagedCheckpoint; PermissionError, where nobody can tell whether it is.
-    """
+def _signed_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, once it is as it was written, and this folder's. Raises: as `_verified`."""
     name = f"checkpoint {int(folder.stem)} is damaged"
     try:
         text = (folder / MANIFEST).read_bytes().decode()
@@ -179,6 +205,18 @@ def _verified(folder: Path) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{name} ({folder / MANIFEST} unreadable)") from None
     if not sound:
         raise DamagedCheckpoint(f"{name} ({folder / MANIFEST} altered)")
+    if manifest["step"] != int(folder.stem):
+        fault = f"{folder / MANIFEST} is that of step {manifest['step']}"
+        raise DamagedCheckpoint(f"{name} ({fault}; the folder was renamed)")
+    return manifest
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint, once all files are as it says.
+
+    Raises: DamagedCheckpoint; PermissionError, where nobody can tell whether it is.
+    """
+    name, manifest = f"checkpoint {int(folder.stem)} is damaged", _signed_manifest(folder)
     for file, expected in manifest["files"].items():
         try:
             actual = sha256_of(folder / file)

@@ -1,5 +1,6 @@
 """The directory of a run, and its log of metrics."""
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -119,19 +120,31 @@ def open_run(path: Path) -> RunDirectory:
 
 
 class MetricsLog:
-    """The log of metrics, opened to append. Raises: DiskFull from every method that writes."""
+    """The log of metrics, opened to append. Raises: DiskFull from every method that writes.
 
-    def __init__(self, path: Path):
+    Args:
+      seen: the sha256 of the setting's lines so far, as `cut_log` gives it, which goes on with what
+        is appended.
+    """
+
+    def __init__(self, path: Path, seen: Any = None):
         self._path = Path(path)
+        self._seen = hashlib.sha256() if seen is None else seen
         # without a buffer: what a full disk refused must not be tried again when the file closes
         self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 (lives as long as the log)
 
     def append(self, record: dict[str, Any]) -> None:
         """Adds one line; NaN and infinities become null."""
         line = (to_json(record, indent=None) + "\n").encode()
+        self._seen.update(line)
         with writing(self._path):
             while line:  # a disk that fills up takes a part of it first
                 line = line[self._file.write(line) :]
+
+    @property
+    def sha256(self) -> str:
+        """Of the setting's lines, what was there before included."""
+        return self._seen.hexdigest()
 
     def flush(self) -> None:
         """Waits until all lines are on the disk."""
@@ -143,29 +156,51 @@ class MetricsLog:
             self._file.close()
 
 
-def cut_log(path: Path, setting: str, lines: int) -> None:
+def cut_log(path: Path, setting: str, lines: int, sha256: str | None = None) -> Any:
     """Leaves the first `lines` lines of `setting` in the log, which its checkpoint has seen; those
-    of other settings stay.
+    of other settings stay. Returns the hash of what is left of the setting, for `MetricsLog`.
 
-    Raises: ValueError if there are fewer (lines are lost that the checkpoint counts on) or one is
-    not JSON; DiskFull; OSError.
+    Args:
+      sha256: of these lines, where the checkpoint knows it.
+
+    Raises: ValueError if there are fewer lines (some are lost that the checkpoint counts on), if
+    they are not those that it has seen, or one is no line of a log; DiskFull; OSError.
     """
     path = Path(path)
     data = path.read_bytes() if path.exists() else b""
-    kept, seen = [], 0
-    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
-        mine = _record(path, number, line)["setting"] == setting
-        seen += mine
-        if not mine or seen <= lines:
-            kept.append(line + b"\n")
-    if seen < lines:
-        lost = f"it holds {seen} lines of {setting}, the checkpoint expects {lines}"
-        raise ValueError(f"{path} was damaged: {lost}; restore it from a copy or start a new run")
-    text = b"".join(kept)
+    seen, taken = _seen_of(path, data, setting, lines, sha256)
+    text = b"".join(line for line, stays in taken if stays)
     if not data.startswith(text):
         write_atomic(path, text)
     elif text != data:
         os.truncate(path, len(text))
+    return seen
+
+
+def check_log(path: Path, setting: str, lines: int, sha256: str | None) -> None:
+    """Raises what `cut_log` does of a log that the checkpoint has not seen; writes nothing."""
+    _seen_of(Path(path), Path(path).read_bytes(), setting, lines, sha256)
+
+
+def _seen_of(
+    path: Path, data: bytes, setting: str, lines: int, sha256: str | None
+) -> tuple[Any, list[tuple[bytes, bool]]]:
+    """The hash of the setting's first `lines` lines, and every line with whether it stays."""
+    taken, count, seen = [], 0, hashlib.sha256()
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        mine = _record(path, number, line)["setting"] == setting
+        count += mine
+        taken.append((line + b"\n", not mine or count <= lines))
+        if mine and count <= lines:
+            seen.update(line + b"\n")
+    remedy = "restore it from a copy or start a new run"
+    if count < lines:
+        lost = f"it holds {count} lines of {setting}, the checkpoint expects {lines}"
+        raise ValueError(f"{path} was damaged: {lost}; {remedy}")
+    if sha256 not in (None, seen.hexdigest()):
+        altered = f"its first {lines} lines of {setting} are not those that the checkpoint has seen"
+        raise ValueError(f"{path} was altered: {altered}; {remedy}")
+    return seen, taken
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -182,7 +217,16 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        return json.loads(line)
-    except ValueError:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
         fault = f"{path} line {number} is not valid JSON"
         raise ValueError(f"{fault}; restore it from a copy") from None
+    if not isinstance(record, dict):
+        fault = f"{path} line {number} is no object: {record!r:.40}"
+        raise ValueError(f"{fault}; restore it from a copy")
+    for field, kind in (("setting", str), ("seed", int), ("step", int)):
+        if not isinstance(record.get(field), kind) or isinstance(record[field], bool):
+            value = repr(record[field]) if field in record else "missing"
+            fault = f"{path} line {number}: {field} is {value:.40}, no {kind.__name__}"
+            raise ValueError(f"{fault}; restore it from a copy")
+    return record

@@ -3,14 +3,25 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from jaxrnn.runs.files import read_json
+from jaxrnn.runs.progress import warn
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorboardX")
 DIFF_LIMIT = 1_000_000  # characters
+TRUE = ("1", "true", "t", "yes", "y", "on")
+NUMERICS = {
+    "threefry_partitionable": True,
+    "default_prng_impl": "threefry2x32",
+    "default_matmul_precision": None,
+}
+"""JAX's settings that change what a run draws or computes, with JAX's defaults: an older run has
+them, unless its environment said otherwise."""
 
 
 def describe_environment(texts: dict[str, str], devices_used: int) -> dict[str, Any]:
@@ -35,6 +46,7 @@ def describe_environment(texts: dict[str, str], devices_used: int) -> dict[str, 
             "kinds": sorted({device.device_kind for device in devices}),
         },
         "x64": bool(jax.config.jax_enable_x64),  # pyright: ignore[reportAttributeAccessIssue]
+        "numerics": {name: getattr(jax.config, f"jax_{name}") for name in NUMERICS},
         "variables": {
             name: value
             for name, value in sorted(os.environ.items())
@@ -51,10 +63,28 @@ def recorded_devices(run: Path) -> int:
     Raises: FileNotFoundError; ValueError if the file does not say.
     """
     path = Path(run) / "environment.json"
-    try:
-        return int(read_json(path)["devices"]["used"])
-    except (LookupError, TypeError):
-        raise ValueError(f"{path} records no device count; restore it from a copy") from None
+    found = _field(_field(read_json(path), "devices"), "used")
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        said = f"{path} records no device count (devices.used is {found!r:.60})"
+        raise ValueError(f"{said}; restore it from a copy")
+    return found
+
+
+def recorded_texts(run: Path) -> dict[str, str]:
+    """The sha256 of every text that a run reads, by name, from its environment.json.
+
+    Raises: FileNotFoundError; ValueError if the file does not say.
+    """
+    path = Path(run) / "environment.json"
+    found = _field(read_json(path), "texts")
+    if not isinstance(found, dict):
+        said = f"{path} records no texts (texts is {found!r:.60})"
+        raise ValueError(f"{said}; restore it from a copy")
+    return found
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def recorded_x64(run: Path) -> bool:
@@ -70,9 +100,51 @@ def recorded_x64(run: Path) -> bool:
     try:
         # older runs have what the environment said
         said = str(recorded["variables"].get("JAX_ENABLE_X64", "")).lower()
-        return bool(recorded.get("x64", said in ("1", "true", "t", "yes", "y", "on")))
+        return bool(recorded.get("x64", said in TRUE))
     except (LookupError, TypeError, AttributeError):
         raise ValueError(f"{path} records no variables; restore it from a copy") from None
+
+
+@contextmanager
+def as_recorded(run: Path | None) -> Iterator[None]:
+    """Computes with the types and draws that a run began with, from its environment.json; what is
+    set otherwise here, and a JAX of another version, is said in a line each. None: a new run.
+
+    Raises: ValueError if the file cannot be read.
+    """
+    import jax
+
+    with ExitStack() as settings:
+        path = None if run is None else Path(run) / "environment.json"
+        if run is not None and path is not None and path.is_file():
+            settings.enter_context(jax.enable_x64(recorded_x64(run)))
+            recorded = read_json(path)
+            for name, value in _numerics(path, recorded).items():
+                here = getattr(jax.config, f"jax_{name}")
+                if value != here:
+                    warn(f"JAX_{name.upper()} is {here} here; {run} goes on with {value}")
+                    settings.enter_context(getattr(jax, name)(value))
+            version = _field(_field(recorded, "versions"), "jax")
+            if version != jax.__version__:
+                warn(
+                    f"{run} began with jax {version}, this is {jax.__version__}; its numbers may "
+                    "differ from those that it would have had"
+                )
+        yield
+
+
+def _numerics(path: Path, recorded: Any) -> dict[str, Any]:
+    found = recorded.get("numerics")
+    if found is None:
+        said = recorded["variables"].get("JAX_THREEFRY_PARTITIONABLE", "1").lower()
+        return NUMERICS | {"threefry_partitionable": said in TRUE}
+    for name, default in NUMERICS.items():
+        value = _field(found, name)
+        allowed = str | None if default is None else type(default)
+        if not isinstance(value, allowed):
+            said = f"{path}: numerics.{name} is {value!r:.60}"
+            raise ValueError(f"{said}; restore it from a copy")
+    return {name: found[name] for name in NUMERICS}
 
 
 def describe_checkout(folder: Path) -> dict[str, Any] | None:

@@ -11,12 +11,12 @@ from jaxrnn.base import Cell, Params
 from jaxrnn.cell_files import cell_file
 from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, build_model
+from jaxrnn.runs.bound import check_log_of, check_run, vocabulary_of
 from jaxrnn.runs.checkpoints import restore_latest
-from jaxrnn.runs.config import from_plain
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.environment import recorded_x64
-from jaxrnn.runs.files import read_json
 from jaxrnn.runs.progress import warn
+from jaxrnn.runs.records import read_record, read_vocabulary_file, recorded_in
 
 
 def load(
@@ -44,7 +44,8 @@ def load(
         nothing sound, or a run of 64 bits in a program without `jax_enable_x64`.
     """
     run = open_run(Path(directory))
-    record = read_json(run.config)
+    record = read_record(run)
+    check_run(run, record)
     seeds, settings = record["seeds"], record["settings"]
     if setting is not None:
         names = [each["name"] for each in settings]
@@ -70,6 +71,7 @@ def load(
             raise FileNotFoundError(
                 f"{directory} has no checkpoint of setting {chosen['name']} yet; train it further"
             )
+        check_log_of(run, chosen["name"], restored[2])
         params = jax.tree.map(lambda a: jnp.asarray(a[member % len(seeds)]), restored[1])
     vocabulary = read_vocabulary(run, chosen["name"])
     if vocabulary is not None and vocabulary.size != model.vocab_size:
@@ -90,9 +92,8 @@ def _its_x64(run: RunDirectory) -> bool:
 
 def read_vocabulary(run: RunDirectory, setting: str) -> Vocabulary | None:
     """The setting's own vocabulary, or the run's; None where there is none."""
-    own = run.own_vocabulary(setting)
-    path = own if own.is_file() else run.vocabulary
-    return Vocabulary.from_json(read_json(path)) if path.is_file() else None
+    path = vocabulary_of(run, setting)
+    return read_vocabulary_file(path) if path.is_file() else None
 
 
 def starting_text(vocabulary: Vocabulary) -> str:
@@ -104,7 +105,7 @@ def starting_text(vocabulary: Vocabulary) -> str:
 
 
 def _model(run: RunDirectory, recorded: dict[str, Any]) -> TokenModel:
-    model = from_plain(TokenModel, recorded)
+    model = recorded_in(run.config, TokenModel, recorded)
     if cell_file(model.cell) is None:
         return model
     return replace(model, cell=f"{run.cell}:{model.cell.rpartition(':')[2]}")

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Metrics, Params, PyTree, TrainState
 from jaxrnn.parallel import Devices, over_members, place, shardings
+from jaxrnn.runs.bound import BOUND, bound_to, require_unbegun
 from jaxrnn.runs.checkpoints import restore_latest, save_checkpoint
 from jaxrnn.runs.directory import MetricsLog, RunDirectory, cut_log
 from jaxrnn.runs.interrupt import Interrupted, interrupts
@@ -226,12 +227,14 @@ def train_setting(
     else:
         step, saved, kept = restored
         saved = saved._replace(state=place(saved.state, prepared.devices))
+    if restored is None:
+        require_unbegun(run, setting.name)
+    seen = cut_log(run.metrics, setting.name, kept["log_lines"], kept.get("log_sha256"))
     if step >= total:
         return
-    cut_log(run.metrics, setting.name, kept["log_lines"])
     with (
         _following(record(run, prepared, step), step, saved.state) as recorder,
-        closing(_Keeper(run, prepared, checkpoint_seconds, kept, step, recorder)) as keeper,
+        closing(_Keeper(run, prepared, checkpoint_seconds, kept, step, recorder, seen)) as keeper,
         interrupts() as asked,
         progress(total, description=setting.name, start=step) as bar,
     ):
@@ -277,11 +280,12 @@ def _to_host(metrics: Metrics) -> dict[str, np.ndarray]:
 class _Keeper:
     """Writes the log and the checkpoints of one setting."""
 
-    def __init__(self, run, prepared, checkpoint_seconds, record, step, recorder):
+    def __init__(self, run, prepared, checkpoint_seconds, record, step, recorder, seen):
         self._directory = run.checkpoints / prepared.setting.name
         self._setting, self._seeds = prepared.setting, list(prepared.seeds)
         self._interval = checkpoint_seconds
-        self._log = MetricsLog(run.metrics)
+        self._log = MetricsLog(run.metrics, seen)
+        self._bound = bound_to(run, prepared.setting.name)
         self._lines = record["log_lines"]
         self._seconds = record["seconds"]
         self._epoch_loss = record["epoch_loss"] or [0.0] * len(self._seeds)
@@ -344,6 +348,8 @@ class _Keeper:
             "log_lines": self._lines,
             "seconds": self._seconds,
             "epoch_loss": self._epoch_loss,
+            "log_sha256": self._log.sha256,
+            BOUND: self._bound,
         }
         save_checkpoint(self._directory, step, saved, record)
         self._saved_step, self._saved_time = step, time.monotonic()

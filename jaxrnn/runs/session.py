@@ -17,16 +17,23 @@ from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, build_model
 from jaxrnn.parallel import Devices, Workload, choose_devices
 from jaxrnn.runs.allocator import keep_pages
+from jaxrnn.runs.bound import check_run
 from jaxrnn.runs.checking import check_numbers
 from jaxrnn.runs.command import guarded, one_line, parse
 from jaxrnn.runs.config import changed, from_plain, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
-from jaxrnn.runs.environment import describe_environment, recorded_devices, recorded_x64
-from jaxrnn.runs.files import read_json, write_atomic, write_json
+from jaxrnn.runs.environment import (
+    as_recorded,
+    describe_environment,
+    recorded_devices,
+    recorded_texts,
+)
+from jaxrnn.runs.files import write_atomic, write_json
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
 from jaxrnn.runs.lock import lock_run, releasing_locks
 from jaxrnn.runs.loop import Prepared
 from jaxrnn.runs.recorder import Recorder
+from jaxrnn.runs.records import read_record, read_vocabulary_file, recorded_in
 from jaxrnn.unroll import explain
 
 PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
@@ -189,7 +196,7 @@ class Session:
     def _keep(self, path: Path, vocabulary: Vocabulary) -> None:
         """Raises: ValueError, a resumed run that divided its text in another way."""
         if self.resumed and path.is_file():
-            recorded = Vocabulary.from_json(read_json(path))
+            recorded = read_vocabulary_file(path)
             if recorded.symbols != vocabulary.symbols:
                 raise ValueError(
                     f"--resume {self._path}: the run began with other symbols of its text, those "
@@ -201,7 +208,7 @@ class Session:
     def _check_texts(self, directory: RunDirectory, texts: dict[str, str]) -> None:
         if not directory.environment.exists() and not directory.checkpoints.exists():
             return  # killed before it got so far: the run begins now
-        recorded = read_json(directory.environment)["texts"]
+        recorded = recorded_texts(directory.path)
         for name in {**recorded, **texts}:
             if recorded.get(name) != texts.get(name):
                 raise ValueError(
@@ -238,11 +245,8 @@ def _train(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
     path = flags.resume or flags.run
     assert path is not None
     command = f"python -m experiments.{experiment.name} --resume {shlex.quote(str(path))}"
-    with_x64 = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-    if flags.resume is not None and (flags.resume / "environment.json").is_file():
-        with_x64 = recorded_x64(flags.resume)
     try:
-        with jax.enable_x64(with_x64):
+        with as_recorded(flags.resume):
             experiment.run(config, session)
         if session.with_tensorboard:
             from jaxrnn.runs.tensorboard.boards import show_results
@@ -323,12 +327,15 @@ def _value_of(flag: str, argv: list[str]) -> str | None:
 
 
 def _recorded_config(experiment: Experiment, path: Path) -> dict[str, Any]:
-    record = read_json(open_run(path).config)
+    run = open_run(path)
+    record = read_record(run)
     if record.get("experiment") != experiment.name:
         raise ValueError(
             f"--resume {path} is a run of {record.get('experiment')!r}; "
             f"resume it with python -m experiments.{record.get('experiment')}"
         )
+    config = recorded_in(run.config, type(experiment.presets["published"]), record["config"])
+    check_run(run, record | {"config": to_plain(config)})
     return record["config"]
 
 

@@ -212,8 +212,8 @@ FAULTS = [
     (
         "cut_log: a line too few",
         "runs/directory.py",
-        "seen <= lines",
-        "seen < lines",
+        "not mine or count <= lines",
+        "not mine or count < lines",
         "test_runs_directory.py",
         "",
     ),
