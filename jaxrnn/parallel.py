@@ -149,15 +149,17 @@ def place(states: TrainState, devices: Devices) -> TrainState:
 def shardings(states: TrainState, devices: Devices) -> TrainState:
     """The `NamedSharding` of every leaf of the members' states: divided over the devices where they
     divide it, else whole on each of them."""
-    members, batch_size = jax.tree.leaves(states.carry)[0].shape[:2]
-    axis, size = ("member", members) if members > 1 else ("batch", batch_size)
-    mesh = _mesh(devices, axis)
+    first = jax.tree.leaves(states.carry)[0]
+    members = first.shape[0]
+    mesh = _mesh(devices, "member" if members > 1 else "batch")
     whole = NamedSharding(mesh, P())
-    if size % len(devices):
-        return jax.tree.map(lambda _: whole, states)
+    every = jax.tree.map(lambda _: whole, states)
+    if len(devices) == 1:  # where nothing is divided a carry need not have a batch
+        return every
+    if (members if members > 1 else first.shape[1]) % len(devices):
+        return every
     if members > 1:
         return jax.tree.map(lambda _: NamedSharding(mesh, P("member")), states)
-    every = jax.tree.map(lambda _: whole, states)
     sequences = NamedSharding(mesh, P(None, "batch"))
     return every._replace(carry=jax.tree.map(lambda _: sequences, states.carry))
 
