@@ -54,6 +54,10 @@ class Config:
     which: Literal["best", "last"] = "best"
     """Params with the lowest validation loss, or the last ones."""
     seed: int = 0
+    trust: bool = False
+    """Run the code of the run's own cell, where it was not written or trusted here."""
+    no_cell_code: bool = False
+    """Run no code that a run brings: known cells alone."""
     out: Path | None = None
     """File to write to instead of standard output."""
 
@@ -71,7 +75,12 @@ def write(config: Config) -> str:
     if config.out is not None and (config.out.is_dir() or not config.out.parent.is_dir()):
         raise ValueError(f"--out {config.out} cannot be written; give a file in an existing folder")
     cell, params, vocabulary, _ = load(
-        config.run, config.member, which=config.which, setting=config.setting
+        config.run,
+        config.member,
+        which=config.which,
+        setting=config.setting,
+        trust=config.trust,
+        cell_code=not config.no_cell_code,
     )
     if vocabulary is None:
         raise ValueError(f"--run {config.run} reads no text, so it writes none; give another run")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from jaxrnn.cell_neighbours import importing_neighbours
 from jaxrnn.cells import CELLS, CellFactory
 
 
@@ -33,7 +34,7 @@ def find_cell(name: str) -> CellFactory:
         raise ValueError(
             f"{path} has no factory {attribute!r}; name a function defined in the file"
         )
-    return _that_stays(name, cast(CellFactory, factory))
+    return _that_stays(name, Path(path), cast(CellFactory, factory))
 
 
 def cell_file(name: str) -> Path | None:
@@ -64,13 +65,14 @@ def check_cells(names: Sequence[str]) -> None:
         )
 
 
-def _that_stays(name: str, factory: CellFactory) -> CellFactory:
+def _that_stays(name: str, path: Path, factory: CellFactory) -> CellFactory:
     """`factory` that does not end the program: its exit would look like a success."""
 
     @functools.wraps(factory)
     def staying(*arguments, **options):
         try:
-            return factory(*arguments, **options)
+            with importing_neighbours(path):  # a factory may import when it is called
+                return factory(*arguments, **options)
         except (Exception, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -96,7 +98,8 @@ def _run_file(path: Path):
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up the module of their annotations
     try:
-        spec.loader.exec_module(module)
+        with importing_neighbours(path):
+            spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from jaxrnn.base import require_positive
+from jaxrnn.runs.directory import refuse_links_out
 
 MOST_SYMBOLS = 20_000  # what a browser draws without waiting
 
@@ -44,6 +45,10 @@ class Config:
     """The setting of the second run."""
     beside_member: int = 0
     """The seed of the second run."""
+    trust: bool = False
+    """Run the code of the run's own cell, where it was not written or trusted here."""
+    no_cell_code: bool = False
+    """Run no code that a run brings: known cells alone."""
     which: Literal["best", "last"] = "best"
     """Params with the lowest validation loss, or the last ones."""
 
@@ -57,6 +62,8 @@ def check(config: Config) -> None:
     if config.start < 0:
         raise ValueError(f"--start is {config.start}; give 0 or more symbols to leave out")
     out = config.out or config.run
+    if config.out is None:
+        refuse_links_out(config.run)
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a folder")
     if config.beside is None and (config.beside_setting is not None or config.beside_member):

@@ -53,7 +53,14 @@ def source_of(config: Config, flag: str, path: Path, member: int, setting: str |
     Raises:
       ValueError: a run that reads no text, or does not predict what it reads; and as `load` does.
     """
-    cell, params, vocabulary, _ = load(path, member, which=config.which, setting=setting)
+    cell, params, vocabulary, _ = load(
+        path,
+        member,
+        which=config.which,
+        setting=setting,
+        trust=config.trust,
+        cell_code=not config.no_cell_code,
+    )
     if vocabulary is None:
         raise ValueError(f"{flag} {path} reads no text; give another run")
     token = jax.ShapeDtypeStruct((), jnp.int32)

@@ -54,7 +54,7 @@ def load_corpus(name: str) -> Corpus:
         _, assemble, words = CORPORA[name]
     elif name == "stdlib":
         files = {name: _standard_library()}
-    elif _is_path(name):
+    elif names_file(name):
         path = Path(name).expanduser()
         files = {path.name: read_bytes(path, "name")}
     else:
@@ -63,6 +63,11 @@ def load_corpus(name: str) -> Corpus:
     parts = assemble(*(_decode(data, name) for data in files.values()))
     checksums = {file: sha256(data).hexdigest() for file, data in files.items()}
     return Corpus(name, *parts, checksums, words)
+
+
+def names_file(name: str) -> bool:
+    """Whether `load_corpus` takes the name for a path."""
+    return name not in CORPORA and name != "stdlib" and _is_path(name)
 
 
 def split(corpus: Corpus, valid_fraction: float) -> tuple[str, str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxrnn.cell_files import cell_name
+from jaxrnn.cell_neighbours import code_sha256
 from jaxrnn.runs.checkpoints import latest_record
 from jaxrnn.runs.directory import RunDirectory, check_log
-from jaxrnn.runs.files import read_json, sha256_of
+from jaxrnn.runs.files import read_json
 from jaxrnn.runs.records import REMEDY, read_record
 
 BOUND = "belongs_to"
@@ -24,7 +25,7 @@ def bound_to(run: RunDirectory, setting: str) -> dict[str, Any]:
     return {
         "config": read_record(run),
         "vocabulary": _fields(vocabulary) if vocabulary.is_file() else {},
-        "cell": sha256_of(run.cell) if run.cell.is_file() else None,
+        "cell": code_sha256(run.cell) if run.cell.is_file() else None,
     }
 
 
@@ -62,7 +63,7 @@ def _check_bound(run: RunDirectory, setting: str, record: dict[str, Any], bound:
         if now.get(field) != sha256:
             raise ValueError(f"{path}: {field} is not what the run was trained with; {REMEDY}")
     # one that is not there is not run
-    if run.cell.is_file() and bound["cell"] not in (None, sha256_of(run.cell)):
+    if run.cell.is_file() and bound["cell"] not in (None, code_sha256(run.cell)):
         raise ValueError(f"{run.cell} is not the cell that the run was trained with; {REMEDY}")
 
 
@@ -109,6 +110,8 @@ def _check_config(path: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
         new = there[name]
         if re.fullmatch(r"config\.epochs(\[\d+\])?", name) and not fixed and _at_least(new, old):
             continue  # --epochs may be raised
+        if name == "config.corpus":
+            continue  # its sha256 is in environment.json: the same text may be elsewhere
         if name.startswith("settings[") and name.endswith(".model.cell"):
             # its path is that of the run, which may have moved
             old, new = cell_name(str(old)), cell_name(str(new))

@@ -218,6 +218,10 @@ def _verified(folder: Path) -> dict[str, Any]:
     """
     name, manifest = f"checkpoint {int(folder.stem)} is damaged", _signed_manifest(folder)
     for file, expected in manifest["files"].items():
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            raise DamagedCheckpoint(
+                f"{name} ({folder / MANIFEST} names {file!r:.60}, outside of it)"
+            )
         try:
             actual = sha256_of(folder / file)
         except FileNotFoundError:

@@ -42,6 +42,11 @@ class RunDirectory:
         return self.path / "cell.py"
 
     @property
+    def cell_modules(self) -> Path:
+        """What that file imports from beside it."""
+        return self.path / "cell_modules"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object a line, one line a logged step."""
         return self.path / "metrics.jsonl"
@@ -117,6 +122,22 @@ def open_run(path: Path) -> RunDirectory:
     if not run.config.is_file():
         raise FileNotFoundError(f"{path} is not a run directory: it has no {run.config.name}")
     return run
+
+
+def refuse_links_out(path: Path) -> None:
+    """Nothing is written or removed through a link that leads out of a run, or of any folder.
+
+    Raises: ValueError, which names the link.
+    """
+    root = Path(path).resolve()
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            link = Path(folder, name)
+            if link.is_symlink() and not Path(os.path.realpath(link)).is_relative_to(root):
+                raise ValueError(
+                    f"{link} is a link out of {path}, to {os.readlink(link)}; put what it leads to "
+                    "in its place"
+                )
 
 
 class MetricsLog:

@@ -12,6 +12,7 @@ from jaxrnn.cell_files import cell_file
 from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, build_model
 from jaxrnn.runs.bound import check_log_of, check_run, vocabulary_of
+from jaxrnn.runs.cell_code import check_code
 from jaxrnn.runs.checkpoints import restore_latest
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.environment import recorded_x64
@@ -25,6 +26,8 @@ def load(
     *,
     which: Literal["best", "last"] = "best",
     setting: str | None = None,
+    trust: bool = False,
+    cell_code: bool = True,
 ) -> tuple[Cell, Params, Vocabulary | None, dict[str, Any]]:
     """The evaluation model of one member of a run, from its newest sound checkpoint.
 
@@ -33,6 +36,8 @@ def load(
       member: of the run, settings first: setting s with seed k of S is member s S + k.
       which: the params with the lowest validation loss, or the last ones.
       setting: the name of one; member then counts its seeds alone.
+      trust: run the code of the run's own cell, which was not written or trusted here.
+      cell_code: whether to run such code at all.
 
     Returns:
       (cell, params, vocabulary, config); params have the types that they were trained in, the
@@ -41,7 +46,8 @@ def load(
 
     Raises:
       FileNotFoundError, ValueError: no run, no checkpoint yet, no such setting or member,
-        nothing sound, or a run of 64 bits in a program without `jax_enable_x64`.
+        nothing sound, code that nobody trusted here, what was altered since it was trained, or a
+        run of 64 bits in a program without `jax_enable_x64`.
     """
     run = open_run(Path(directory))
     record = read_record(run)
@@ -60,6 +66,8 @@ def load(
         )
     chosen = settings[member // len(seeds)]
     model = _model(run, chosen["model"])
+    if cell_file(model.cell) is not None:
+        check_code(run, run.cell, trusted=trust, known_only=not cell_code)
     cell = build_model(model)
     part = ".best.params" if which == "best" else ".state.params"
     checkpoints = run.checkpoints / chosen["name"]

@@ -28,11 +28,19 @@ def read_record(run: RunDirectory) -> dict[str, Any]:
         _require(path, f"settings[{i}]", setting, dict)
         _require_field(path, f"settings[{i}].", setting, "name", str)
         _require_field(path, f"settings[{i}].", setting, "model", dict)
+        if not is_file_name(setting["name"]):
+            fault = f"settings[{i}].name is {setting['name']!r:.60}, no name of a file"
+            raise ValueError(f"{path}: {fault}; {REMEDY}")
     for i, seed in enumerate(record["seeds"]):
         _require(path, f"seeds[{i}]", seed, int)
     if not record["seeds"]:
         raise ValueError(f"{path}: seeds is empty; {REMEDY}")
     return record
+
+
+def is_file_name(name: str) -> bool:
+    """Whether it is a name in a folder, and leads to no other one."""
+    return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
 
 
 def recorded_in(path: Path, cls: type[T], plain: Any) -> T:

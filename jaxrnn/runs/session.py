@@ -13,25 +13,34 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cell_files import cell_file
+from jaxrnn.cell_neighbours import code_sha256
 from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, build_model
 from jaxrnn.parallel import Devices, Workload, choose_devices
 from jaxrnn.runs.allocator import keep_pages
 from jaxrnn.runs.bound import check_run
+from jaxrnn.runs.cell_code import check_code, keep_cell, trust
 from jaxrnn.runs.checking import check_numbers
 from jaxrnn.runs.command import guarded, one_line, parse
 from jaxrnn.runs.config import changed, from_plain, to_plain
-from jaxrnn.runs.directory import RunDirectory, create_run, default_run_path, open_run
+from jaxrnn.runs.directory import (
+    RunDirectory,
+    create_run,
+    default_run_path,
+    open_run,
+    refuse_links_out,
+)
 from jaxrnn.runs.environment import (
     as_recorded,
     describe_environment,
     recorded_devices,
     recorded_texts,
 )
-from jaxrnn.runs.files import write_atomic, write_json
+from jaxrnn.runs.files import write_json
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
 from jaxrnn.runs.lock import lock_run, releasing_locks
 from jaxrnn.runs.loop import Prepared
+from jaxrnn.runs.places import from_anywhere
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.runs.records import read_record, read_vocabulary_file, recorded_in
 from jaxrnn.unroll import explain
@@ -67,6 +76,10 @@ class TrainingFlags:
     """Directory of a run to continue with its own config; --epochs may be raised."""
     devices: int = 0
     """How many devices (on a CPU: cores) to use; 0 chooses by size."""
+    trust: bool = False
+    """Run the code of the run's own cell, where it was not written or trusted here."""
+    no_cell_code: bool = False
+    """Run no code that a run or a file brings: known cells alone."""
     checkpoint_seconds: float = 30.0
     """Least time between two checkpoints; 0 saves after every chunk."""
     explain: bool = False
@@ -98,12 +111,21 @@ class Session:
           ValueError: the researcher's file is not what it was when the run began.
         """
         source = cell_file(name)
-        if not self.resumed or source is None:
+        if source is None:
             return name
-        stored = open_run(self._path).cell
-        if not stored.is_file():  # the run was killed before it kept its source
+        if not self.resumed:
+            if self.flags.no_cell_code:
+                raise ValueError(f"--no-cell-code: --cell {name} is code; give a known cell")
+            if source.is_file():
+                trust(source)  # whoever names it does
             return name
-        if source.is_file() and source.read_bytes() != stored.read_bytes():
+        run = open_run(self._path)
+        stored = run.cell
+        code = stored if stored.is_file() else source
+        check_code(run, code, trusted=self.flags.trust, known_only=self.flags.no_cell_code)
+        if code is source:  # the run was killed before it kept its source
+            return name
+        if source.is_file() and code_sha256(source) != code_sha256(stored):
             raise ValueError(
                 f"--resume {self._path}: the cell in {source} is not the one the run began with, "
                 f"{stored}; restore it, or start a new run"
@@ -136,6 +158,7 @@ class Session:
             raise KeyboardInterrupt
         if self.resumed:
             directory = open_run(self._path)
+            refuse_links_out(directory.path)
             self._check_texts(directory, texts)
         else:
             directory = create_run(self._path)
@@ -151,7 +174,7 @@ class Session:
         for _, model in settings:
             source = cell_file(model.cell)
             if source is not None and not directory.cell.exists():
-                write_atomic(directory.cell, source.read_bytes())
+                keep_cell(directory, source)
         if vocabulary is not None:
             self._keep(directory.vocabulary, vocabulary)
         for name, own in (vocabularies or {}).items():
@@ -209,6 +232,8 @@ class Session:
         if not directory.environment.exists() and not directory.checkpoints.exists():
             return  # killed before it got so far: the run begins now
         recorded = recorded_texts(directory.path)
+        if sorted(recorded.values()) == sorted(texts.values()):
+            return  # the same texts, wherever they are
         for name in {**recorded, **texts}:
             if recorded.get(name) != texts.get(name):
                 raise ValueError(
@@ -310,9 +335,10 @@ def read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFl
     if not read.flags.checkpoint_seconds >= 0:
         raise ValueError(f"--checkpoint-seconds is {read.flags.checkpoint_seconds}; give 0 or more")
     check_numbers(read.config)
+    config = from_anywhere(read.config, cells=resume is None)
     if recorded is not None:
-        _check_unchanged(recorded, read.config, resume)
-    return read.config, read.flags
+        _check_unchanged(recorded, config, resume)
+    return config, read.flags
 
 
 def _value_of(flag: str, argv: list[str]) -> str | None:
@@ -348,6 +374,8 @@ def _check_unchanged(recorded: dict[str, Any], config: Any, path: str | None) ->
                 f"--resume {path}: --epochs is {new}, the run began with {old} and --decay "
                 f"{config.decay}, which ends there; start a new run"
             )
+        if name == "corpus":
+            continue  # the same text may be elsewhere: `begin` looks at its sha256
         flag = "--" + name.replace("_", "-")
         raise ValueError(
             f"--resume {path}: {flag} is {new!r}, the run began with {old!r}; leave it out "
