@@ -1,5 +1,9 @@
 """Write one time step of one example as plain mathematics; jaxrnn works out the rest."""
 
+import jaxrnn.starting  # noqa: F401 (before all that takes seconds)
+
+# isort: split
+
 from jaxrnn.base import Batch, Cell, GradientEstimator, TrainState
 from jaxrnn.cells import CELLS, elman, gru, lstm
 from jaxrnn.compose import (

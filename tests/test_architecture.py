@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 # members of a run over devices (parallel) and show in TensorBoard what analysis names. What check
 # prints follows runs.command.
 ARROWS: dict[str, tuple[str, ...]] = {
+    "starting": (),
     "base": (),
     "unstable": (),
     "tokens": ("base",),
@@ -33,10 +34,11 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "data": ("base",),
     "counts": ("base",),
     "generation": ("padding",),
-    "cell_files": ("cells",),
+    "cell_neighbours": (),
+    "cell_files": ("cells", "cell_neighbours"),
     "models": ("cell_files", "compose", "data"),
     "laws": ("training", "models", "padding"),
-    "runs": ("models", "parallel", "analysis"),
+    "runs": ("models", "parallel", "analysis", "starting"),
     "analysis": ("models", "unroll"),
     "interop": ("models", "unroll"),
     "check": ("laws", "runs"),

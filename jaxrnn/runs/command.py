@@ -28,20 +28,27 @@ def guarded(body: Callable[[], None]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except Interrupted as interrupted:
-        print(f"interrupted: {interrupted}", file=sys.stderr)
+        _say(f"interrupted: {interrupted}")
         return 130
     except KeyboardInterrupt:
-        print("interrupted before anything new was saved", file=sys.stderr)
+        _say("interrupted before anything new was saved")
         return 130
     except BrokenPipeError:  # e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say("error: what reads the output has gone; everything saved before that is kept")
         return 1
     except Exception as error:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        _say(f"error: {one_line(error)}")
         return 1
     return 0
+
+
+def _say(line: str) -> None:
+    # what it says may hold a name that is no UTF-8, and the terminal may be gone
+    with contextlib.suppress(OSError, ValueError):
+        print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

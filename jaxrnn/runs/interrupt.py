@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM as a request, noticed where the training loop can save."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request, noticed where the training loop can save."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from jaxrnn.starting import IS_COMMAND, SIGNALS, leave_at_exit
 
 
 class Interrupted(Exception):
@@ -27,7 +29,10 @@ _current: Interrupts | None = None
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Records SIGINT and SIGTERM instead of dying; a second SIGINT raises KeyboardInterrupt.
+    """Records SIGINT, SIGTERM and SIGHUP instead of dying.
+
+    A second SIGINT raises KeyboardInterrupt, and a command then ends without waiting for what still
+    computes.
 
     The handlers that were there come back at the end. Inside another `interrupts` it is that one
     again. Outside the main thread, where Python allows no handlers, nothing is ever requested.
@@ -40,12 +45,14 @@ def interrupts() -> Iterator[Interrupts]:
 
     def handle(number: int, frame: object) -> None:
         if state.requested and number == signal.SIGINT:
+            if IS_COMMAND:
+                leave_at_exit()
             raise KeyboardInterrupt
         state.signal = state.signal or number
 
     previous = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             handler = signal.getsignal(number)
             # `command &` and nohup set "ignore" and mean it; None is a handler of C.
             if handler not in (signal.SIG_IGN, None):

@@ -1,0 +1,64 @@
+"""What a command does before anything else is imported, which takes seconds: imported first, by
+`jaxrnn` itself. In a program that only uses the library it does nothing."""
+
+import atexit
+import os
+import signal
+import sys
+from types import FrameType
+
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Which ask a command to stop. Windows has no SIGHUP."""
+
+
+def module_of(arguments: list[str]) -> str | None:
+    """The module behind `python -m`, if it is one of ours."""
+    if "-m" not in arguments[1:-1]:
+        return None
+    name = arguments[arguments.index("-m", 1) + 1]
+    return name if name.partition(".")[0] in ("experiments", "jaxrnn") else None
+
+
+IS_COMMAND = module_of(sys.orig_argv) is not None
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """Ends the process in one line. An exception would be a long traceback in the middle of an
+    import, or be lost where Python calls back while it collects garbage."""
+    os.write(2, b"interrupted before anything new was saved\n")
+    os._exit(130)
+
+
+def leave_at_exit() -> None:
+    """Lets Python end without taking down what still computes, which may crash it; what it would
+    have said is said before."""
+
+    def end():
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (AttributeError, OSError, ValueError):  # none, or a closed one
+                continue
+        os._exit(130)
+
+    atexit.register(end)
+
+
+def _start() -> None:
+    # a descriptor that is closed would be that of the next file, into which messages then go
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    for number in SIGNALS:
+        # "ignore", as `command &` and nohup set it, is meant
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, leave)
+
+
+if IS_COMMAND:
+    _start()
