@@ -21,6 +21,7 @@ from jaxrnn.base import require_positive
 from jaxrnn.generation import generate, pad_prompts
 from jaxrnn.runs import load, starting_text
 from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import write_atomic
 from jaxrnn.runs.progress import warn
@@ -126,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def body():
         prog = "python -m experiments.generate"
         config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
+        open_run(config.run, "--run")
         with jax.enable_x64(recorded_x64(config.run)):
             text = write(config)
         if config.out is None:

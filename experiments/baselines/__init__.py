@@ -28,6 +28,7 @@ from experiments.baselines.networks import (
 from experiments.baselines.results import held_out_row, network_row, per_character, report
 from experiments.baselines.samples import (
     keep,
+    say_other_prompt,
     with_copies,
     written_by_counts,
     written_by_network,
@@ -106,6 +107,8 @@ def run(config: Config, session: Session) -> None:
     networks = _networks(built, texts, session.devices, _recorded_sizes(session))
     prepared = [prepare(each.setting, seeds, session.devices) for each in networks]
     first = texts[every[0].level]
+    for level, text in texts.items():
+        say_other_prompt(config, level, text.vocabulary)
     directory = session.begin(
         [(each.name, each.model) for each in networks],
         seeds,

@@ -15,6 +15,7 @@ from jaxrnn.generation import generate
 from jaxrnn.runs import load, starting_text
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_atomic
+from jaxrnn.runs.progress import warn
 from jaxrnn.runs.text import Text
 
 LENGTHS = (10, 20, 40)
@@ -31,6 +32,15 @@ def prompt(config: Config, vocabulary: Vocabulary) -> np.ndarray:
     known = "" if vocabulary.missing(config.prompt) else config.prompt
     ids = vocabulary.encode(known)
     return ids if len(ids) else vocabulary.encode(starting_text(vocabulary))
+
+
+def say_other_prompt(config: Config, level: str, vocabulary: Vocabulary) -> None:
+    """Says where the prompt is not what the models of a level begin with."""
+    if absent := vocabulary.missing(config.prompt):
+        warn(
+            f"--prompt holds {absent[0]!r}, which is none of the text's {level}s; models of "
+            f"{level}s begin with {starting_text(vocabulary)!r} instead"
+        )
 
 
 def written_by_counts(config: Config, part: Part, text: Text, model: CountModel) -> Samples:

@@ -19,6 +19,7 @@ from experiments.inspect.reading import Source, arrays_of, read_run, read_symbol
 from jaxrnn.analysis.arrays import write_arrays
 from jaxrnn.analysis.page import Reading, units_kept, write_page
 from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import writing
 
@@ -80,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog = "python -m experiments.inspect"
         config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
         runs = [config.run] if config.beside is None else [config.run, config.beside]
+        open_run(config.run, "--run")
         with jax.enable_x64(any(map(recorded_x64, runs))):
             inspect(config)
 

@@ -139,7 +139,34 @@ def save_keras(path: Path | str, layers: Mapping[str, Mapping[str, Any]]) -> Non
         temporary.unlink(missing_ok=True)
 
 
+def _require_own(path: Path, file: Any) -> None:
+    """Weights are in the file that was named: others are not opened.
+
+    Raises:
+      ValueError: a link to another file, or an array that lies in one.
+    """
+    h5py, seen, waiting = _h5py(), set(), [file]
+    while waiting:
+        group = waiting.pop()
+        if group.id in seen:
+            continue
+        seen.add(group.id)
+        for name in group:
+            link = group.get(name, getlink=True)
+            where = f"{group.name.rstrip('/')}/{name}"
+            if isinstance(link, h5py.ExternalLink):
+                raise ValueError(f"{path}: {where} is in another file, {link.filename}; copy it in")
+            if not isinstance(link, h5py.HardLink):
+                continue  # a name for what is met elsewhere in this file
+            part = group[name]
+            if isinstance(part, h5py.Group):
+                waiting.append(part)
+            elif isinstance(part, h5py.Dataset) and (part.external or part.is_virtual):
+                raise ValueError(f"{path}: the array {where} lies in another file; copy it in")
+
+
 def _read_layers(path: Path, file: Any) -> Layers:
+    _require_own(path, file)
     older = file.get("model_weights", file)
     layers = _older(older) if "layer_names" in _listed(older.attrs) else _newer(file)
     if not layers:

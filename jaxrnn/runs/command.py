@@ -40,9 +40,23 @@ def guarded(body: Callable[[], None]) -> int:
     except Exception as error:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
-        _say(f"error: {one_line(error)}")
+        _say(f"error: {_without_platform() or one_line(error)}")
         return 1
     return 0
+
+
+def _without_platform() -> str | None:
+    """What is wrong where JAX has none of the platforms that it was told to take; else None."""
+    asked = os.environ.get("JAX_PLATFORMS")
+    if not asked:
+        return None
+    import jax
+
+    try:
+        jax.devices()
+    except Exception:  # an AssertionError without a word, for one
+        return f"JAX_PLATFORMS is {asked!r}, of which JAX finds no device here; unset it"
+    return None
 
 
 def _say(line: str) -> None:
@@ -129,17 +143,25 @@ def _behind_a_flag(text: str, argv: Sequence[str]) -> str:
 
 def _optional_text(field: Any) -> Any:
     """A rule for tyro: of `str | None` and `Path | None`, "None" is the text and not Python's None,
-    which is what leaving the flag out gives."""
+    which is what leaving the flag out gives. An empty path would be the folder that one is in."""
     from tyro.constructors import PrimitiveConstructorSpec
 
     members = set(get_args(field.type))
-    if members not in ({str, NoneType}, {Path, NoneType}):
+    if field.type is Path:
+        members = {Path}
+    if members not in ({str, NoneType}, {Path, NoneType}, {Path}):
         return None  # tyro's own rules
     (kind,) = members - {NoneType}
+
+    def read(given):
+        if kind is Path and not given[0]:
+            raise ValueError("it is empty; give a path")
+        return kind(given[0])
+
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar="STR" if kind is str else "PATH",
-        instance_from_str=lambda given: kind(given[0]),
+        instance_from_str=read,
         is_instance=lambda value: value is None or isinstance(value, kind),
         str_from_instance=lambda value: [str(value)],
     )

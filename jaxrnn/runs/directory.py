@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import stat
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.runs.files import to_json, write_atomic, writing
+from jaxrnn.runs.files import read_bytes, to_json, write_atomic, writing
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,12 @@ def create_run(path: Path) -> RunDirectory:
 
 def _not_made(path: Path, error: OSError) -> OSError:
     # mkdir(exist_ok=True) says "File exists" of a parent that is a file.
-    exists = isinstance(error, FileExistsError)
-    cause = "a parent of it is a file" if exists else str(error.strerror).lower()
+    cause = str(error.strerror).lower()
+    if isinstance(error, FileExistsError):
+        links = [str(parent) for parent in path.parents if parent.is_symlink()]
+        cause = "a parent of it is a file"
+        if links and not os.path.exists(links[0]):
+            cause = f"{links[0]} is a link that leads nowhere"
     return OSError(f"--run {path} cannot be made: {cause}; choose another directory")
 
 
@@ -114,12 +119,28 @@ def default_run_path(experiment: str, root: Path = Path("runs")) -> Path:
     return next(path for path in names if not path.exists())
 
 
-def open_run(path: Path) -> RunDirectory:
-    """An existing run. Raises: FileNotFoundError if there is none at `path`."""
+def open_run(path: Path, flag: str = "run") -> RunDirectory:
+    """An existing run, which `flag` named.
+
+    Raises: FileNotFoundError if there is none at `path`; OSError if nobody can tell.
+    """
     run = RunDirectory(Path(path))
-    if not run.path.is_dir():
-        raise FileNotFoundError(f"run {path} does not exist; give the directory of a run")
-    if not run.config.is_file():
+    try:
+        str(path).encode()
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+        is_run = is_folder and run.config.is_file()
+    except UnicodeEncodeError:  # what reads checkpoints takes no such name
+        raise OSError(f"{flag} {str(path)!a} is no UTF-8; rename it") from None
+    except FileNotFoundError:
+        is_folder = is_run = False
+    except OSError as error:  # a parent that is a file, a loop of links, a folder closed to us
+        cause = str(error.strerror).lower()
+        raise OSError(
+            f"{flag} {path} cannot be read: {cause}; give the directory of a run"
+        ) from None
+    if not is_folder:
+        raise FileNotFoundError(f"{flag} {path} does not exist; give the directory of a run")
+    if not is_run:
         raise FileNotFoundError(f"{path} is not a run directory: it has no {run.config.name}")
     return run
 
@@ -188,7 +209,7 @@ def cut_log(path: Path, setting: str, lines: int, sha256: str | None = None) -> 
     they are not those that it has seen, or one is no line of a log; DiskFull; OSError.
     """
     path = Path(path)
-    data = path.read_bytes() if path.exists() else b""
+    data = read_bytes(path) if os.path.lexists(path) else b""
     seen, taken = _seen_of(path, data, setting, lines, sha256)
     text = b"".join(line for line, stays in taken if stays)
     if not data.startswith(text):
@@ -200,7 +221,7 @@ def cut_log(path: Path, setting: str, lines: int, sha256: str | None = None) -> 
 
 def check_log(path: Path, setting: str, lines: int, sha256: str | None) -> None:
     """Raises what `cut_log` does of a log that the checkpoint has not seen; writes nothing."""
-    _seen_of(Path(path), Path(path).read_bytes(), setting, lines, sha256)
+    _seen_of(Path(path), read_bytes(path), setting, lines, sha256)
 
 
 def _seen_of(
@@ -230,9 +251,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     Raises: FileNotFoundError; ValueError, which names the line that is not JSON.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise FileNotFoundError(f"{path} does not exist; this run has logged nothing")
-    lines = path.read_bytes().split(b"\n")[:-1]
+    lines = read_bytes(path).split(b"\n")[:-1]
     return [_record(path, number, line) for number, line in enumerate(lines, start=1)]
 
 

@@ -165,6 +165,15 @@ def _plain(value: Any) -> Any:
     )
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises: OSError, which says what is wrong with it and what to do."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        cause = str(error.strerror).lower()
+        raise type(error)(f"{path} cannot be read: {cause}; make it a file you may read") from None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `to_json(value)` and a newline, atomically. Raises: ValueError, DiskFull, OSError."""
     write_atomic(path, to_json(value) + "\n")
@@ -173,12 +182,9 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises: OSError; ValueError if it is malformed."""
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(read_bytes(path))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist; is the directory that of a run?") from None
-    except OSError as error:
-        cause = str(error.strerror).lower()
-        raise type(error)(f"{path} cannot be read: {cause}; make it a file you may read") from None
     except (ValueError, RecursionError) as error:
         cause = str(error).split("\n")[0]
         raise ValueError(f"{path} is not valid JSON ({cause}); restore it from a copy") from None

@@ -304,6 +304,8 @@ def read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFl
     given, resume = _value_of("--preset", argv), _value_of("--resume", argv)
     preset = given if given in names else "published"  # tyro says so of another name
     recorded, default = None, experiment.presets[preset]
+    if resume == "":
+        raise ValueError("--resume is empty; give the directory of a run")
     if resume is not None and given is not None:
         raise ValueError("--resume continues with the run's own config; leave --preset out")
     if resume is not None:
@@ -353,7 +355,7 @@ def _value_of(flag: str, argv: list[str]) -> str | None:
 
 
 def _recorded_config(experiment: Experiment, path: Path) -> dict[str, Any]:
-    run = open_run(path)
+    run = open_run(path, "--resume")
     record = read_record(run)
     if record.get("experiment") != experiment.name:
         raise ValueError(

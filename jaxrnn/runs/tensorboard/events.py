@@ -6,6 +6,7 @@ empty; they name their file by the second, so that two of them overwrite each ot
 opened again. Here only its format of records is used.
 """
 
+import re
 import time
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,8 @@ from tensorboardX.record_writer import RecordWriter
 
 from jaxrnn.runs.files import writing
 from jaxrnn.runs.tensorboard.protos import Event, SessionLog
+
+_NAME = re.compile(r"events\.out\.tfevents\.(\d{1,12})\.")
 
 
 class EventFile:
@@ -31,16 +34,16 @@ class EventFile:
 
     def __init__(self, folder: Path, first_step: int):
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = _new_file(folder)
+        self._path, self._ahead = _new_file(folder)
         self._records = RecordWriter(str(self._path))
-        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._write(Event(wall_time=self._now(), file_version="brain.Event:2"))
         begins = SessionLog(status=SessionLog.START)
-        self._write(Event(wall_time=time.time(), step=first_step, session_log=begins))
+        self._write(Event(wall_time=self._now(), step=first_step, session_log=begins))
         self.flush()
 
     def append(self, step: int, **content: Any) -> None:
         """One event: a `summary`, or a `graph_def`."""
-        self._write(Event(wall_time=time.time(), step=step, **content))
+        self._write(Event(wall_time=self._now(), step=step, **content))
 
     def flush(self) -> None:
         """Waits until all events are on the disk."""
@@ -51,18 +54,27 @@ class EventFile:
         self.flush()
         self._records.close()
 
+    def _now(self) -> float:
+        """The time, later than that of earlier files where the clock was set back since."""
+        return time.time() + self._ahead
+
     def _write(self, event: Any) -> None:
         with writing(self._path):
             self._records.write(event.SerializeToString())
 
 
-def _new_file(folder: Path) -> Path:
-    """A file that nobody else has: named by the time, which TensorBoard sorts by, and a number."""
-    names = (f"events.out.tfevents.{time.time():.0f}.{i:04d}" for i in count())
+def _new_file(folder: Path) -> tuple[Path, float]:
+    """A file that nobody else has, named by the time and a number, and the seconds by which that
+    time is ahead of the clock: TensorBoard reads files in the order of their names."""
+    now = time.time()
+    found = (_NAME.match(path.name) for path in folder.glob("events.out.tfevents.*"))
+    latest = max((int(name[1]) + 1 for name in found if name), default=0)
+    ahead = max(0.0, latest - now) if latest > now + 1 else 0.0
+    names = (f"events.out.tfevents.{now + ahead:.0f}.{i:04d}" for i in count())
     for path in map(folder.joinpath, names):
         try:
             path.touch(exist_ok=False)
         except FileExistsError:
             continue
-        return path
+        return path, ahead
     raise AssertionError("there is always a next number")
