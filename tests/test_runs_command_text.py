@@ -29,9 +29,18 @@ def read(cls, *argv):
 def test_text_stays_text(value):
     assert read(Texts, f"--text={value}").text == value
     assert read(Texts, f"--perhaps={value}").perhaps == value
-    assert read(Texts, f"--path={value}").path == Path(value)
+    if value:
+        assert read(Texts, f"--path={value}").path == Path(value)
     if not value.startswith("-"):
         assert read(Texts, "--several", value, "b").several == (value, "b")
+
+
+def test_an_empty_path_is_not_the_present_folder(capsys):
+    with pytest.raises(SystemExit):
+        read(Texts, "--path=")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--path" in line
+    assert "it is empty; give a path" in line
 
 
 def test_what_is_left_out_and_what_is_no_text():
