@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrnn.runs import checkpoints
 from jaxrnn.runs.checking import check_numbers, members
 from jaxrnn.runs.command import one_line
 from jaxrnn.runs.loop import check_setting
@@ -116,6 +117,15 @@ def files_of(folder: Path) -> dict[str, bytes]:
     """Every file below `folder` and its bytes."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def unbind(run: Path) -> None:
+    """Makes the checkpoints of a run those of an earlier version, which did not know what they
+    belong to."""
+    for path in run.rglob(checkpoints.MANIFEST):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        del content["sha256"], content["record"]["belongs_to"], content["record"]["log_sha256"]
+        path.write_text(checkpoints._signed(content), encoding="utf-8")
 
 
 def error_of(

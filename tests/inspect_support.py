@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+from experiments_support import unbind
+
 from jaxrnn.data import words
 
 
@@ -16,4 +18,5 @@ def read_as_words(run: Path, copy: Path, text: str) -> Path:
     known = dict.fromkeys(words(text))
     symbols = ["<unk>", *known, *(f"w{i}" for i in range(size))][:size]
     path.write_text(json.dumps({"level": "word", "symbols": symbols, "unknown": 0}))
+    unbind(copy)
     return copy

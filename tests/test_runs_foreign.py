@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from experiments_support import error_of, small_char, write_text
+from experiments_support import error_of, small_char, unbind, write_text
 
 from experiments import char, generate, inspect
 from jaxrnn.runs import load
@@ -60,16 +60,11 @@ def run(trained, tmp_path, monkeypatch):
 @pytest.fixture
 def foreign(run, tmp_path, monkeypatch):
     """The same for somebody who never saw it: the code is another, and nobody trusted it here."""
-    from jaxrnn.runs import checkpoints
-
     monkeypatch.setenv("JAXRNN_CACHE", str(tmp_path / "cache"))
     marker = tmp_path / "it_ran"
     text = (run / "cell.py").read_text()
     (run / "cell.py").write_text(f"open({str(marker)!r}, 'a').close()\n{text}")
-    for manifest in run.rglob("manifest.json"):
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-        del content["sha256"], content["record"]["belongs_to"]
-        manifest.write_text(checkpoints._signed(content), encoding="utf-8")
+    unbind(run)
     return run
 
 

@@ -84,6 +84,7 @@ def test_what_a_run_recorded(begun, tmp_path, capsys):
         path.write_text(json.dumps({"variables": {"JAX_ENABLE_X64": said}}))
         assert recorded_x64(tmp_path) == expected
     path.write_text("[]")
+    (tmp_path / "config.json").write_text("{}")
     assert "environment.json records no variables" in error_of(
         capsys, generate.main, ["--run", tmp_path]
     )

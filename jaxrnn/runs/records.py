@@ -14,6 +14,14 @@ T = TypeVar("T")
 REMEDY = "restore it from a copy"
 
 
+def recorded_experiment(run: RunDirectory) -> str:
+    """Of config.json, whatever else is in it. Raises: as `read_record`."""
+    path, record = run.config, read_json(run.config)
+    _require(path, "its content", record, dict)
+    _require_field(path, "", record, "experiment", str)
+    return record["experiment"]
+
+
 def read_record(run: RunDirectory) -> dict[str, Any]:
     """The content of config.json: experiment, config, settings (name and model) and seeds.
 

@@ -42,7 +42,7 @@ from jaxrnn.runs.lock import lock_run, releasing_locks
 from jaxrnn.runs.loop import Prepared
 from jaxrnn.runs.places import from_anywhere
 from jaxrnn.runs.recorder import Recorder
-from jaxrnn.runs.records import read_record, read_vocabulary_file, recorded_in
+from jaxrnn.runs.records import read_record, read_vocabulary_file, recorded_experiment, recorded_in
 from jaxrnn.unroll import explain
 
 PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
@@ -356,12 +356,11 @@ def _value_of(flag: str, argv: list[str]) -> str | None:
 
 def _recorded_config(experiment: Experiment, path: Path) -> dict[str, Any]:
     run = open_run(path, "--resume")
+    its = recorded_experiment(run)
+    if its != experiment.name:
+        remedy = f"resume it with python -m experiments.{its}"
+        raise ValueError(f"--resume {path} is a run of {its!r}; {remedy}")
     record = read_record(run)
-    if record.get("experiment") != experiment.name:
-        raise ValueError(
-            f"--resume {path} is a run of {record.get('experiment')!r}; "
-            f"resume it with python -m experiments.{record.get('experiment')}"
-        )
     config = recorded_in(run.config, type(experiment.presets["published"]), record["config"])
     check_run(run, record | {"config": to_plain(config)})
     return record["config"]
