@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,28 +28,21 @@ from board_server import (
     serving,
 )
 from browser_support import find_browser
-from experiments_support import error_of, small_char, write_text
+from experiments_support import error_of
 from page_browser import Tab, browsing
+from trained_runs import char_run
 
-from experiments import char, dashboard
+from experiments import dashboard
 from jaxrnn.runs.tensorboard.board import Board
 from jaxrnn.runs.tensorboard.projector import visible
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """A run of two seeds, of 28 training steps each, and nothing else."""
+    """A folder with a run of two seeds, of 28 training steps each, and nothing else."""
     folder = tmp_path_factory.mktemp("runs")
-    flags = [
-        *small_char(write_text(folder)),
-        "--tensorboard",
-        "--tensorboard-every",
-        "6",
-        "--seeds",
-        "2",
-    ]
-    assert char.main([*flags, "--run", str(folder / "runs" / "char")]) == 0
-    return folder / "runs"
+    shutil.copytree(char_run(tmp_path_factory), folder / "char")
+    return folder
 
 
 @pytest.mark.parametrize("version", [None, "2.17.1"])

@@ -6,9 +6,10 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from experiments_support import SMALL_TOY, error_of, small_char, write_text
+from experiments_support import error_of, small_char
+from trained_runs import char_run, toy_run
 
-from experiments import char, generate, toy
+from experiments import char, generate
 from jaxrnn import runs
 from jaxrnn.runs.checkpoints import committed_steps
 
@@ -16,10 +17,7 @@ from jaxrnn.runs.checkpoints import committed_steps
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run with two checkpoints, of two seeds."""
-    folder = tmp_path_factory.mktemp("generate")
-    flags = [*small_char(write_text(folder)), "--seeds", "2", "--checkpoint-seconds", "0"]
-    assert char.main([*flags, "--run", str(folder / "run")]) == 0
-    return folder / "run"
+    return char_run(tmp_path_factory)
 
 
 @pytest.fixture
@@ -128,10 +126,8 @@ def test_places_that_are_no_run_with_text(tmp_path, capsys):
     assert "not valid JSON" in error_of(capsys, generate.main, ["--run", tmp_path])
 
 
-@pytest.mark.full
-def test_a_run_that_reads_no_text(tmp_path, capsys):
-    run = tmp_path / "toy"
-    assert toy.main([*SMALL_TOY, "--run", str(run)]) == 0
+def test_a_run_that_reads_no_text(tmp_path_factory, capsys):
+    run = toy_run(tmp_path_factory)
     assert "reads no text" in error_of(capsys, generate.main, ["--run", run])
 
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import test_resume as resuming
 from experiments_support import error_of, files_of, logged, summary
+from stopping import assert_same_run, dies_after
 
 from experiments import memorization
 from experiments.memorization.claims import PARAMETERS, all_claims
@@ -169,11 +169,13 @@ def test_claims_fail_of_others_and_are_open_without():
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory):
-    """Of a run of both models with two seeds."""
+    """Of a run of both models with two seeds, in two phases: each compiles a program."""
     text = tmp_path_factory.mktemp("text") / "text.txt"
     text.write_text(TEXT * 2, encoding="utf-8")
     sizes = "--window 7 --hidden-size 4 --embedding-size 3 --seeds 2 --devices 2"
-    return ["--preset", "smoke", "--corpus", str(text), *sizes.split()]
+    phases = "--most-epochs 1 2 --learning-rate 1e-3 1e-2 --batch-size 1 2 --patience 0 1"
+    rest = ["--shuffled", "False", "True"]
+    return ["--preset", "smoke", "--corpus", str(text), *sizes.split(), *phases.split(), *rest]
 
 
 @pytest.fixture(scope="module")
@@ -195,20 +197,18 @@ def test_a_run_has_its_rows_and_figures(done):
     pictures = {f"{kind}_{cell}.png" for kind in kinds for cell in ("lstm", "elman")}
     assert names == pictures | {"learning_curves.png"}
     mine = [line for line in logged(done) if (line["setting"], line["seed"]) == ("elman", 1)]
-    assert [line["phase"] for line in mine if "phase" in line] == [0, 1, 2, 3]
+    assert [line["phase"] for line in mine if "phase" in line] == [0, 1, 1]
     with np.load(done / "lstm.npz") as arrays:
         assert {"connectivity", "activations/h", "activations/c"} == {*arrays}
 
 
 @pytest.mark.full
-def test_a_run_that_was_killed_goes_on(done, flags, tmp_path, monkeypatch):
+def test_a_run_that_was_killed_goes_on(done, flags, tmp_path):
     path = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        resuming.kill_after(patch, 3)
-        with pytest.raises(resuming._Killed):
-            memorization.main([*flags, "--run", str(path), "--checkpoint-seconds", "0"])
+    arguments = [*flags, "--run", str(path), "--checkpoint-seconds", "0"]
+    dies_after(9, lambda: memorization.main(arguments))
     assert memorization.main(["--resume", str(path)]) == 0
-    resuming.assert_same_run(done, path)
+    assert_same_run(done, path, members=4)
 
 
 def test_a_trained_run_is_shown_again(done, tmp_path):

@@ -1,7 +1,6 @@
 """Whatever stops a run, it says so in one line, and what was saved is sound and goes on."""
 
 import errno
-import io
 import os
 import shutil
 import signal
@@ -9,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
-import numpy as np
 import pytest
 from experiments_support import (
     SMALL_TOY,
@@ -21,86 +18,42 @@ from experiments_support import (
     summary,
     without_clocks,
     write_cells,
-    write_text,
 )
-from tiers import mostly_full
+from stopping import after_lines, assert_same_run
+from trained_runs import OFTEN, char_run, shared_text
 
 from experiments import char, toy
-from jaxrnn import runs
-from jaxrnn.runs import loop
 from jaxrnn.runs.checkpoints import committed_steps
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return tmp_path_factory.mktemp("shared")
+def flags(tmp_path_factory):
+    return [*small_char(shared_text(tmp_path_factory)), "--seeds", "2"]
 
 
 @pytest.fixture(scope="module")
-def text(shared):
-    return write_text(shared)
-
-
-@pytest.fixture(scope="module")
-def cells(shared):
-    return write_cells(shared)
-
-
-@pytest.fixture(scope="module")
-def whole(text, shared):
+def whole(tmp_path_factory):
     """A run that nothing stopped, to compare with."""
-    run = shared / "whole"
-    assert char.main([*small_char(text), "--run", str(run)]) == 0
-    return run
-
-
-@pytest.fixture(scope="module")
-def whole_of_mine(text, cells, shared):
-    """The same with a cell of a user's file."""
-    run = shared / "whole of mine"
-    assert char.main([*small_char(text), "--cell", f"{cells}:mine", "--run", str(run)]) == 0
-    return run
+    return char_run(tmp_path_factory)
 
 
 @pytest.fixture
-def after_chunk(monkeypatch):
-    """`after_chunk(n, action)` calls `action(keeper)` when chunk n of this process was logged."""
-
-    def install(number, action):
-        log_chunk, count = loop._Keeper.log_chunk, [0]
-
-        def logging(self, metrics):
-            shown = log_chunk(self, metrics)
-            count[0] += 1
-            if count[0] == number:
-                action(self)
-            return shown
-
-        monkeypatch.setattr(loop._Keeper, "log_chunk", logging)
-
-    return install
-
-
-def assert_same_run(a, b):
-    assert logged(a) == logged(b)
-    assert without_clocks(summary(a)["results"]) == without_clocks(summary(b)["results"])
-    assert summary(a)["config"] == summary(b)["config"]
-    for which in ("best", "last"):
-        ours, theirs = (jax.tree.leaves(runs.load(run, which=which)[1]) for run in (a, b))
-        assert all(map(np.array_equal, ours, theirs))
+def finished(whole, tmp_path):
+    """One that may be written into."""
+    return shutil.copytree(whole, tmp_path / "finished")
 
 
 # Ctrl-C and SIGTERM
 
 
-@pytest.mark.parametrize("number", mostly_full([signal.SIGINT, signal.SIGTERM], signal.SIGTERM))
-def test_a_signal_saves_and_the_run_goes_on(text, whole, tmp_path, capsys, after_chunk, number):
+def test_a_signal_saves_and_the_run_goes_on(flags, whole, tmp_path, capsys, monkeypatch):
     broken = tmp_path / "broken it"
-    after_chunk(7, lambda keeper: signal.raise_signal(number))
-    capsys.readouterr()
-    assert char.main([*small_char(text), "--run", str(broken)]) == 130
+    with monkeypatch.context() as patch:
+        after_lines(patch, 15, lambda log: signal.raise_signal(signal.SIGTERM))
+        capsys.readouterr()
+        assert char.main([*flags, "--run", str(broken)]) == 130
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         "interrupted: char stopped at step 20 of 28; "
@@ -109,40 +62,49 @@ def test_a_signal_saves_and_the_run_goes_on(text, whole, tmp_path, capsys, after
     assert committed_steps(broken / "checkpoints" / "char") == [20]
     assert not (broken / "summary.json").exists()
     assert char.main(["--resume", str(broken)]) == 0
-    assert_same_run(whole, broken)
+    assert_same_run(whole, broken, members=2)
 
 
 @pytest.mark.full
 def test_a_signal_in_the_last_chunk_of_a_setting_stops_before_the_next(
-    tmp_path, capsys, after_chunk
+    tmp_path, capsys, monkeypatch
 ):
     run = tmp_path / "run"
-    after_chunk(1, lambda keeper: signal.raise_signal(signal.SIGINT))
-    assert toy.main([*SMALL_TOY, "--run", str(run)]) == 130
+    with monkeypatch.context() as patch:
+        after_lines(patch, 1, lambda log: signal.raise_signal(signal.SIGINT))
+        assert toy.main([*SMALL_TOY, "--run", str(run)]) == 130
     assert "steps_2_state_2 stopped at step 61 of 61" in capsys.readouterr().err
     assert {line["setting"] for line in logged(run)} == {"steps_2_state_2"}
     assert toy.main(["--resume", str(run)]) == 0
     assert len(summary(run)["results"]) == 2
 
 
-def test_ctrl_c_while_nothing_trains(text, tmp_path, capsys, monkeypatch):
-    run = tmp_path / "run"
+def interrupt(*arguments, **options):
+    raise KeyboardInterrupt
 
-    def interrupt(*arguments):
-        raise KeyboardInterrupt
 
+def test_ctrl_c_while_nothing_trains(flags, finished, tmp_path, capsys, monkeypatch):
+    """While the plot is drawn, and before there is a run."""
+    capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(char, "report", interrupt)
-        flags = [*small_char(text), "--epochs", "1", "--run", str(run)]
-        assert char.main(flags) == 130
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.endswith(f"python -m experiments.char --resume {run}")
-        patch.setattr(char, "characters", interrupt)
-        assert char.main([*flags[:-1], str(tmp_path / "new")]) == 130
-        assert "resume" not in capsys.readouterr().err
-        assert not (tmp_path / "new").exists()
-    assert char.main(["--resume", str(run)]) == 0
-    assert summary(run)["results"]
+        patch.setattr("matplotlib.figure.Figure.savefig", interrupt)
+        assert char.main(["--resume", str(finished)]) == 130
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"python -m experiments.char --resume {finished}")
+    cell = f"{write_cells(tmp_path)}:interrupts"
+    assert char.main([*flags, "--cell", cell, "--run", str(tmp_path / "new")]) == 130
+    assert "resume" not in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_finished_run_reports_again(finished, capsys):
+    before = files_of(finished)
+    capsys.readouterr()
+    assert char.main(["--resume", str(finished)]) == 0
+    assert "valid (bits)" in capsys.readouterr().out
+    after = files_of(finished)
+    changed = {name for name, data in after.items() if before.get(name) != data}
+    assert {name.partition("/")[0] for name in changed} <= {"plots", "tensorboard"}
 
 
 # Epochs that are raised, where a run has several settings
@@ -165,47 +127,16 @@ def test_epochs_of_several_settings_can_be_raised(tmp_path, capsys):
     assert without_clocks(summary(whole)) == without_clocks(summary(raised))
 
 
-def test_a_finished_run_reports_again(text, tmp_path, capsys):
-    run = tmp_path / "run"
-    assert char.main([*small_char(text), "--epochs", "1", "--run", str(run)]) == 0
-    before = files_of(run)
-    capsys.readouterr()
-    assert char.main(["--resume", str(run)]) == 0
-    assert "valid (bits)" in capsys.readouterr().out
-    after = files_of(run)
-    after.pop("plots/learning_curves.png")
-    assert {name: data for name, data in before.items() if name in after} == after
-
-
 # A loss that is no number
 
 
-def test_a_loss_that_is_no_number(text, cells, tmp_path, capsys):
-    """From time step 130 on, in the middle of the second chunk."""
-    run = tmp_path / "run"
-    flags = [*small_char(text), "--cell", f"{cells}:breaks_late", "--checkpoint-seconds", "0"]
-    line = error_of(capsys, char.main, [*flags, "--seed", "4", "--run", run])
-    assert "seed 4 is not finite at step 5" in line
-    assert "the checkpoint of step 3 is kept" in line
-    assert committed_steps(run / "checkpoints" / "char") == [3]
-    for which in ("best", "last"):
-        leaves = jax.tree.leaves(runs.load(run, which=which)[1])
-        assert all(np.isfinite(leaf).all() for leaf in leaves)
-    assert logged(run)[-1]["loss"] is None
-    assert "not finite at step 5" in error_of(capsys, char.main, ["--resume", run])
-
-
-@pytest.mark.full
-def test_weights_that_overflow_at_the_end_of_a_chunk(text, cells, tmp_path, capsys):
-    """Loss and gradient are finite in the only step of the chunk, what it leaves is not."""
-    run = tmp_path / "run"
-    steep = ["--cell", f"{cells}:steep", "--optimizer", "momentum", "--learning-rate", "1e38"]
-    rest = ["--max-norm", "None", "--log-every", "1", "--checkpoint-seconds", "0"]
-    line = error_of(capsys, char.main, [*small_char(text), *steep, *rest, "--run", run])
-    assert "not finite at step 1" in line
-    assert "no checkpoint was due before that" in line
-    assert logged(run)[0]["loss"] is not None
-    assert not (run / "checkpoints").exists()
+def test_a_loss_that_is_no_number(flags, tmp_path, capsys):
+    """The first training step at such a rate leaves weights with which there is none."""
+    rest = ["--learning-rate", "1e38", "--seed", "4", "--run", tmp_path / "run"]
+    line = error_of(capsys, char.main, [*flags, *rest])
+    assert "seed 4 is not finite at step 2 (setting char)" in line
+    assert line.endswith("no checkpoint was due before that; try a lower --learning-rate")
+    assert logged(tmp_path / "run")[0]["loss"] is None
 
 
 # A full disk
@@ -215,66 +146,43 @@ def no_space(*arguments, **options):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-class FullFile(io.FileIO):
-    """Takes half of what is written, and then nothing."""
+def test_a_full_disk(flags, whole, tmp_path, capsys, monkeypatch):
+    """Of what the loop itself writes, test_runs_loop says the same."""
+    broken, replace = tmp_path / "broken", os.replace
 
-    room = 50
+    def replace_all_but_samples(source, target):
+        no_space() if "samples" in str(target) else replace(source, target)
 
-    def write(self, data):
-        taken = super().write(data[: self.room])
-        self.room -= taken
-        return taken or no_space()
+    def refused(*arguments):
+        return error_of(capsys, char.main, [*arguments, *OFTEN])
 
-
-@pytest.mark.parametrize(
-    ("what", "file", "steps"),
-    [
-        ("log", "metrics.jsonl", [9, 12]),
-        ("checkpoint", "checkpoints/char/0000000012", [6, 9]),
-        pytest.param("sample", "samples/epoch_001_seed_0.txt", [9, 12], marks=pytest.mark.full),
-        pytest.param("plot", "plots/learning_curves.png", [26, 28], marks=pytest.mark.full),
-    ],
-)
-def test_a_full_disk(text, whole, tmp_path, capsys, monkeypatch, after_chunk, what, file, steps):
-    broken = tmp_path / "broken"
-    flags = [*small_char(text), "--checkpoint-seconds", "0"]
+    full = "the disk is full: could not write"
     with monkeypatch.context() as patch:
-        replace = os.replace
-
-        def replace_all_but_samples(source, target):
-            no_space() if "samples" in str(target) else replace(source, target)
-
-        def fill(keeper):
-            if what == "log":
-                keeper._log._file.close()
-                keeper._log._file = FullFile(broken / file, "ab")
-            if what == "checkpoint":
-                patch.setattr(os, "posix_fallocate", no_space)
-            if what == "sample":
-                patch.setattr(os, "replace", replace_all_but_samples)
-            if what == "plot":
-                patch.setattr("matplotlib.figure.Figure.savefig", no_space)
-
-        after_chunk(4, fill)
-        line = error_of(capsys, char.main, [*flags, "--run", broken])
-    assert f"the disk is full: could not write {broken / file}; " in line
-    assert committed_steps(broken / "checkpoints" / "char") == steps
+        patch.setattr(os, "replace", replace_all_but_samples)
+        sample = broken / "samples" / "epoch_001_seed_0.txt"
+        assert f"{full} {sample}; " in refused(*flags, "--run", broken)
+    assert committed_steps(broken / "checkpoints" / "char") == [9, 12]
+    with monkeypatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", no_space)
+        plot = broken / "plots" / "learning_curves.png"
+        assert f"{full} {plot}; " in refused("--resume", broken)
+    assert committed_steps(broken / "checkpoints" / "char") == [26, 28]
     assert char.main(["--resume", str(broken)]) == 0
-    assert_same_run(whole, broken)
+    assert_same_run(whole, broken, members=2)
 
 
 @pytest.mark.full
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("mount") is None, reason="mounting a small disk needs root"
 )
-def test_a_disk_that_really_fills_up(text, tmp_path):
+def test_a_disk_that_really_fills_up(flags, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no permission to mount")
     try:
-        flags = [*small_char(text), "--epochs", "20", "--checkpoint-seconds", "0"]
+        flags = [*flags, "--epochs", "20", *OFTEN]
         command = [sys.executable, "-m", "experiments.char", *flags, "--run", str(disk / "run")]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 1
@@ -287,38 +195,3 @@ def test_a_disk_that_really_fills_up(text, tmp_path):
         assert_same_run(whole, disk / "run")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-
-
-# A process that died before its first checkpoint
-
-
-@pytest.mark.parametrize(
-    "died",
-    mostly_full(["in the first chunks", "before environment.json", "before cell"], "before cell"),
-)
-def test_a_run_without_a_checkpoint_begins_again(
-    text, cells, whole_of_mine, tmp_path, after_chunk, died
-):
-    flags = [*small_char(text), "--cell", f"{cells}:mine"]
-    broken = tmp_path / "broken"
-
-    class Killed(BaseException):
-        """What no handler catches, like the end of the process."""
-
-    def die(keeper):
-        raise Killed
-
-    after_chunk(2, die)
-    with pytest.raises(Killed):
-        char.main([*flags, "--run", str(broken)])
-    assert not (broken / "checkpoints").exists()
-    assert len(logged(broken)) == 2
-    if died != "in the first chunks":
-        for name in ("environment.json", "vocabulary.json", "metrics.jsonl"):
-            (broken / name).unlink()
-    if died == "before cell":
-        (broken / "cell.py").unlink()
-    assert char.main(["--resume", str(broken)]) == 0
-    assert_same_run(whole_of_mine, broken)
-    assert (broken / "cell.py").read_bytes() == cells.read_bytes()
-    assert (broken / "environment.json").exists()

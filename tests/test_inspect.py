@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from experiments_support import SMALL_TOY, error_of, small_char, write_text
+from experiments_support import error_of
 from inspect_support import read_as_words
+from trained_runs import char_run, toy_run
 
-from experiments import char, inspect, toy
+from experiments import inspect
 from jaxrnn import runs
 from jaxrnn.data import words
 
@@ -15,16 +16,15 @@ TEXT = "the rose by any other name\nwould smell as sweet "
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("inspect")
+    folder = tmp_path_factory.mktemp("inspect")
+    (folder / "read.txt").write_text(TEXT, encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")
-def run(folder):
+def run(tmp_path_factory):
     """A run of two seeds."""
-    flags = [*small_char(write_text(folder)), "--seeds", "2", "--cell", "lstm"]
-    assert char.main([*flags, "--run", str(folder / "run")]) == 0
-    (folder / "read.txt").write_text(TEXT, encoding="utf-8")
-    return folder / "run"
+    return char_run(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,11 @@ def word_run(run, folder):
 def flags(run, folder, *more):
     given = ["--run", run, "--text", folder / "read.txt", "--lags", 12, *more]
     return [str(flag) for flag in given]
+
+
+def arrays_of(out, end=""):
+    with np.load(out / f"inspect{end}.npz") as arrays:
+        return dict(arrays)
 
 
 @pytest.fixture(scope="module")
@@ -62,33 +67,33 @@ def test_the_arrays_are_the_models(run, found):
     cell, params, vocabulary, _ = runs.load(run, 1)
     assert vocabulary is not None
     tokens = vocabulary.encode(TEXT)
-    carry, losses, cs = cell.init_carry(params, jax.random.key(0)), [], []
+    carry, losses, hs = cell.init_carry(params, jax.random.key(0)), [], []
     step = jax.jit(cell.step)
     for token, target in zip(tokens, [*tokens[1:], 0], strict=True):
         carry, logits = step(params, carry, token)
         losses.append(-jax.nn.log_softmax(logits)[target])
-        cs.append(carry["layer_1"].c)
-    arrays = np.load(found / "inspect.npz")
+        hs.append(carry["layer_1"])
+    arrays = arrays_of(found)
     assert np.allclose(arrays["predictions/loss"], losses[:-1], atol=1e-5)
-    assert np.allclose(arrays["units/layer_1/c"], cs, atol=1e-5)
+    assert np.allclose(arrays["units/layer_1"], hs, atol=1e-5)
     assert arrays["connectivity/squared"].shape == (len(tokens) - 1, 12)
 
 
 def test_of_units_what_is_asked_for(run, folder):
     out = folder / "units"
-    assert inspect.main(flags(run, folder, "--units", "layer_1/g*_2", "--out", out)) == 0
-    arrays = np.load(out / "inspect.npz")
+    assert inspect.main(flags(run, folder, "--units", "layer_1/t*", "--out", out)) == 0
+    arrays = arrays_of(out)
     (name,) = [name for name in arrays if name.startswith("units/")]
-    assert name == "units/layer_1/gate_2"
-    assert 0 < arrays[name].min() < arrays[name].max() < 1
+    assert name == "units/layer_1/tanh"
+    assert -1 < arrays[name].min() < 0 < arrays[name].max() < 1
 
 
 def test_a_part_of_a_text(run, folder):
     out = folder / "part"
-    more = ["--start", 4, "--length", 9, "--at", 5, "--draw", "layer_1/c 2", "--out", out]
+    more = ["--start", 4, "--length", 9, "--at", 5, "--draw", "layer_1 2", "--out", out]
     assert inspect.main(flags(run, folder, *more)) == 0
-    assert (out / "plots" / "inspect_layer_1_c_2.png").is_file()
-    assert len(np.load(out / "inspect.npz")["predictions/loss"]) == 8
+    assert (out / "plots" / "inspect_layer_1_2.png").is_file()
+    assert len(arrays_of(out)["predictions/loss"]) == 8
 
 
 @pytest.mark.full
@@ -96,7 +101,7 @@ def test_two_runs(run, folder):
     out = folder / "two"
     more = ["--beside", run, "--beside-member", 1, "--out", out]
     assert inspect.main(flags(run, folder, *more)) == 0
-    first, second = (np.load(out / f"inspect{end}.npz") for end in ("", "_beside"))
+    first, second = (arrays_of(out, end) for end in ("", "_beside"))
     assert not np.allclose(first["predictions/loss"], second["predictions/loss"])
     assert (out / "plots" / "inspect_surprise_beside.png").is_file()
 
@@ -106,7 +111,7 @@ def test_words_known_and_unknown(word_run, folder):
     out, path = folder / "word_out", folder / "sentence.txt"
     path.write_text("The rose, they say, smells.", encoding="utf-8")
     assert inspect.main(["--run", str(word_run), "--text", str(path), "--out", str(out)]) == 0
-    assert len(np.load(out / "inspect.npz")["predictions/loss"]) == len(words(path.read_text())) - 1
+    assert len(arrays_of(out)["predictions/loss"]) == len(words(path.read_text())) - 1
 
 
 def test_characters_that_the_vocabulary_lacks(run, tmp_path, capsys):
@@ -127,9 +132,12 @@ def test_characters_that_the_vocabulary_lacks(run, tmp_path, capsys):
         (["--start", "4000"], "leave at least 2 to read"),
         (["--at", "0"], "--at is 0"),
         (["--at", "4000"], "--at is 4000"),
-        (["--draw", "layer_9/h 2"], "the layers are layer_1/"),
-        (["--draw", "layer_1/h 6"], "layer_1/h has units 0 to 5"),
-        (["--units", "layer_9/*"], "--units is 'layer_9/*'; the names are embed, layer_1/gate_1"),
+        (["--draw", "layer_9/h 2"], "the layers are layer_1"),
+        (["--draw", "layer_1 6"], "layer_1 has units 0 to 5"),
+        (
+            ["--units", "layer_9/*"],
+            "--units is 'layer_9/*'; the names are embed, layer_1, layer_1/t",
+        ),
         (["--member", "2"], "member is 2"),
         (["--setting", "none"], "setting is 'none'"),
         (["--beside-member", "1"], "need --beside"),
@@ -156,7 +164,7 @@ def test_a_text_of_two_characters(run, folder, capsys):
     """One prediction, one lag."""
     out = folder / "short"
     assert inspect.main(flags(run, folder, "--length", 2, "--out", out)) == 0
-    assert np.load(out / "inspect.npz")["connectivity/squared"].shape == (1, 1)
+    assert arrays_of(out)["connectivity/squared"].shape == (1, 1)
 
 
 def test_runs_that_read_differently(run, word_run, folder, capsys):
@@ -164,7 +172,6 @@ def test_runs_that_read_differently(run, word_run, folder, capsys):
     assert "reads a character at a time" in line
 
 
-@pytest.mark.full
-def test_a_run_that_reads_no_text(folder, tmp_path, run, capsys):
-    assert toy.main([*SMALL_TOY, "--run", str(tmp_path / "toy")]) == 0
-    assert "reads no text" in error_of(capsys, inspect.main, flags(tmp_path / "toy", folder))
+def test_a_run_that_reads_no_text(folder, tmp_path_factory, capsys):
+    run = toy_run(tmp_path_factory)
+    assert "reads no text" in error_of(capsys, inspect.main, flags(run, folder))

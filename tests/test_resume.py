@@ -1,254 +1,169 @@
-"""A run that was stopped and resumed is the run that was not, bit for bit."""
+"""A run that was stopped and resumed is the run that was not, bit for bit.
+
+The host's loop itself, stopped anywhere: test_runs_loop.
+"""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+from experiments_support import (
+    SMALL_TOY,
+    error_of,
+    files_of,
+    logged,
+    small_char,
+    write_cells,
+    write_text,
+)
+from stopping import assert_same_run, dies_after
+from tiers import mostly_full
+from trained_runs import OFTEN, char_run, shared_text, toy_run
 
 from experiments import char, toy
-from jaxrnn.runs import loop
 from jaxrnn.runs.checkpoints import committed_steps
-
-CLOCKS = {"seconds", "steps_per_second"}
-
-# A cell of a researcher's own, with a draw at every time step.
-CELL = """
-import jax, jax.numpy as jnp
-from jaxrnn import chain, dropout, elman
+from jaxrnn.runs.files import write_json
 
 
-def noisy(input_size, hidden_size):
-    return chain(dropout(0.2), elman(input_size, hidden_size))
-"""
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    return shared_text(tmp_path_factory)
 
 
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    words = ["the", "rose", "by", "any", "other", "name", "would", "smell", "as", "sweet"]
-    order = np.random.default_rng(0).integers(0, len(words), 800)
-    path.write_text(" ".join(words[i] for i in order), encoding="utf-8")
-    return path
+def killed(experiment, arguments, lines: int) -> None:
+    dies_after(lines, lambda: experiment.main([str(argument) for argument in arguments]))
 
 
-@pytest.fixture
-def cell(tmp_path):
-    path = tmp_path / "noisy.py"
-    path.write_text(CELL, encoding="utf-8")
-    return path
+def test_a_sweep_killed_and_resumed(text, tmp_path, tmp_path_factory):
+    """In the first chunk of the second epoch."""
+    broken = tmp_path / "broken"
+    killed(char, [*small_char(text), "--seeds", "2", *OFTEN, "--run", broken], 13)
+    assert committed_steps(broken / "checkpoints" / "char") == [12, 14]
+    assert char.main(["--resume", str(broken)]) == 0
+    assert_same_run(char_run(tmp_path_factory), broken, members=2)
 
 
-def small_char(text) -> list[str]:
-    """14 segments an epoch in chunks of 3, 3, 3, 3 and 2."""
-    sizes = "--num-layers 1 --hidden-size 6 --embedding-size 4 --batch-size 8 --num-steps 30"
-    flags = f"{sizes} --epochs 2 --log-every 3 --learning-rate 0.01 --sample-length 5"
-    return ["--corpus", str(text), *flags.split(), "--checkpoint-seconds", "0"]
+def test_settings_killed_and_resumed(tmp_path, tmp_path_factory):
+    """Seeds that two devices do not divide: in the first setting, and in the second."""
+    whole, broken = toy_run(tmp_path_factory), tmp_path / "broken"
+    lines = [line["setting"] for line in logged(whole)]
+    first, second = (lines.count(setting) for setting in dict.fromkeys(lines))
+    killed(toy, [*SMALL_TOY, *OFTEN, "--run", broken], 1)
+    killed(toy, ["--resume", broken, *OFTEN], first + second - 5)
+    assert {line["setting"] for line in logged(broken)} == set(lines)
+    assert toy.main(["--resume", str(broken)]) == 0
+    assert_same_run(whole, broken, members=6)
 
 
-SMALL_TOY = [
-    *["--num-steps", "2", "3", "--state-size", "2", "3", "--epochs", "2", "2"],
-    *["--length", "1200", "--batch-size", "10", "--seeds", "2", "--log-every", "7"],
-    *["--checkpoint-seconds", "0"],
-]
-
-
-class _Killed(BaseException):
-    """What no handler catches, like the end of the process."""
-
-
-def kill_after(monkeypatch, chunks):
-    """The process dies when it has logged this many chunks, before it can save the last."""
-    log_chunk, count = loop._Keeper.log_chunk, [0]
-
-    def dying(self, metrics):
-        shown = log_chunk(self, metrics)
-        count[0] += 1
-        if count[0] == chunks:
-            self._log.flush()
-            raise _Killed
-        return shown
-
-    monkeypatch.setattr(loop._Keeper, "log_chunk", dying)
-
-
-def logged(run: Path) -> list[dict]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in CLOCKS} for line in lines]
-
-
-def last_states(run: Path) -> dict[str, np.ndarray]:
-    from jaxrnn.runs import checkpoints
-
-    arrays = {}
-    for setting in sorted((run / "checkpoints").iterdir()):
-        folder = setting / f"{committed_steps(setting)[-1]:010d}"
-        recorded = checkpoints._verified(folder)["leaves"]
-        found = checkpoints._read_arrays(folder, recorded)
-        arrays |= {f"{folder.parent.name}/{folder.name}{name}": a for name, a in found.items()}
-    return arrays
-
-
-def assert_same_run(a: Path, b: Path) -> None:
-    assert logged(a) == logged(b)
-    ours, theirs = last_states(a), last_states(b)
-    assert ours.keys() == theirs.keys()
-    for name in ours:
-        assert np.array_equal(ours[name], theirs[name], equal_nan=True), name
-    mine, others = (json.loads((run / "summary.json").read_text()) for run in (a, b))
-    assert without_clocks(mine["results"]) == without_clocks(others["results"])
-    assert mine["claims"] == others["claims"]
-
-
-def without_clocks(value):
-    if isinstance(value, dict):
-        return {k: without_clocks(v) for k, v in value.items() if "seconds" not in k}
-    return [without_clocks(v) for v in value] if isinstance(value, list) else value
-
-
-FULL = pytest.mark.full
 # All that a run may differ in, and not each by itself: a training takes longest to compile.
 CASES = [
     pytest.param(
-        char,
         ["--devices", "1", "--dropout", "0.2", "--cell", "gru", "--precision", "bfloat16"],
         id="one device, dropout, bfloat16",
-        marks=FULL,
     ),
     pytest.param(
-        char,
         ["--devices", "2", "--window", "6", "--stride", "2", "--history", "4"],
         id="two devices, true truncation",
-        marks=FULL,
     ),
     pytest.param(
-        char,
         ["--devices", "2", "--batch-size", "7", "--estimator", "artbp", "--window", "6"],
         id="a batch they do not divide, drawn cuts",
-        marks=FULL,
-    ),
-    pytest.param(char, ["--seeds", "2"], id="two seeds", marks=FULL),
-    pytest.param(
-        toy, ["--seeds", "3", "--devices", "2"], id="seeds they do not divide, two settings"
     ),
 ]
 
 
-@pytest.mark.parametrize(("experiment", "flags"), CASES)
-def test_killed_and_resumed(experiment, flags, text, tmp_path, monkeypatch):
-    """Killed again and again: before its first checkpoint, in an epoch, and in the next."""
-    flags = (small_char(text) if experiment is char else SMALL_TOY) + flags
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert experiment.main([*flags, "--run", str(whole)]) == 0
-    arguments = [*flags, "--run", str(broken)]
-    # Chunks that each process logs. The last of them is lost with it; in the toy's two settings of
-    # two epochs a chunk is an epoch.
-    for chunks in (1, 3) if experiment is toy else (1, 5, 4):
-        with monkeypatch.context() as patch:
-            kill_after(patch, chunks)
-            with pytest.raises(_Killed):
-                experiment.main(arguments)
-        assert logged(broken) != logged(whole)
-        arguments = ["--resume", str(broken), "--checkpoint-seconds", "0"]
-    assert experiment.main(arguments) == 0
-    assert_same_run(whole, broken)
-
-
 @pytest.mark.full
-def test_a_users_cell_is_resumed_from_the_run(text, cell, tmp_path, monkeypatch):
-    flags = [*small_char(text), "--cell", f"{cell}:noisy"]
+@pytest.mark.parametrize("flags", CASES)
+def test_other_trainings_killed_and_resumed(flags, text, tmp_path):
+    """Killed again and again: before its first checkpoint, in an epoch, and in the next."""
+    flags = [*small_char(text), *flags, *OFTEN]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert char.main([*flags, "--run", str(whole)]) == 0
-    with monkeypatch.context() as patch:
-        kill_after(patch, 4)
-        with pytest.raises(_Killed):
-            char.main([*flags, "--run", str(broken)])
-    cell.unlink()
-    assert char.main(["--resume", str(broken)]) == 0
+    arguments = [*flags, "--run", broken]
+    for lines in (1, 5, 4):
+        killed(char, arguments, lines)
+        assert logged(broken) != logged(whole)
+        arguments = ["--resume", broken, *OFTEN]
+    assert char.main([str(argument) for argument in arguments]) == 0
     assert_same_run(whole, broken)
 
 
-@pytest.mark.full
-def test_raised_epochs_equal_more_epochs_from_the_start(text, tmp_path):
-    whole, raised = tmp_path / "whole", tmp_path / "raised"
-    flags = small_char(text)
-    assert char.main([*flags, "--epochs", "3", "--run", str(whole)]) == 0
-    assert char.main([*flags, "--run", str(raised)]) == 0
-    assert char.main(["--resume", str(raised), "--epochs", "3"]) == 0
-    assert_same_run(whole, raised)
+@pytest.mark.parametrize(
+    "died", mostly_full(["before environment.json", "before cell.py"], "before cell.py")
+)
+def test_a_users_cell_is_resumed_from_the_run(died, tmp_path, tmp_path_factory, capsys):
+    """Killed before its first checkpoint, when hardly a file was there, and after it; the user's
+    file is gone then. The cell is the library's Elman network, and so are the numbers."""
+    text, cells, broken = write_text(tmp_path), write_cells(tmp_path), tmp_path / "broken"
+    source, resume = cells.read_bytes(), ["--resume", str(broken)]
+    flags = [*small_char(text), "--seeds", "2", "--cell", f"{cells}:mine"]
+    killed(char, [*flags, "--run", broken], 3)
+    assert not (broken / "checkpoints").exists()
+    for name in ("environment.json", "vocabulary.json", "metrics.jsonl"):
+        (broken / name).unlink()
+    if died == "before cell.py":
+        (broken / "cell.py").unlink()
+    killed(char, [*resume, *OFTEN], 9)
+    assert (broken / "cell.py").read_bytes() == source
+    assert (broken / "environment.json").exists()
+    cells.write_bytes(source + b"\n# another\n")
+    assert "cells.py is not the one the run began with" in error_of(capsys, char.main, resume)
+    cells.unlink()
+    assert char.main(resume) == 0
+    assert logged(broken) == logged(char_run(tmp_path_factory))
 
 
-def test_a_run_from_before_a_field_is_resumed(text, tmp_path):
+def test_raised_epochs_equal_more_epochs_from_the_start(text, tmp_path, tmp_path_factory):
+    """Of a run from before a field was there, too."""
     run = tmp_path / "run"
-    assert char.main([*small_char(text), "--epochs", "1", "--run", str(run)]) == 0
+    flags = [*small_char(text), "--seeds", "2", "--epochs", "1"]
+    assert char.main([*flags, "--run", str(run)]) == 0
     record = json.loads((run / "config.json").read_text())
     assert record["config"].pop("estimator") == "tbptt"
     (run / "config.json").write_text(json.dumps(record))
     assert char.main(["--resume", str(run), "--epochs", "2"]) == 0
-    assert logged(run)[-1]["step"] == 28
     assert json.loads((run / "config.json").read_text())["config"]["estimator"] == "tbptt"
+    assert_same_run(char_run(tmp_path_factory), run, members=2)
 
 
-@pytest.mark.full
-def test_a_member_alone_is_the_member_of_the_sweep(text, tmp_path):
-    flags = [*small_char(text), "--devices", "1"]
-    assert char.main([*flags, "--seeds", "3", "--run", str(tmp_path / "all")]) == 0
-    assert char.main([*flags, "--seed", "1", "--run", str(tmp_path / "one")]) == 0
-    mine = [line for line in logged(tmp_path / "all") if line["seed"] == 1]
-    assert mine == logged(tmp_path / "one")
+def test_what_changed_is_named(tmp_path, tmp_path_factory, capsys):
+    run = shutil.copytree(char_run(tmp_path_factory), tmp_path / "run")
+    text = write_text(tmp_path)
+    record = json.loads((run / "config.json").read_text())
+    record["config"]["corpus"] = str(text)
+    write_json(run / "config.json", record)
+    before = files_of(run)
 
+    def refused(*more, experiment=char):
+        return error_of(capsys, experiment.main, ["--resume", run, *more])
 
-def refused(capsys, experiment, arguments) -> str:
-    capsys.readouterr()
-    assert experiment.main(arguments) not in (0, None)
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
-
-
-def test_what_changed_is_named(text, cell, tmp_path, capsys):
-    run = tmp_path / "run"
-    flags = [*small_char(text), "--epochs", "1", "--cell", f"{cell}:noisy"]
-    assert char.main([*flags, "--run", str(run)]) == 0
-    before = (run / "metrics.jsonl").read_bytes()
-    resume = ["--resume", str(run)]
-    assert "--hidden-size" in refused(capsys, char, [*resume, "--hidden-size", "7"])
-    assert "--epochs" in refused(capsys, char, [*resume, "--epochs", "0"])
-    assert "--devices" in refused(capsys, char, [*resume, "--devices", "2"])
-    assert "--run" in refused(capsys, char, [*resume, "--run", str(tmp_path / "new")])
-    assert "'char'" in refused(capsys, toy, resume)
-    vocabulary = (run / "vocabulary.json").read_text(encoding="utf-8")
-    (run / "vocabulary.json").write_text(vocabulary.replace('"e"', '"z"'), encoding="utf-8")
-    assert "vocabulary.json: symbols is not what" in refused(capsys, char, resume)
-    (run / "vocabulary.json").write_text(vocabulary, encoding="utf-8")
-    cell.write_text(CELL + "\n# another\n", encoding="utf-8")
-    assert "noisy.py" in refused(capsys, char, resume)
-    cell.unlink()
+    assert "--hidden-size is 7" in refused("--hidden-size", "7")
+    assert "--epochs is 0" in refused("--epochs", "0")
+    assert "--epochs is 1" in refused("--epochs", "1")
+    assert "--learning-rate is nan" in refused("--learning-rate", "nan")
+    assert "--devices is 2" in refused("--devices", "2")
+    assert "give one of them" in refused("--run", str(tmp_path / "new"))
+    assert "leave --preset out" in refused("--preset", "smoke")
+    assert "'char'" in refused(experiment=toy)
+    for name, other, message in [
+        ("config.json", b"{", "not valid JSON"),
+        ("environment.json", None, "environment.json does not exist"),
+        ("vocabulary.json", before["vocabulary.json"].replace(b'"e"', b'"z"'), "other symbols"),
+    ]:
+        (run / name).unlink()
+        if other is not None:
+            (run / name).write_bytes(other)
+        assert message in refused()
+        (run / name).write_bytes(before[name])
     text.write_text(text.read_text() + "!", encoding="utf-8")
-    assert "text.txt" in refused(capsys, char, resume)
-    assert (run / "metrics.jsonl").read_bytes() == before
-
-
-def test_a_damaged_checkpoint_is_passed_over(text, tmp_path, capsys, monkeypatch):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert char.main([*small_char(text), "--run", str(whole)]) == 0
-    with monkeypatch.context() as patch:
-        kill_after(patch, 6)
-        with pytest.raises(_Killed):
-            char.main([*small_char(text), "--run", str(broken)])
-    newest = sorted((broken / "checkpoints" / "char").iterdir())[-1]
-    victim = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    data = bytearray(victim.read_bytes())
-    data[len(data) // 2] ^= 1
-    victim.write_bytes(bytes(data))
-    capsys.readouterr()
-    assert char.main(["--resume", str(broken)]) == 0
-    assert "falling back to checkpoint" in capsys.readouterr().err
-    assert_same_run(whole, broken)
+    assert "text.txt is not the one the run began with" in refused()
+    assert files_of(run) == before
 
 
 def start(arguments) -> subprocess.Popen:
@@ -280,7 +195,7 @@ LONG = ["--epochs", "4000", "--log-every", "1"]
 def test_sigkill_at_any_moment(text, tmp_path):
     """Real kills: at the first line of the log, and some checkpoints later. What a kill leaves of
     a checkpoint that is being written, test_runs_checkpoints tries file by file."""
-    flags = [*small_char(text), "--epochs", "6", "--devices", "1"]
+    flags = [*small_char(text), "--epochs", "6", "--devices", "1", *OFTEN]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert char.main([*flags, "--run", str(whole)]) == 0
     arguments, log = [*flags, "--run", str(broken)], broken / "metrics.jsonl"
@@ -291,7 +206,7 @@ def test_sigkill_at_any_moment(text, tmp_path):
         time.sleep(pause)
         process.kill()
         process.communicate()
-        arguments = ["--resume", str(broken), "--checkpoint-seconds", "0"]
+        arguments = ["--resume", str(broken), *OFTEN]
     assert char.main(arguments) == 0
     assert_same_run(whole, broken)
 
@@ -300,8 +215,7 @@ def test_sigkill_at_any_moment(text, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_and_says_how_to_resume(number, text, tmp_path):
     run = tmp_path / "run"
-    arguments = [*small_char(text), *LONG, "--checkpoint-seconds", "1000", "--run", str(run)]
-    process = start(arguments)
+    process = start([*small_char(text), *LONG, "--checkpoint-seconds", "1000", "--run", str(run)])
     wait_for(lambda: (run / "metrics.jsonl").exists(), process)
     time.sleep(2)
     os.kill(process.pid, number)

@@ -7,12 +7,14 @@ import jax
 import numpy as np
 import pytest
 from experiments_support import error_of, files_of, logged, small_char, write_text
+from trained_runs import char_run
 
 from experiments import char, generate, inspect
 from jaxrnn.runs import load
-from jaxrnn.runs.environment import recorded_x64
+from jaxrnn.runs.environment import describe_environment, recorded_x64
+from jaxrnn.runs.files import write_json
 
-EITHER = ["narrow", pytest.param("wide", marks=pytest.mark.full)]
+EITHER = ["narrow", "wide"]
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +77,26 @@ def test_params_have_the_types_that_they_were_trained_in(begun):
         load(begun / "wide")
 
 
-def test_what_a_run_recorded(begun, tmp_path, capsys):
-    assert [recorded_x64(begun / name) for name in ("narrow", "wide")] == [False, True]
+def test_a_run_writes_the_same_text_with_its_own_types(tmp_path_factory, capsys):
+    run, texts = char_run(tmp_path_factory), []
+    capsys.readouterr()
+    for x64 in (False, True):
+        with jax.enable_x64(x64):
+            assert generate.main(["--run", str(run), "--prompt", "the", "--length", "12"]) == 0
+            kinds = {str(leaf.dtype) for leaf in jax.tree.leaves(load(run)[1])}
+        assert kinds == {"float32"}
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
+def test_what_a_run_recorded(tmp_path, tmp_path_factory, capsys):
+    assert not recorded_x64(char_run(tmp_path_factory))
     assert not recorded_x64(tmp_path)
     path = tmp_path / "environment.json"
+    for x64 in (False, True):
+        with jax.enable_x64(x64):
+            write_json(path, describe_environment({}, 1))
+        assert recorded_x64(tmp_path) == x64
     # of a run that was made before the field was there
     for said, expected in (("1", True), ("True", True), ("0", False), ("", False)):
         path.write_text(json.dumps({"variables": {"JAX_ENABLE_X64": said}}))

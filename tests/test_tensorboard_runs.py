@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from experiments_support import SMALL_TOY, error_of, logged, small_char, write_text
+from experiments_support import SMALL_TOY, config_of, error_of, logged, small_char
+from stopping import dies_after
 from test_tensorboard_files import accumulated, events_of, hparams_of, scalars_of
 from tiers import mostly_full
+from trained_runs import LOOKS, OFTEN, char_run, shared_text
 
 from experiments import baselines, char, memorization, toy, truncation, word
 from experiments.speed.presets import Shape
@@ -21,20 +23,14 @@ from jaxrnn.runs.tensorboard.boards import SHARE, Boards, show_results
 from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import make_observe
 
-TWO = ["--tensorboard", "--tensorboard-every", "6", "--checkpoint-seconds", "0"]
-
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    """A run of two seeds, of 28 training steps each, and nothing else."""
-    folder = tmp_path_factory.mktemp("runs")
-    flags = [*small_char(write_text(folder)), *TWO, "--seeds", "2"]
-    assert char.main([*flags, "--run", str(folder / "runs" / "char")]) == 0
-    return folder / "runs"
+def run(tmp_path_factory) -> Path:
+    """A run of two seeds, of 28 training steps each."""
+    return char_run(tmp_path_factory)
 
 
-def test_every_line_of_the_log_is_a_scalar(runs):
-    run = runs / "char"
+def test_every_line_of_the_log_is_a_scalar(run):
     for seed in (0, 1):
         found = scalars_of(run / "tensorboard" / f"seed_{seed}")
         for field, tag in (("loss", "loss/training"), ("valid_loss", "loss/validation")):
@@ -50,40 +46,20 @@ def test_every_line_of_the_log_is_a_scalar(runs):
         assert looks == [0, 6, 12, 20, 26, 28]  # ends of chunks: 3, 6, 9, 12, 14, 17, ...
 
 
-def test_tensorboard_changes_nothing_that_is_trained(runs, tmp_path):
-    text = write_text(tmp_path)
-    assert char.main([*small_char(text), "--seeds", "2", "--run", str(tmp_path / "run")]) == 0
-    assert not (tmp_path / "run" / "tensorboard").exists()
-    assert logged(tmp_path / "run") == logged(runs / "char")
-
-
-class _Killed(BaseException):
-    """What no handler catches, like the end of the process."""
-
-
-def test_a_resumed_run_overlaps_nowhere(runs, tmp_path, monkeypatch):
-    run = tmp_path / "run"
-    save = loop._Keeper.save
-
-    def dying(self, step, saved):
-        if step > 12:
-            raise _Killed
-        save(self, step, saved)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Keeper, "save", dying)
-        flags = [*small_char(write_text(tmp_path)), *TWO, "--seeds", "2", "--run", str(run)]
-        with pytest.raises(_Killed):
-            char.main(flags)
+def test_a_resumed_run_overlaps_nowhere(run, tmp_path, tmp_path_factory):
+    """Killed behind a checkpoint. That TensorBoard changes nothing of a training, test_resume
+    shows: its runs have none, and are compared with the one that has."""
+    broken, whole = tmp_path / "run", run
+    flags = [*small_char(shared_text(tmp_path_factory)), "--seeds", "2", *LOOKS, *OFTEN]
+    dies_after(16, lambda: char.main([*flags, "--run", str(broken)]))
     # no --tensorboard: a run that has one goes on with it
-    resumed = ["--resume", str(run), "--tensorboard-every", "6", "--checkpoint-seconds", "0"]
-    assert char.main(resumed) == 0
+    assert char.main(["--resume", str(broken), "--tensorboard-every", "6", *OFTEN]) == 0
     for seed in (0, 1):
-        mine, whole = (
-            accumulated(folder / "tensorboard" / f"seed_{seed}") for folder in (run, runs / "char")
+        mine, other = (
+            accumulated(path / "tensorboard" / f"seed_{seed}") for path in (broken, whole)
         )
         for tag in ("loss/training", "norm/gradient", "norm/params", "loss/validation"):
-            ours, theirs = mine.Scalars(tag), whole.Scalars(tag)
+            ours, theirs = mine.Scalars(tag), other.Scalars(tag)
             assert [e.step for e in ours] == [e.step for e in theirs], tag
             assert [e.value for e in ours] == [e.value for e in theirs], tag
 
@@ -98,7 +74,7 @@ def test_several_settings_have_a_folder_each(tmp_path):
         *(
             f"tensorboard/{setting}/seed_{seed}"
             for setting in ("steps_2_state_2", "steps_3_state_3")
-            for seed in (0, 1)
+            for seed in (0, 1, 2)
         ),
     }
     for size in (2, 3):
@@ -163,13 +139,16 @@ def test_every_training_can_be_looked_into(experiment):
     assert jax.eval_shape(current_learning_rate, state.opt_state) is not None
 
 
-def test_looks_take_their_share_of_the_time(tmp_path, monkeypatch):
-    """By a clock of ours: a chunk takes a second and a look half of one."""
+def test_looks_take_their_share_of_the_time(tmp_path, tmp_path_factory, monkeypatch):
+    """By a clock of ours: a chunk takes a second and a look half of one. The training is that of
+    the shared run, whose looks are compiled already."""
     now = [0.0]
     run = RunDirectory(tmp_path)
     write_json(run.config, {"config": {}, "settings": [{"name": "char"}]})
     devices = jax.devices()[:1]
-    prepared = loop.prepare(character_training(Shape(2, 3, 4), devices), [0], devices)
+    training = char.make_train(config_of(char, *small_char(shared_text(tmp_path_factory))))
+    setting = loop.Setting("char", training, lambda params: {}, 0.01, 2, ())
+    prepared = loop.prepare(setting, [0, 1], devices)
     boards = Boards(run, prepared, 0, 0, lambda: now[0])
     observe: Any = boards._observe
     state = prepared.init()
