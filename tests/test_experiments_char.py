@@ -1,6 +1,7 @@
 """The character model's comparison of cells, and its capitals; claims by made-up rows."""
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from experiments_support import (
     write_cells,
     write_text,
 )
+from trained_runs import char_run
 
 from experiments import char, generate
 from experiments.char import claims
@@ -56,14 +58,14 @@ def small(text):
 def comparison(folder, text):
     """A built-in cell and one from a file."""
     run, cells = folder / "comparison", write_cells(folder)
-    flags = [*small_char(text), "--cells", "gru", f"{cells}:mine"]
+    flags = [*small_char(text), "--cells", "elman_relu", f"{cells}:mine"]
     assert char.main([*flags, "--run", str(run)]) == 0
     return run
 
 
 def test_each_cell_of_a_comparison_is_a_row(comparison):
     found = summary(comparison)
-    for row, name in zip(found["results"], ("gru", "mine"), strict=True):
+    for row, name in zip(found["results"], ("elman_relu", "mine"), strict=True):
         assert row.keys() >= ROW_FIELDS
         assert row["setting"] == name
         assert row["cell"].endswith(name)
@@ -77,8 +79,8 @@ def test_each_cell_of_a_comparison_is_a_row(comparison):
 
 def test_each_cell_of_a_comparison_is_that_cell_alone(comparison, folder, text):
     run = folder / "alone"
-    assert char.main([*small_char(text), "--cell", "gru", "--run", str(run)]) == 0
-    mine = [line for line in logged(comparison) if line.pop("setting") == "gru"]
+    assert char.main([*small_char(text), "--cell", "elman_relu", "--run", str(run)]) == 0
+    mine = [line for line in logged(comparison) if line.pop("setting") == "elman_relu"]
     assert mine == [{k: v for k, v in line.items() if k != "setting"} for line in logged(run)]
     row, alone = summary(comparison)["results"][0], summary(run)["results"][0]
     assert row["train_loss"] == alone["train_loss"]
@@ -88,10 +90,10 @@ def test_each_cell_of_a_comparison_is_that_cell_alone(comparison, folder, text):
 def test_each_cell_writes_as_the_post_does(comparison):
     """From "A", 750 characters, always one of the five likeliest."""
     samples = {n: t.decode() for n, t in files_of(comparison / "samples").items()}
-    ends = {f"{name}_end_seed_0.txt" for name in ("gru", "mine")}
-    epochs = {f"{name}_epoch_{i:03d}_seed_0.txt" for name in ("gru", "mine") for i in (1, 2)}
+    ends = {f"{name}_end_seed_0.txt" for name in ("elman_relu", "mine")}
+    epochs = {f"{name}_epoch_{i:03d}_seed_0.txt" for name in ("elman_relu", "mine") for i in (1, 2)}
     assert samples.keys() == ends | epochs
-    for name in ("gru", "mine"):
+    for name in ("elman_relu", "mine"):
         written = samples[f"{name}_end_seed_0.txt"]
         assert written.startswith("A")
         assert len(written) == 1 + 750 + 1
@@ -113,25 +115,25 @@ def test_text_of_a_setting_by_its_name(comparison, capsys):
         assert generate.main([*flags, *arguments]) == 0
         return capsys.readouterr().out
 
-    assert write("--setting", "gru") == write() == write("--member", "0")
+    assert write("--setting", "elman_relu") == write() == write("--member", "0")
     assert write("--setting", "mine") == write("--member", "1") != write()
     line = error_of(capsys, generate.main, ["--run", comparison, "--setting", "lstm"])
-    assert line.endswith("has gru, mine")
+    assert line.endswith("has elman_relu, mine")
     flags = ["--run", comparison, "--setting", "mine", "--member", "1"]
     assert "members 0 to 0 of setting mine" in error_of(capsys, generate.main, flags)
 
 
-@pytest.mark.full
-def test_a_comparison_is_resumed_cell_by_cell(comparison, folder, text):
-    run = folder / "resumed"
-    flags = [*small_char(text), "--cells", "gru", f"{folder / 'cells.py'}:mine", "--epochs", "1"]
-    assert char.main([*flags, "--run", str(run)]) == 0
-    assert char.main(["--resume", str(run), "--epochs", "2"]) == 0
-    for name in ("gru", "mine"):
-        lines = [
-            [line for line in logged(path) if line["setting"] == name] for path in (run, comparison)
-        ]
-        assert lines[0] == lines[1]
+def test_a_comparison_is_resumed_cell_by_cell(comparison, tmp_path):
+    """As if it had been killed before the second cell."""
+    run = shutil.copytree(comparison, tmp_path / "run")
+    shutil.rmtree(run / "checkpoints" / "mine")
+    for path in [*(run / "samples").glob("mine_*"), run / "summary.json"]:
+        path.unlink()
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    first = [line for line in lines if json.loads(line)["setting"] != "mine"]
+    (run / "metrics.jsonl").write_text("".join(first))
+    assert char.main(["--resume", str(run)]) == 0
+    assert logged(run) == logged(comparison)
     assert files_of(run / "samples") == files_of(comparison / "samples")
 
 
@@ -162,6 +164,24 @@ REGULARISED = [
     *("--dropout-kind", "variational", "--zoneout", "0.1", "--weight-drop", "0.3"),
     *("--embedding-size", "6", "--tied", "--learnt-carry"),
 ]
+
+
+def test_all_that_regularises_is_in_the_training(small, text):
+    """Traced only: each of them changes the program of a training step."""
+    regularised = config_of(char, *small_char(text), *REGULARISED)
+    without = {
+        "connect": "plain",
+        "dropout": 0.0,
+        "zoneout": 0.0,
+        "weight_drop": 0.0,
+        "tied": False,
+    }
+    programs = set()
+    for changes in ({}, *({name: value} for name, value in (without.items()))):
+        training = char.make_train(replace(regularised, **changes))
+        state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
+        programs.add(str(jax.make_jaxpr(training.chunk)(state)))
+    assert len(programs) == 1 + len(without)
 
 
 @pytest.mark.full
@@ -199,21 +219,26 @@ def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
     assert char.main(["--resume", str(run)]) == 0
 
 
-@pytest.mark.full
-def test_dynamic_evaluation_is_a_figure_of_its_own(text, tmp_path, capsys):
-    """Of each seed's best params, read as one stream; beside the loss of a model that stays."""
-    run = tmp_path / "run"
-    flags = [*small_char(text), "--seeds", "2", "--dynamic-rate", "1e-3", "--dynamic-steps", "7"]
-    assert char.main([*flags, "--run", str(run)]) == 0
+def test_dynamic_evaluation_is_a_figure_of_its_own(tmp_path, tmp_path_factory, capsys):
+    """Of each seed's best params, read as one stream; beside the loss of a model that stays. A
+    finished run that had asked for it reports it."""
+    run = shutil.copytree(char_run(tmp_path_factory), tmp_path / "run")
+    record = json.loads((run / "config.json").read_text())
+    record["config"] |= {"dynamic_rate": 1e-3, "dynamic_steps": 7}
+    (run / "config.json").write_text(json.dumps(record))
+    assert char.main(["--resume", str(run)]) == 0
     assert "in dynamic evaluation, where the model learns every 7" in capsys.readouterr().out
-    (row,) = json.loads((run / "summary.json").read_text())["results"]
-    cell, params, _, _ = runs.load(run, member=1)
-    batch = Batch(*text_streams(read_text(str(text), "character", valid_fraction=0.1).valid, 1))
-    adam = clipped_adam(1e-3)
-    learning = dynamic_evaluate(
-        cell, cross_entropy, adam, params, jax.random.key(0), batch, num_steps=7
-    )
-    assert row["dynamic_valid_loss_per_seed"][1] == pytest.approx(float(learning), rel=1e-4)
+    (row,) = summary(run)["results"]
+    cell, params, _, config = runs.load(run, member=1)
+    held_out = read_text(config["corpus"], "character", valid_fraction=0.1).valid
+    batch = Batch(*text_streams(held_out, 1))
+
+    @jax.jit
+    def loss(params):
+        adam, key = clipped_adam(1e-3), jax.random.key(0)
+        return dynamic_evaluate(cell, cross_entropy, adam, params, key, batch, num_steps=7)
+
+    assert row["dynamic_valid_loss_per_seed"][1] == pytest.approx(float(loss(params)), rel=1e-4)
     assert row["dynamic_valid_loss"] == pytest.approx(np.mean(row["dynamic_valid_loss_per_seed"]))
     assert row["dynamic_valid_loss"] != pytest.approx(row["valid_loss"], rel=1e-3)
 
@@ -238,9 +263,23 @@ def test_what_cannot_regularise_is_refused(small, changes, message):
     assert message in refusal(char, replace(small, **changes))
 
 
+def test_capitals_as_a_flag(small):
+    """An input more, forms fewer; the same characters are predicted."""
+    params = {}
+    for capitals in ("symbols", "flag"):
+        training = char.make_train(replace(small, capitals=capitals))
+        params[capitals] = jax.eval_shape(training.init, jax.random.key(0), 0.1).params
+    plain, flagged = (params[capitals] for capitals in ("symbols", "flag"))
+    size = plain["head"]["w"].shape[1]
+    assert plain["embed"]["w"].shape == (size, 4)
+    assert flagged["embed"]["w"].shape == (size - 1, 4)
+    assert plain["layer_1"].w_ih.shape == (4, 6)
+    assert flagged["layer_1"].w_ih.shape == (4 + 1, 6)
+    assert flagged["head"]["w"].shape == (6, size)
+
+
 @pytest.mark.full
-def test_capitals_as_a_flag(text, tmp_path, capsys):
-    """An input more, forms fewer; the same characters are predicted and written."""
+def test_text_with_capitals_as_a_flag(text, tmp_path, capsys):
     run = tmp_path / "run"
     flags = [*small_char(text), "--capitals", "flag", "--epochs", "1"]
     assert char.main([*flags, "--run", str(run)]) == 0
@@ -248,8 +287,6 @@ def test_capitals_as_a_flag(text, tmp_path, capsys):
     assert vocabulary is not None
     assert {"a", "A"} <= set(vocabulary.symbols)
     assert params["embed"]["w"].shape == (vocabulary.size - 1, 4)
-    assert params["layer_1"].w_ih.shape == (4 + 1, 6)
-    assert params["head"]["w"].shape == (6, vocabulary.size)
     capsys.readouterr()
     assert generate.main(["--run", str(run), "--prompt", "A", "--length", "20"]) == 0
     assert len(capsys.readouterr().out) == 1 + 20 + 1
