@@ -373,11 +373,11 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, operation: int) -> None:
 def test_killed_at_any_point(tmp_path, step, keep):
     old, new = {"x": jnp.arange(3)}, {"x": jnp.arange(3) + 1}
     operation, completed = 0, False
+    for earlier in (10, 20):
+        save_checkpoint(tmp_path / "before", earlier, old, {"tree": "old"}, keep=keep)
     while not completed:
         operation += 1
-        directory = tmp_path / str(operation)
-        for earlier in (10, 20):
-            save_checkpoint(directory, earlier, old, {"tree": "old"}, keep=keep)
+        directory = shutil.copytree(tmp_path / "before", tmp_path / str(operation))
         with pytest.MonkeyPatch.context() as patch:
             kill_at(patch, operation)
             try:
