@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,16 @@ import pytest
 from experiments_support import config_of, error_of, logged, refusal, summary, write_text
 
 from experiments import truncation
-from experiments.truncation import claims, estimators, fair, published, quirks, tasks, vanishing
+from experiments.truncation import (
+    claims,
+    estimators,
+    fair,
+    published,
+    quirks,
+    tasks,
+    timing,
+    vanishing,
+)
 from experiments.truncation.config import PRESETS, Config
 from experiments.truncation.variants import tensorflow_style, truncating, unbounded
 from jaxrnn.base import Batch, Cell
@@ -316,7 +326,9 @@ def test_speed_is_claimed_at_the_published_sizes():
 @pytest.fixture(scope="module")
 def run(folder, smoke):
     """A cell of the grid at a learning rate at which it trains and one at which it diverges, and
-    all that is measured; of the styles one of each kind, since each compiles its own programs."""
+    all that is measured, of each kind one, since each compiles a program: of the styles those that
+    are exact, cut and drawn, of the vanishing gradients the post's weights. What is timed is traced
+    alone."""
     path = folder / "run"
     parts = ["--part", "published", "estimators", "vanishing", "speed"]
     grid = ["--grid", "tf_2_*", "--learning-rate", "0.003", "3e38"]
@@ -325,9 +337,27 @@ def run(folder, smoke):
     def one_of_each_kind(config):
         return [v for v in all_styles(config) if v.style in ("bptt", "tbptt", "random_length")]
 
+    def as_published(config):
+        return [vanishing._row(config, config.cell, "published")]
+
+    class Traced:
+        """What `jax.jit` is to the timing."""
+
+        def __init__(self, function):
+            self.function = function
+
+        def lower(self, *arguments):
+            jax.eval_shape(self.function, *arguments)
+            return self
+
+        def compile(self):
+            return lambda *arguments: 0.0
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(estimators, "compared", one_of_each_kind)
-        for name, value in {"USUAL": (), "DRAWS": 3, "VOCABULARY": 50, "BATCH": 20}.items():
+        patch.setattr(vanishing, "measure", as_published)
+        patch.setattr(timing, "jax", SimpleNamespace(**vars(jax) | {"jit": Traced}))
+        for name, value in {"DRAWS": 3, "VOCABULARY": 50, "BATCH": 20}.items():
             patch.setattr(vanishing, name, value)
         assert truncation.main([*smoke, *parts, *grid, "--run", str(path)]) == 0
     return path
@@ -346,6 +376,7 @@ def test_rows_of_the_summary(run):
     assert {row["stage"] for row in rows} == {"untrained", "epoch 1", "epoch 2"}
     by_claim = {claim["name"]: claim["holds"] for claim in found["claims"]}
     assert by_claim["bptt over a stretch is its full gradient: relative error"] is True
+    assert [row["head"] for row in found["results"]["speed"]] == [True, False]
     assert by_claim["the gap shrinks as n grows"] is None
     for name in ("published", "estimators", "stages", "vanishing"):
         assert (run / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -394,7 +425,7 @@ def test_a_cell_of_the_grid_trained_on(folder, smoke):
 @pytest.mark.full
 def test_every_part_with_every_style(folder, smoke):
     path = folder / "every part"
-    parts = ["--part", "published", "fair", "estimators"]
+    parts = ["--part", "published", "fair", "estimators", "vanishing", "speed"]
     assert truncation.main([*smoke, "--seeds", "2", *parts, "--run", str(path)]) == 0
     found = summary(path)["results"]
     assert {row["style"] for row in found["estimators"]} == set(STYLES)
