@@ -23,6 +23,7 @@ from jaxrnn import runs
 from jaxrnn.data import text_streams
 from jaxrnn.models import cross_entropy
 from jaxrnn.runs.config import from_plain, to_plain
+from jaxrnn.runs.directory import read_metrics
 from jaxrnn.runs.text import read_text
 
 
@@ -70,7 +71,9 @@ def test_a_summary_says_what_ran(sweep, two_settings, text):
         found = summary(run)
         assert set(found) == {"experiment", "config", "results", "claims", "seconds"}
         assert found["experiment"] == experiment.EXPERIMENT.name
-        assert found["seconds"] > 0
+        lines = read_metrics(run / "metrics.jsonl")
+        last = {line["setting"]: line["seconds"] for line in lines}
+        assert found["seconds"] == pytest.approx(sum(last.values()))
         seeds = ["--seeds", "2"] if experiment is char else []
         assert found["config"] == to_plain(config_of(experiment, *flags, *seeds))
         assert json.loads((run / "config.json").read_text())["config"] == found["config"]
