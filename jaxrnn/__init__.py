@@ -23,6 +23,7 @@ from jaxrnn.compose import (
     variational_dropout,
     zoneout,
 )
+from jaxrnn.evaluation import dynamic_evaluate, evaluate, validation
 from jaxrnn.generation import generate, pad_prompts
 from jaxrnn.gradients import (
     STYLES,
@@ -48,7 +49,7 @@ from jaxrnn.optimizers import (
 )
 from jaxrnn.padding import bidirectional, pausable, unroll_padded
 from jaxrnn.schedule import Explanation
-from jaxrnn.training import dynamic_evaluate, evaluate, init_state, make_train_step
+from jaxrnn.training import Training, init_state, make_train_step, stream_training
 from jaxrnn.unroll import explain, unroll
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ __all__ = [
     "Explanation",
     "GradientEstimator",
     "TrainState",
+    "Training",
     "artbp",
     "bidirectional",
     "bptt",
@@ -99,11 +101,13 @@ __all__ = [
     "skip_chain",
     "snap",
     "stateless",
+    "stream_training",
     "tbptt",
     "tied",
     "unroll",
     "unroll_padded",
     "uoro",
+    "validation",
     "variational_dropout",
     "weight_drop",
     "zoneout",

@@ -41,7 +41,7 @@ class CountModel(NamedTuple):
 
     Attributes:
       counts: of the text it was made of.
-      context: how many tokens it looks back at most.
+      context: how many tokens it reads back at most.
       nats: `tokens [N] -> [N]`, what each token costs after those before it, infinite where its
         probability is 0. The first tokens have shorter contexts.
       probabilities: `path -> [V]`, of the token after a `path` of the counts.

@@ -1,4 +1,4 @@
-"""Devices: the batch of one training, or the members of a sweep, over several of them.
+"""Devices: the batch of one training run, or the members of a sweep, over several of them.
 
 On a CPU each core can be a device of its own (`jax_num_cpu_devices`); the same code uses several
 GPUs or TPU cores.
@@ -33,12 +33,12 @@ def choose_devices(platform: str, available: int, workload: Workload) -> int:
     """How many of the `available` devices (on a CPU: cores) a run should use.
 
     Members of a sweep are independent, so they take the fewest devices on which the busiest has the
-    least to do. A single training divides its batch; on a CPU that pays while the recurrent weights
-    stay near each core (hidden size up to 512: `python -m experiments.speed --case lstm gru` prints
-    both sides) and the step is large enough to outweigh the meeting at its end. Evenly, since what
-    is left over costs a loop of its own; on a CPU that loop is short beside the others where these
-    have 16 sequences each (`python -m experiments.char --batch-size 33 --devices 2`, or 1: the log
-    has the training steps per second).
+    least to do. A single training run divides its batch; on a CPU that pays while the recurrent
+    weights stay near each core (hidden size up to 512: `python -m experiments.speed --case lstm
+    gru` prints both sides) and the step is large enough to outweigh the meeting at its end. Evenly,
+    since what is left over costs a loop of its own; on a CPU that loop is short beside the others
+    where these have 16 sequences each (`python -m experiments.char --batch-size 33 --devices 2`,
+    or 1: the log has the training steps per second).
     """
     members, batch_size, num_steps, hidden_size = workload
     if members > 1:

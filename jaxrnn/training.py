@@ -1,8 +1,8 @@
-"""From a gradient estimator and an optimizer to a training step; and the loss of a model on a
-text, as it is or while it goes on learning."""
+"""From a gradient estimator and an optimizer to a training step, and from streams to a whole
+training run."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,9 @@ from jaxrnn.base import (
     distinct,
     require_positive,
 )
-from jaxrnn.gradients.bptt import bptt
+from jaxrnn.data.streams import Streams, num_segments, segment
 from jaxrnn.optimizers import Optimizer, updates_of, with_learning_rate
-from jaxrnn.unroll import try_integers, unroll
+from jaxrnn.rows.momentum import RowSteps
 
 
 def init_state(
@@ -86,7 +86,7 @@ def make_train_step(
 
 
 class Parts(NamedTuple):
-    """What a training is made of, for those who look into it (TensorBoard).
+    """What a training run is made of, for callbacks that observe it (TensorBoard).
 
     Attributes:
       cell: the model that is trained.
@@ -105,18 +105,18 @@ class Parts(NamedTuple):
 
 
 class Training(NamedTuple):
-    """What an experiment's `make_train(config)` returns: a training as two pure functions.
+    """A training run as two pure functions.
 
     Attributes:
       init: `(key, learning_rate) -> TrainState`.
       chunk: `TrainState -> (TrainState, metrics)`, the next stretch of training steps, never past
         the end of an epoch. The metrics are stacked, [steps in a chunk]; `metrics["step"]` counts
         training steps from 1 and is 0 where the epoch had no step left.
-      chunks: how many chunks make the whole training.
+      chunks: how many chunks make the whole training run.
       steps_per_epoch: training steps of an epoch.
-      parts: what it is made of; None where nobody may look into it.
+      parts: what it is made of; None where it is not to be observed.
 
-    A whole training is `init` and then `chunks` times `chunk`; both vmap, over keys and over
+    A whole training run is `init` and then `chunks` times `chunk`; both vmap, over keys and over
     learning rates.
     """
 
@@ -172,108 +172,97 @@ def epoch_chunk(
     return chunk
 
 
-def evaluate(
+def stream_training(
     cell: Cell,
     objective: Objective,
-    params: Params,
-    key: Key,
-    batch: Batch,
+    estimator: GradientEstimator,
+    optimizer: Optimizer,
+    streams: Streams | Callable[[Key], Streams],
     *,
-    num_steps: int = 200,
-) -> Array:
-    """Mean loss over every time step of `batch` [L, B, ...], each sequence unrolled once from its
-    start.
+    num_steps: int,
+    batch_size: int,
+    epochs: int,
+    history: int = 0,
+    log_every: int | None = None,
+    shuffled: bool = False,
+    reads: Callable[[Key, Array, Batch], Any] | None = None,
+    by_rows: RowSteps | None = None,
+    observed: GradientEstimator | None = None,
+    vectors: Callable[[Params], dict[str, Array]] = lambda params: {},
+) -> Training:
+    """The one way from streams to a training run: segments of `num_steps` time steps, one to a
+    training step, from the streams' start to their end in every epoch.
 
-    The sequences are walked in stretches of `num_steps`, so that memory does not grow with L.
-    `cell` is the evaluation model (`training=False`).
+    Args:
+      cell: the training model, on which the estimator works.
+      objective: what it is trained on.
+      estimator, optimizer: of a training step.
+      streams: [L, B, ...], which stay on the device; or `key -> Streams`, which draws those of an
+        epoch.
+      num_steps: T, scored time steps of a training step.
+      batch_size: B, of the streams.
+      epochs: how often the streams are gone through.
+      history: K, time steps in front of the scored ones.
+      log_every: training steps of a chunk; an epoch where it is None.
+      shuffled: every epoch draws the order of its segments.
+      reads: `(key of the epoch, position, batch) -> what the estimator takes`, where that is more
+        than the batch.
+      by_rows: the training step instead of `make_train_step`'s, see `jaxrnn.rows.row_momentum`.
+      observed: the estimator that callbacks are given, where the one that trains takes more than
+        a batch.
+      vectors: see `Parts`.
 
     Raises:
-      ValueError: what the cell or the objective refuses, such as tokens outside the vocabulary.
+      ValueError: sizes below 1, or streams shorter than a segment.
     """
-    require_positive(num_steps=num_steps)
-    length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
-    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, batch_size))
-    try_integers(_with_losses(cell, objective), params, carry, (batch.inputs, batch.targets))
+    require_positive(num_steps=num_steps, epochs=epochs)
+    if log_every is not None:
+        require_positive(log_every=log_every)
+    rows = streams if callable(streams) else _staying(streams)
+    steps_per_epoch = num_segments(jax.eval_shape(rows, jax.random.key(0)), num_steps, history)
 
-    def add(carry, part: Batch):
-        carry, outputs = unroll(cell, params, carry, part.inputs)
-        return carry, objective(outputs, part.targets).sum()
+    def epoch_data(key: Key) -> Callable[[Array], Any]:
+        drawn = rows(key)
+        if not shuffled and reads is None:
+            return lambda position: segment(drawn, position, num_steps, history)
+        key_order, key_reads = jax.random.split(key)
+        order = jnp.arange(steps_per_epoch)
+        if shuffled:
+            order = jax.random.permutation(key_order, order)
 
-    stretches, rest = _stretches(batch, num_steps)
-    carry, sums = lax.scan(add, carry, stretches)
-    total = sums.sum()
-    if length % num_steps:
-        total += add(carry, rest)[1]
-    return total / (length * batch_size)
+        def batch_at(position):
+            batch = segment(drawn, order[position], num_steps, history)
+            return batch if reads is None else reads(key_reads, position, batch)
 
+        return batch_at
 
-def dynamic_evaluate(
-    cell: Cell,
-    objective: Objective,
-    optimizer: Optimizer,
-    params: Params,
-    key: Key,
-    batch: Batch,
-    *,
-    num_steps: int = 50,
-) -> Array:
-    """Mean loss over every time step of `batch` [L, B, ...] of a model that goes on learning from
-    what it was tested on.
-
-    The losses of each stretch of `num_steps` are taken before it is learnt, by one training step
-    on them alone: no target has a part in its own prediction. With B above 1 all sequences share
-    the params, so that one learns from another's earlier stretches too; B = 1 is a text read from
-    its start to its end. `params` are not changed. `cell` is the evaluation model.
-
-    Reference: Mikolov et al. (2010), https://doi.org/10.21437/Interspeech.2010-343; Krause et al.
-    (2018), https://arxiv.org/abs/1709.07432, whose rule the optimizer need not be.
-    """
-    require_positive(num_steps=num_steps)
-    length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
-    estimator = bptt(cell, objective)
-    train_step = make_train_step(estimator, optimizer)
-    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, batch_size))
-    try_integers(_with_losses(cell, objective), params, carry, (batch.inputs, batch.targets))
-    state = TrainState(
-        params=params,
-        opt_state=optimizer.init(params),
-        carry=estimator.init(params, key, batch_size),
-        key=key,
-        step=jnp.int32(0),
-        position=jnp.int32(0),
+    chunks_per_epoch = 1 if log_every is None else -(-steps_per_epoch // log_every)
+    train_step = make_train_step(estimator, optimizer) if by_rows is None else by_rows.train_step
+    chunk = epoch_chunk(
+        train_step,
+        estimator if by_rows is None else by_rows.estimator,
+        epoch_data,
+        steps_per_epoch=steps_per_epoch,
+        batch_size=batch_size,
+        chunks_per_epoch=chunks_per_epoch,
     )
 
-    def learn(state, part: Batch):
-        state, metrics = train_step(state, part)
-        return state, metrics["loss"]
+    def init(key, learning_rate):
+        return init_state(cell, estimator, optimizer, key, batch_size, learning_rate)
 
-    stretches, rest = _stretches(batch, num_steps)
-    state, losses = lax.scan(learn, state, stretches)
-    total = losses.sum() * num_steps
-    if length % num_steps:
-        total += learn(state, rest)[1] * (length % num_steps)
-    return total / length
-
-
-def _with_losses(cell: Cell, objective: Objective) -> Cell:
-    """`cell` on (input, target), with the loss as its output."""
-
-    def step(params, carry, x):
-        carry, output = cell.step(params, carry, x[0])
-        # objectives may count on axes of time and batch
-        output = jax.tree.map(lambda a: a[None, None], output)
-        with jax.ensure_compile_time_eval():  # what is known stays known
-            target = jax.tree.map(lambda a: a[None, None], x[1])
-        return carry, objective(output, target)
-
-    return cell._replace(step=step)
+    parts = Parts(
+        cell=cell,
+        objective=objective,
+        estimator=estimator if observed is None else observed,
+        optimizer=optimizer,
+        batch=lambda: segment(rows(jax.random.key(0)), jnp.int32(0), num_steps, history),
+        vectors=vectors,
+    )
+    whole = chunk if by_rows is None else by_rows.within(chunk)
+    return Training(init, whole, epochs * chunks_per_epoch, steps_per_epoch, parts)
 
 
-def _stretches(batch: Batch, num_steps: int) -> tuple[Batch, Batch]:
-    """The whole stretches of a batch [L, B, ...], [L // num_steps, num_steps, B, ...], and what is
-    left behind them, [L % num_steps, B, ...]."""
-    length = len(jax.tree.leaves(batch.targets)[0])
-    whole = length // num_steps
-    end = whole * num_steps
-    cut = jax.tree.map(lambda a: a[:end].reshape((whole, num_steps, *a.shape[1:])), batch)
-    return cut, jax.tree.map(lambda a: a[end:], batch)
+def _staying(streams: Streams) -> Callable[[Key], Streams]:
+    """The streams of every epoch, put on the device once."""
+    on_device = jax.tree.map(jnp.asarray, streams)
+    return lambda key: on_device

@@ -40,8 +40,8 @@ def unroll(
         a later loop is done for all time steps at once, and the gradients of the weights after
         the reverse loop.
         "associative" is the same, with linear recurrences worked out in O(log T).
-        "checkpointed" is "distributed" on segments that run again on the way back, the gradients of
-        the weights summed up in the reverse loop: memory for gradients is O(sqrt T).
+        "checkpointed" is "distributed" on segments that run again in the backward pass, the
+        gradients of the weights summed up in the reverse loop: memory for gradients is O(sqrt T).
         "auto" chooses (`jaxrnn.schedule.rule`). A step that cannot be read takes the plain loop;
         `explain` says why.
 

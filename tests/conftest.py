@@ -36,6 +36,9 @@ jaxtyping.install_import_hook("jaxrnn", "beartype.beartype")
 # A command that a shell puts into the background ignores Ctrl-C, and so would the tests of it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# And one that outlives its terminal ignores its end.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # test_parallel starts itself again with more
 jax.config.update("jax_num_cpu_devices", int(os.environ.get("JAXRNN_TEST_DEVICES", "2")))

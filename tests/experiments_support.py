@@ -11,8 +11,10 @@ import numpy as np
 from jaxrnn.runs import checkpoints
 from jaxrnn.runs.checking import check_numbers, members
 from jaxrnn.runs.command import one_line
-from jaxrnn.runs.loop import check_setting
-from jaxrnn.runs.session import read_flags
+from jaxrnn.runs.flags import read_flags
+from jaxrnn.runs.lock import LOCK
+from jaxrnn.runs.preparing import check_setting
+from jaxrnn.training import Training
 
 CLOCKS = {"seconds", "steps_per_second", "seconds_per_epoch"}
 
@@ -109,8 +111,8 @@ def without_clocks(value: Any) -> Any:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder` and its bytes."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    """Every file below `folder` and its bytes, but who has locked it."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != LOCK]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -140,13 +142,21 @@ def config_of(experiment: Any, *arguments: object) -> Any:
     return read_flags(experiment.EXPERIMENT, [str(argument) for argument in arguments])[0]
 
 
+def training_of(experiment: Any, config: Any) -> Training:
+    """The first training run of a config."""
+    config = experiment.EXPERIMENT.resolved(config, None)
+    part = next(iter(experiment.settings(config).values()))
+    return experiment.build(part).training
+
+
 def refusal(experiment: Any, config: Any) -> str:
     """What the experiment's command says to a config without tracing a training step."""
     try:
         check_numbers(config)
-        seeds = members(config.seed, config.seeds)
-        for setting in experiment.build(config):
-            check_setting(setting, len(seeds), jax.devices()[:1])
+        config = experiment.EXPERIMENT.resolved(config, None)
+        seeds = members(config.loop.seed, config.loop.seeds)
+        for part in experiment.settings(config).values():
+            check_setting(experiment.build(part), len(seeds), jax.devices()[:1])
     except Exception as error:
         return one_line(error)
     raise AssertionError("it is not refused")

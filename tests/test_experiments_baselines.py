@@ -4,15 +4,18 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from experiments_support import config_of, error_of, files_of, refusal, summary, write_text
 
 from experiments import baselines, generate
-from experiments.baselines import chart, claims, counting, networks
-from experiments.baselines.config import PRESETS, Config, parts
-from experiments.baselines.samples import HELD_OUT, LENGTHS
+from experiments.baselines import chart, claims, counting, networks, results
+from experiments.baselines.claims import HELD_OUT
+from experiments.baselines.config import PRESETS, settings
+from experiments.baselines.samples import LENGTHS
 from jaxrnn.counts import count, witten_bell
+from jaxrnn.runs.config import replaced
 from jaxrnn.runs.text import read_text
 
 FIELDS = {"model", "level", "valid_nats", "seconds", "copied_10", "copied_20", "copied_40"}
@@ -44,7 +47,7 @@ def run(folder, smoke):
     path = folder / "run"
     flags = ["--equal", "seconds", "--seconds", "20", "--word-seconds", "10", "--seeds", "2"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "measured_seconds", lambda one, *_: one.model.hidden_size * 1.0)
+        patch.setattr(networks, "measured_seconds", lambda one, *_: one.model.hidden_size * 1.0)
         assert baselines.main([*smoke, *flags, "--run", str(path)]) == 0
     return path
 
@@ -166,12 +169,14 @@ def test_the_likeliest_text_is_always_the_same(rows):
 @pytest.mark.full
 def test_a_training_is_timed_by_its_second_chunk(text, monkeypatch):
     """By a clock that ticks at every look a chunk takes one tick; here it is an epoch of three."""
-    config = replace(PRESETS["smoke"], corpus=str(text), levels=("character",), log_every=10**6)
-    (part,) = parts(config)
-    one = networks.network(config, part, baselines.text_of(config, part), "elman", 3, ())
+    flags = {"levels": ("character",), "cells": ("elman",), "log_every": 10**6}
+    equal = {"equal": "hidden_size", "hidden_size": 3}
+    config = replaced(PRESETS["smoke"], corpus=str(text), **flags, **equal)
+    (part,) = settings(config).values()
+    one = networks.build(part)
     ticks = iter(range(1000))
     monkeypatch.setattr(networks, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    assert networks.measured_seconds(one, [0], ()) == pytest.approx(3)
+    assert networks.measured_seconds(one, [0], jax.devices()[:1]) == pytest.approx(3)
 
 
 def test_sizes_are_those_that_the_seconds_allow(rows):
@@ -182,8 +187,8 @@ def test_sizes_are_those_that_the_seconds_allow(rows):
 def test_a_finished_run_is_reported_again(run, monkeypatch):
     """With the sizes and the counts that it has: a clock would find others."""
     before, found = files_of(run), summary(run)
-    for measured in ("measured_seconds", "counted"):
-        monkeypatch.delattr(baselines, measured)
+    for module, measured in ((networks, "measured_seconds"), (results, "counted")):
+        monkeypatch.delattr(module, measured)
     assert baselines.main(["--resume", str(run)]) == 0
     assert summary(run) == found
     after = files_of(run)
@@ -192,24 +197,21 @@ def test_a_finished_run_is_reported_again(run, monkeypatch):
 
 @pytest.mark.parametrize("level", ["character", "word"])
 def test_sizes_spend_the_parameters(level, text):
-    config = replace(PRESETS["smoke"], corpus=str(text), levels=(level,))
-    (part,) = parts(config)
-    tokens = baselines.text_of(config, part)
-    for cell in ("feed_forward", "elman", "gru", "lstm"):
-        size = networks.size_by_parameters(config, part, tokens, cell)
-        found = [
-            networks.parameters(networks.network(config, part, tokens, cell, each, ()).model)
-            for each in (size, size + 1)
-        ]
+    cells = ("feed_forward", "elman", "gru", "lstm")
+    config = replaced(PRESETS["smoke"], corpus=str(text), levels=(level,), cells=cells)
+    for part in settings(config).values():
+        model = networks.build(part).model
+        larger = replace(model, hidden_size=model.hidden_size + 1)
+        found = [networks.parameters(each) for each in (model, larger)]
         assert found[0] <= part.parameters < found[1]
 
 
 def test_sizes_spend_the_seconds():
-    (part,) = parts(replace(PRESETS["smoke"], levels=("character",), seconds=10.0))
+    part = settings(replaced(PRESETS["smoke"], seconds=10.0))["character_gru"]
     # 100 units take 10 seconds, and 96 is the largest below that is tried
-    assert networks.size_by_seconds(part, "gru", lambda size: size**2 / 1000) == 96
+    assert networks.size_by_seconds(part, lambda size: size**2 / 1000) == 96
     with pytest.raises(ValueError, match="too few for gru of 8 units; give more"):
-        networks.size_by_seconds(part, "gru", lambda size: 10.1)
+        networks.size_by_seconds(part, lambda size: 10.1)
 
 
 @pytest.mark.parametrize("sizes", [[1], [1, 2, 3, 4, 5], list(range(1, 100))])
@@ -240,7 +242,7 @@ def test_the_largest_that_fits_is_found(sizes):
     ],
 )
 def test_what_is_wrong_is_named(changes, named, smoke):
-    assert named in refusal(baselines, replace(config_of(baselines, *smoke), **changes))
+    assert named in refusal(baselines, replaced(config_of(baselines, *smoke), **changes))
 
 
 def test_the_command_says_so_and_leaves_nothing(smoke, tmp_path, capsys):
@@ -261,7 +263,7 @@ def made(level, model, family, nats, copied=0.0):
 
 
 def held(rows, known=()):
-    return {claim.name: claim for claim in claims.all_claims(Config(), rows, known)}
+    return {claim.name: claim for claim in claims.all_claims(rows, known)}
 
 
 def test_known_figures_are_held_to_their_tolerance():

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from itertools import pairwise
 
 import jax
@@ -16,17 +15,19 @@ from experiments_support import (
     refusal,
     small_char,
     summary,
+    training_of,
     write_cells,
     write_text,
 )
 from trained_runs import char_run
 
 from experiments import char, generate
-from experiments.char import claims
-from experiments.char.config import COMPARISON
 from jaxrnn import Batch, clipped_adam, dynamic_evaluate, runs
 from jaxrnn.data import text_streams
 from jaxrnn.models import cross_entropy
+from jaxrnn.runs.config import config_of as config_in
+from jaxrnn.runs.config import flags_of, replaced
+from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.text import read_text
 
 ROW_FIELDS = {
@@ -147,7 +148,7 @@ def test_a_comparison_is_resumed_cell_by_cell(comparison, tmp_path):
     ],
 )
 def test_cells_that_cannot_be_compared(small, cells, message):
-    assert message in refusal(char, replace(small, cells=cells))
+    assert message in refusal(char, replaced(small, cells=cells))
 
 
 def test_a_cell_that_raises_is_named(text, tmp_path, capsys):
@@ -178,7 +179,7 @@ def test_all_that_regularises_is_in_the_training(small, text):
     }
     programs = set()
     for changes in ({}, *({name: value} for name, value in (without.items()))):
-        training = char.make_train(replace(regularised, **changes))
+        training = training_of(char, replaced(regularised, **changes))
         state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
         programs.add(str(jax.make_jaxpr(training.chunk)(state)))
     assert len(programs) == 1 + len(without)
@@ -219,18 +220,16 @@ def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
     assert char.main(["--resume", str(run)]) == 0
 
 
-def test_dynamic_evaluation_is_a_figure_of_its_own(tmp_path, tmp_path_factory, capsys):
-    """Of each seed's best params, read as one stream; beside the loss of a model that stays. A
-    finished run that had asked for it reports it."""
-    run = shutil.copytree(char_run(tmp_path_factory), tmp_path / "run")
-    record = json.loads((run / "config.json").read_text())
-    record["config"] |= {"dynamic_rate": 1e-3, "dynamic_steps": 7}
-    (run / "config.json").write_text(json.dumps(record))
-    assert char.main(["--resume", str(run)]) == 0
-    assert "in dynamic evaluation, where the model learns every 7" in capsys.readouterr().out
-    (row,) = summary(run)["results"]
-    cell, params, _, config = runs.load(run, member=1)
-    held_out = read_text(config["corpus"], "character", valid_fraction=0.1).valid
+def test_dynamic_evaluation_is_a_figure_of_its_own(tmp_path_factory):
+    """Of each seed's best params, read as one stream; beside the loss of a model that stays."""
+    run = char_run(tmp_path_factory)
+    config = config_in(char.Config, summary(run)["config"])
+    asked = replaced(config, dynamic_rate=1e-3, dynamic_steps=7)
+    found = char.report(asked, runs.RunLog(open_run(run)))
+    assert "in dynamic evaluation, where the model learns every 7" in found.notes[0]
+    (row,) = found.results
+    cell, params, _, _ = runs.load(run, member=1)
+    held_out = read_text(config.text.corpus, "character", valid_fraction=0.1).valid
     batch = Batch(*text_streams(held_out, 1))
 
     @jax.jit
@@ -260,14 +259,14 @@ def test_dynamic_evaluation_is_a_figure_of_its_own(tmp_path, tmp_path_factory, c
     ],
 )
 def test_what_cannot_regularise_is_refused(small, changes, message):
-    assert message in refusal(char, replace(small, **changes))
+    assert message in refusal(char, replaced(small, **changes))
 
 
 def test_capitals_as_a_flag(small):
     """An input more, forms fewer; the same characters are predicted."""
     params = {}
     for capitals in ("symbols", "flag"):
-        training = char.make_train(replace(small, capitals=capitals))
+        training = training_of(char, replaced(small, capitals=capitals))
         params[capitals] = jax.eval_shape(training.init, jax.random.key(0), 0.1).params
     plain, flagged = (params[capitals] for capitals in ("symbols", "flag"))
     size = plain["head"]["w"].shape[1]
@@ -302,11 +301,11 @@ def rows(losses, seconds=(6.0, 2.0, 1.0), epochs=20):
             "per_epoch": [{"train_loss": 3.0}] * (epochs - 1) + [{"train_loss": loss}],
             "seconds_per_epoch": time,
         }
-        for cell, loss, time in zip(claims.CELLS, losses, seconds, strict=True)
+        for cell, loss, time in zip(char.CELLS, losses, seconds, strict=True)
     ]
 
 
-PUBLISHED = [post.train_loss for post in claims.CELLS.values()]
+PUBLISHED = [loss for _, loss, _ in char.CELLS.values()]
 
 
 @pytest.mark.parametrize(
@@ -326,7 +325,7 @@ PUBLISHED = [post.train_loss for post in claims.CELLS.values()]
     ],
 )
 def test_claims_of_the_comparison(found, holds):
-    decided = claims.comparison_claims(COMPARISON, found)
+    decided = char.comparison_claims(char.COMPARISON, found)
     assert [claim.holds for claim in decided] == holds
 
 
@@ -334,7 +333,7 @@ def test_epoch_20_counts_in_a_longer_run():
     longer = rows(PUBLISHED)
     for row in longer:
         row["per_epoch"] = [*row["per_epoch"], {"train_loss": 0.1}]
-    decided = claims.comparison_claims(replace(COMPARISON, epochs=21), longer)
+    decided = char.comparison_claims(replaced(char.COMPARISON, epochs=21), longer)
     assert [claim.observed for claim in decided[1:4]] == PUBLISHED
 
 
@@ -351,7 +350,7 @@ def test_epoch_20_counts_in_a_longer_run():
     ],
 )
 def test_claims_are_about_the_posts_comparison(change, holds):
-    decided = claims.comparison_claims(replace(COMPARISON, **change), rows(PUBLISHED))
+    decided = char.comparison_claims(replaced(char.COMPARISON, **change), rows(PUBLISHED))
     assert [claim.holds for claim in decided] == holds
 
 
@@ -359,8 +358,8 @@ def test_claims_of_one_model():
     row = {"per_epoch": [{"train_loss": loss} for loss in (3.4, 3.3, 3.19)]}
 
     def holds(**changes):
-        config = replace(char.Config(), **changes)
-        return [claim.holds for claim in claims.all_claims(config, [row])]
+        config = replaced(char.Config(), **changes)
+        return [claim.holds for claim in char.claims(config, [row])]
 
     assert holds() == [None, True]
     assert holds(init="published") == [False, None]
@@ -375,20 +374,21 @@ def test_claims_of_the_best_model():
     def holds(config, valid, dynamic=None):
         row = {"valid_loss": valid, "per_epoch": []}
         row |= {} if dynamic is None else {"dynamic_valid_loss": dynamic}
-        return [claim.holds for claim in claims.all_claims(config, [row])]
+        return [claim.holds for claim in char.claims(config, [row])]
 
     assert holds(best, 1.4696) == [True, None]
     assert holds(best, 1.4697, 1.4696) == [False, True]
-    assert holds(replace(best, dynamic_rate=1.0, seed=3), 1.4, 1.41) == [True, False]
+    assert holds(replaced(best, dynamic_rate=1.0, seed=3), 1.4, 1.41) == [True, False]
     # any other model decides nothing of this
-    assert holds(replace(best, dropout=0.0), 1.4) == [None, None]
+    assert holds(replaced(best, dropout=0.0), 1.4) == [None, None]
 
 
 def test_the_presets_are_the_posts():
-    cells, custom = char.PRESETS["cells"], char.PRESETS["custom"]
-    assert set(cells.cells) == claims.CELLS.keys()
-    assert (cells.num_layers, cells.hidden_size, cells.num_steps, cells.epochs) == (3, 100, 80, 20)
-    assert (cells.batch_size, cells.learning_rate, cells.valid_fraction) == (32, 1e-4, 0)
-    assert (cells.init, cells.max_norm) == ("published", None)
-    assert (custom.num_steps, custom.epochs, custom.hidden_size) == (30, 5, 100)
-    assert char.PRESETS["dropout"].dropout > 0
+    cells, custom = (flags_of(char.PRESETS[name]) for name in ("cells", "custom"))
+    assert {*cells["cells"]} == char.CELLS.keys()
+    published = {"num_layers": 3, "hidden_size": 100, "num_steps": 80, "epochs": 20}
+    published |= {"batch_size": 32, "learning_rate": 1e-4, "valid_fraction": 0}
+    published |= {"init": "published", "max_norm": None}
+    assert published.items() <= cells.items()
+    assert {"num_steps": 30, "epochs": 5, "hidden_size": 100}.items() <= custom.items()
+    assert char.PRESETS["dropout"].model.dropout > 0

@@ -128,7 +128,7 @@ def test_places_that_are_no_run_with_text(tmp_path, capsys):
 
 def test_a_run_that_reads_no_text(tmp_path_factory, capsys):
     run = toy_run(tmp_path_factory)
-    assert "reads no text" in error_of(capsys, generate.main, ["--run", run])
+    assert "reads no text" in error_of(capsys, generate.main, ["--run", str(run)])
 
 
 def test_a_run_without_a_checkpoint(run, tmp_path, capsys):

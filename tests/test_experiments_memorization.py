@@ -1,29 +1,37 @@
 """The memorization experiment: its phases against a plain loop, its claims on known rows."""
 
 import functools
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from experiments_support import error_of, files_of, logged, summary
+from experiments_support import error_of, files_of, logged, refusal, summary
 from stopping import assert_same_run, dies_after
 
 from experiments import memorization
-from experiments.memorization.claims import PARAMETERS, all_claims
-from experiments.memorization.config import Config, make_model, read_text
+from experiments.memorization.config import Config, read_text
 from experiments.memorization.phases import phased_training, windows_of
-from experiments.memorization.seeing import memory_of, places_in, shown_in
-from experiments.memorization.weights import trained_by_keras
-from jaxrnn.interop.files import save_keras
+from experiments.memorization.showing import (
+    PARAMETERS,
+    all_claims,
+    memory_of,
+    places_in,
+    shown_in,
+)
+from jaxrnn import runs
+from jaxrnn.interop import model_from_keras
+from jaxrnn.interop.files import load_keras, save_keras
 from jaxrnn.interop.keras import to_keras
 from jaxrnn.models import build_model, cross_entropy
+from jaxrnn.runs.config import replaced
 
 TEXT = "the_rose_by_any_other_name_would_smell"
 KEY = jax.random.key(3)
-SMALL = Config(
+SMALL = replaced(
+    Config(),
+    cell="elman",
     window=7,
     hidden_size=4,
     embedding_size=3,
@@ -34,11 +42,11 @@ SMALL = Config(
     shuffled=(False, True, False),
 )
 TOKENS = jnp.array([ord(character) % 11 for character in TEXT])
-MODEL = build_model(make_model(SMALL, "elman", 11))
+MODEL = build_model(runs.token_model(SMALL.model, 11))
 
 
 def every_state(config: Config, epochs: int, rate: float | None = None):
-    training = phased_training(config, MODEL, TOKENS)
+    training = phased_training(memorization.settings(config)["elman"], MODEL, TOKENS)
     state = training.init(KEY, config.learning_rate[0] if rate is None else rate)
     chunk = jax.jit(training.chunk)
     states = [state]
@@ -57,7 +65,7 @@ def test_windows_and_what_follows_them():
 @pytest.mark.full
 def test_an_epoch_is_a_plain_loop_over_windows():
     """31 windows in batches of two: the last has one."""
-    config = replace(SMALL, batch_size=(2, 2, 1))
+    config = replaced(SMALL, batch_size=(2, 2, 1))
     before, after = every_state(config, 1)
     xs, targets = windows_of(TOKENS, 7)
     assert len(targets) == 31
@@ -104,7 +112,7 @@ def test_what_learns_nothing_stops_when_its_patience_ends():
 
 @pytest.mark.full
 def test_a_phase_with_patience_ends_at_its_best_epoch():
-    config = replace(SMALL, most_epochs=(1, 12, 1), learning_rate=(1e-2, 0.5, 1e-3))
+    config = replaced(SMALL, most_epochs=(1, 12, 1), learning_rate=(1e-2, 0.5, 1e-3))
     states = every_state(config, 13)
     phases = [int(state.carry.phase) for state in states]
     end = phases.index(2)
@@ -124,11 +132,11 @@ def test_phases_that_do_not_fit_together():
     for changes, message in [
         ({"patience": (1,)}, "--patience 1, "),
         ({"batch_size": (1, 0, 1)}, "batch_size is 0"),
-        ({"patience": (0, -1, 0)}, r"--patience is \(0, -1, 0\)"),
-        ({"learning_rate": (0.0, 1.0, 1.0)}, r"--learning-rate holds 0\.0"),
+        ({"patience": (0, -1, 0)}, "--patience is -1"),
+        ({"learning_rate": (0.0, 1.0, 1.0)}, "--learning-rate holds 0.0"),
+        ({"init": "published", "num_layers": 2}, "--num-layers is 2, and --init published"),
     ]:
-        with pytest.raises(ValueError, match=message):
-            phased_training(replace(SMALL, **changes), MODEL, TOKENS)
+        assert message in refusal(memorization, replaced(SMALL, **changes))
 
 
 def test_memory_is_that_of_the_windows_into_nvidia():
@@ -161,9 +169,9 @@ def test_claims_fail_of_others_and_are_open_without():
     rows = [row("lstm", accuracy=0.5, parameters=3200), row("elman", mean_lag=9.0)]
     failed = [claim.name for claim in all_claims(Config(), rows) if claim.holds is False]
     assert len(failed) == 3
-    shorter = all_claims(replace(Config(), most_epochs=(1, 1, 1, 1)), [row("lstm"), row("elman")])
+    shorter = all_claims(replaced(Config(), most_epochs=(1, 1, 1, 1)), [row("lstm"), row("elman")])
     assert [claim.holds for claim in shorter] == [True, True, None, None, None, None, None]
-    only_one = all_claims(replace(Config(), cell="lstm"), [row("lstm")])
+    only_one = all_claims(replaced(Config(), cell="lstm"), [row("lstm")])
     assert [claim.holds for claim in only_one] == [True, None, True, None, True, None, None]
 
 
@@ -221,14 +229,14 @@ def test_a_trained_run_is_shown_again(done, tmp_path):
 @pytest.mark.parametrize("cell", ["lstm", "elman", "gru", "gru_reset_before"])
 def test_a_model_of_keras_is_the_model(cell, tmp_path):
     pytest.importorskip("h5py")
-    model = build_model(make_model(SMALL, cell, 11))
-    params = model.init(KEY)
+    config = runs.token_model(replaced(SMALL, cell=cell).model, 11)
+    params = build_model(config).init(KEY)
     path = tmp_path / "model.h5"
     save_keras(path, layers_of(cell, params))
-    found = trained_by_keras(path, 11)
-    assert (found.name, found.seed) == (cell, None)
-    assert jax.tree.structure(found.params) == jax.tree.structure(params)
-    jax.tree.map(np.testing.assert_array_equal, found.params, params)
+    model, found = model_from_keras(load_keras(path), 11)
+    assert model == config
+    assert jax.tree.structure(found) == jax.tree.structure(params)
+    jax.tree.map(np.testing.assert_array_equal, found, params)
 
 
 def layers_of(cell, params):
@@ -252,23 +260,47 @@ def test_what_is_refused(done, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_no_model_of_the_text(tmp_path):
+@pytest.fixture
+def published_text(flags, monkeypatch):
+    """In place of the notebook's, which is not here."""
+    corpus = flags[flags.index("--corpus") + 1]
+    text = read_text(replaced(Config(), corpus=corpus))
+    monkeypatch.setattr(memorization, "read_text", lambda config: text)
+    return text
+
+
+@pytest.mark.full
+def test_a_model_of_keras_is_shown(published_text, tmp_path, capsys):
+    pytest.importorskip("h5py")
+    size = published_text.vocabulary.size
+    model = build_model(runs.token_model(SMALL.model, size))
+    save_keras(tmp_path / "model.h5", layers_of("elman", model.init(KEY)))
+    assert memorization.main(["--from", str(tmp_path / "model.h5")]) == 0
+    shown = {"elman.npz", "plots/connectivity_elman.png", "plots/activations_elman.png"}
+    assert files_of(tmp_path / "model").keys() == shown
+    count = sum(leaf.size for leaf in jax.tree.leaves(model.init(KEY)))
+    assert {"elman", f"{count}"} <= {*capsys.readouterr().out.replace("│", " ").split()}
+
+
+def test_what_is_no_model_of_the_text(published_text, tmp_path, capsys):
     pytest.importorskip("h5py")
     layers = layers_of("elman", MODEL.init(KEY))
     path = tmp_path / "model.h5"
+    assert published_text.vocabulary.size != 11
     for given, message in [
-        (layers, r"of shape \(11, 3\), the text needs \(9, 3\)"),
+        (layers, r"params['embed']['w'] has shape (11, 3)"),
         ({name: layers[name] for name in ("embedding", "recurrent")}, "one dense layer"),
         (layers | {"second": layers["recurrent"]}, "one recurrent layer"),
     ]:
         save_keras(path, given)
-        with pytest.raises(ValueError, match=message):
-            trained_by_keras(path, 9)
+        said = error_of(capsys, memorization.main, ["--from", path])
+        assert f"--from {path}: " in said
+        assert message in said
 
 
 def test_ids_are_those_of_the_tokenizer_of_keras(flags):
     """The most frequent first, of several the earliest; 0 is nothing of the text."""
-    text = read_text(replace(Config(), corpus=flags[flags.index("--corpus") + 1], window=7))
+    text = read_text(replaced(Config(), corpus=flags[flags.index("--corpus") + 1], window=7))
     counts = [TEXT.count(symbol) for symbol in text.vocabulary.symbols]
     assert counts[0] == 0
     assert counts[1:] == sorted(counts[1:], reverse=True)

@@ -9,6 +9,7 @@ from experiments_support import SMALL_TOY, files_of, logged, small_char, summary
 
 from experiments import char, generate, toy
 from jaxrnn import runs
+from jaxrnn.runs import replaced
 
 NARROW = ["--precision", "bfloat16"]
 
@@ -58,9 +59,9 @@ def test_the_toy_task_is_learnt_as_well(tmp_path):
 
 
 def test_claims_are_about_float32():
-    row = {"setting": "", "spread": {"median": 0.5192}}
-    config = toy.Config(precision="bfloat16")
-    assert [claim.holds for claim in toy._claims(config, [row] * 3)] == [None] * 3
+    config = replaced(toy.Config(), precision="bfloat16")
+    rows = [{"setting": name, "spread": {"median": 0.5192}} for name in toy.settings(config)]
+    assert [claim.holds for claim in toy.claims(config, rows)] == [None] * 3
 
 
 @pytest.mark.full

@@ -5,7 +5,6 @@ command says it too, and leaves nothing behind, on one of each kind.
 """
 
 import time
-from dataclasses import replace
 
 import pytest
 from experiments_support import (
@@ -23,6 +22,7 @@ from experiments import char, speed, toy
 from jaxrnn.cells import CELLS
 from jaxrnn.data import CORPORA
 from jaxrnn.gradients import STYLES, Style, bptt
+from jaxrnn.runs.config import replaced
 from jaxrnn.runs.directory import create_run
 from jaxrnn.runs.files import write_json
 
@@ -63,7 +63,7 @@ def says(small):
     """What is said of a config with other values."""
 
     def says(experiment=char, **changes) -> str:
-        return refusal(experiment, replace(small[experiment], **changes))
+        return refusal(experiment, replaced(small[experiment], **changes))
 
     return says
 
@@ -333,7 +333,7 @@ def test_what_cannot_be_read_is_one_line(refused, arguments, message):
 
 def test_the_last_preset_counts():
     found = config_of(char, "--preset", "quick", "--preset", "smoke", "--epochs", "1")
-    assert found == replace(char.PRESETS["smoke"], epochs=1)
+    assert found == replaced(char.PRESETS["smoke"], epochs=1)
 
 
 # Runs that exist, and runs that do not

@@ -14,6 +14,7 @@ from experiments_support import (
     logged,
     small_char,
     summary,
+    unbind,
     write_cells,
 )
 from trained_runs import char_run, shared_text, toy_run
@@ -22,7 +23,8 @@ from experiments import char, generate, toy
 from jaxrnn import runs
 from jaxrnn.data import text_streams
 from jaxrnn.models import cross_entropy
-from jaxrnn.runs.config import from_plain, to_plain
+from jaxrnn.runs.config import config_of as config_in
+from jaxrnn.runs.config import record_of
 from jaxrnn.runs.directory import read_metrics
 from jaxrnn.runs.text import read_text
 
@@ -75,7 +77,7 @@ def test_a_summary_says_what_ran(sweep, two_settings, text):
         last = {line["setting"]: line["seconds"] for line in lines}
         assert found["seconds"] == pytest.approx(sum(last.values()))
         seeds = ["--seeds", "2"] if experiment is char else []
-        assert found["config"] == to_plain(config_of(experiment, *flags, *seeds))
+        assert found["config"] == record_of(config_of(experiment, *flags, *seeds))
         assert json.loads((run / "config.json").read_text())["config"] == found["config"]
         assert [set(claim) for claim in found["claims"]] == [
             {"name", "source", "expected", "observed", "holds"}
@@ -125,16 +127,16 @@ def test_the_final_loss_is_that_of_the_last_tenth(two_settings):
 def test_the_final_loss_is_the_mean_of_the_last_tenth(two_settings):
     """Exactly, though the lines of the log do not divide an epoch."""
     found = summary(two_settings)
-    config = from_plain(toy.Config, found["config"])
+    config = config_in(toy.Config, found["config"])
     rows = found["results"]
     assert [(r["num_steps"], r["state_size"], r["epochs"]) for r in rows] == [(2, 2, 1), (3, 3, 2)]
-    for part, row in zip(toy.each_setting(config), rows, strict=True):
-        train = toy.make_train(part)
+    for part, row in zip(toy.settings(config).values(), rows, strict=True):
+        train = toy.build(part).training
         assert train.steps_per_epoch in (61, 41)
         assert row["seeds"] == [0, 1, 2]
         chunk = jax.jit(train.chunk)
         for seed, final_loss in zip(row["seeds"], row["final_loss"], strict=True):
-            state, losses = train.init(jax.random.key(seed), part.learning_rate), []
+            state, losses = train.init(jax.random.key(seed), part.optimizer.learning_rate), []
             for _ in range(train.chunks):
                 state, metrics = chunk(state)
                 losses += np.asarray(metrics["loss"], np.float64).tolist()
@@ -144,7 +146,7 @@ def test_the_final_loss_is_the_mean_of_the_last_tenth(two_settings):
 @pytest.mark.parametrize("steps_per_epoch", [1, 2, 7, 10, 41, 99, 100, 512])
 @pytest.mark.parametrize("log_every", [1, 3, 100])
 def test_a_line_begins_at_the_last_tenth_of_any_number_of_epochs(steps_per_epoch, log_every):
-    ends = toy._log_ends(steps_per_epoch, log_every)
+    ends = runs.every_tenth(steps_per_epoch, log_every)
     assert ends[-1] == steps_per_epoch
     assert max(np.diff([0, *ends])) <= log_every
     for epochs in range(1, 25):
@@ -248,10 +250,12 @@ def test_a_run_moved_elsewhere_writes_text_without_the_cells_file(sweep, tmp_pat
     record["config"]["cell"] = record["settings"][0]["model"]["cell"] = f"{cells}:mine"
     (moved / "config.json").write_text(json.dumps(record))
     cells.rename(moved / "cell.py")
+    unbind(moved)
     texts = []
-    for run in (moved, sweep):
+    for run, trust in ((moved, ["--trust"]), (sweep, [])):
         capsys.readouterr()
-        assert generate.main(["--run", str(run), "--prompt", "rose", "--length", "20"]) == 0
+        flags = ["--run", str(run), "--prompt", "rose", "--length", "20", *trust]
+        assert generate.main(flags) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
     assert len(texts[0]) == len("rose") + 20 + 1

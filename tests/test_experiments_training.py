@@ -4,36 +4,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments_support import SMALL_TOY, small_char, write_text
+from experiments_support import SMALL_TOY, config_of, small_char, training_of, write_text
 from tiers import mostly_full
 
 from experiments import char, toy
 from jaxrnn import cells
 from jaxrnn.cells import elman
 from jaxrnn.gradients import STYLES
-from jaxrnn.runs.config import to_plain
+from jaxrnn.runs.config import record_of, replaced
 
 
 def small_config(experiment, tmp_path):
     if experiment is toy:
-        return toy.Config(num_steps=(3,), state_size=(2,), epochs=(2,), length=1000, batch_size=10)
-    return char.Config(
-        corpus=str(write_text(tmp_path)),
-        cell="elman",
-        num_layers=1,
-        hidden_size=4,
-        embedding_size=3,
-        batch_size=8,
-        num_steps=30,
-        epochs=2,
-        log_every=5,
-    )
+        sizes = {"num_steps": (3,), "state_size": (2,), "epochs": (2,)}
+        return replaced(toy.Config(), **sizes, length=1000, batch_size=10)
+    return replaced(config_of(char, *small_char(write_text(tmp_path))), log_every=5)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("experiment", mostly_full([toy, char], toy))
 def test_a_training_vmaps_over_key_and_learning_rate(experiment, tmp_path):
-    train = experiment.make_train(small_config(experiment, tmp_path))
+    train = training_of(experiment, small_config(experiment, tmp_path))
     keys, rates = jax.random.split(jax.random.key(0), 3), jnp.array([0.0, 0.01, 0.1])
     states, chunk = jax.vmap(train.init)(keys, rates), jax.jit(jax.vmap(train.chunk))
     losses = []
@@ -61,8 +52,8 @@ def test_a_training_vmaps_over_key_and_learning_rate(experiment, tmp_path):
 @pytest.mark.parametrize("experiment", [toy, char])
 def test_every_style_trains(experiment, name, tmp_path):
     """A chunk gives back the state that it was given, and the style is the one asked for."""
-    config = experiment.replace(small_config(experiment, tmp_path), estimator=name)
-    train = experiment.make_train(config)
+    config = replaced(small_config(experiment, tmp_path), estimator=name)
+    train = training_of(experiment, config)
     state = jax.eval_shape(train.init, jax.random.key(0), 0.1)
     after, metrics = jax.eval_shape(train.chunk, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
@@ -107,7 +98,7 @@ def test_no_python_runs_per_training_step(experiment, tmp_path, monkeypatch, com
 def test_the_defaults_are_the_published_settings():
     assert toy.PRESETS["published"] == toy.Config()
     assert char.PRESETS["published"] == char.Config()
-    found = to_plain(toy.Config())
+    found = record_of(toy.Config())
     assert found["num_steps"] == [1, 5, 10]
     assert found["state_size"] == [4, 4, 16]
     assert found["epochs"] == [2, 1, 10]
@@ -117,17 +108,16 @@ def test_the_defaults_are_the_published_settings():
         0.1,
     )
     assert (found["length"], found["seeds"]) == (1_000_000, 8)
-    config = char.Config()
-    assert (config.corpus, config.num_layers, config.hidden_size) == ("tiny-shakespeare", 3, 100)
-    assert (config.batch_size, config.num_steps, config.learning_rate) == (32, 200, 1e-4)
+    found = record_of(char.Config())
+    names = ("corpus", "num_layers", "hidden_size", "batch_size", "num_steps", "learning_rate")
+    assert [found[name] for name in names] == ["tiny-shakespeare", 3, 100, 32, 200, 1e-4]
 
 
 def test_claims_are_about_the_published_setting_alone():
-    row = {"setting": "", "spread": {"median": 0.5192}}
     config = toy.Config()
-    results = [row, row, row]
-    assert [claim.holds for claim in toy._claims(config, results)] == [False, True, False]
-    changed = toy.replace(config, optimizer="adam")
-    assert [claim.holds for claim in toy._claims(changed, results)] == [None, None, None]
-    one = toy.replace(config, num_steps=(5,), state_size=(4,), epochs=(1,), seeds=2, seed=3)
-    assert [claim.holds for claim in toy._claims(one, [row])] == [None, True, None]
+    results = [{"setting": n, "spread": {"median": 0.5192}} for n in toy.settings(config)]
+    assert [claim.holds for claim in toy.claims(config, results)] == [False, True, False]
+    changed = replaced(config, optimizer="adam")
+    assert [claim.holds for claim in toy.claims(changed, results)] == [None, None, None]
+    one = replaced(config, num_steps=(5,), state_size=(4,), epochs=(1,), seeds=2, seed=3)
+    assert [claim.holds for claim in toy.claims(one, results[1:2])] == [None, True, None]

@@ -1,34 +1,34 @@
 """The truncation experiment: quirks and measures by closed forms, claims by known rows."""
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments_support import config_of, error_of, logged, refusal, summary, write_text
+from experiments_support import (
+    config_of,
+    error_of,
+    logged,
+    refusal,
+    summary,
+    write_cells,
+    write_text,
+)
 
 from experiments import truncation
-from experiments.truncation import (
-    claims,
-    estimators,
-    fair,
-    published,
-    quirks,
-    tasks,
-    timing,
-    vanishing,
-)
+from experiments.truncation import estimators, fair, published, quirks, speed, vanishing
 from experiments.truncation.config import PRESETS, Config
 from experiments.truncation.variants import tensorflow_style, truncating, unbounded
+from jaxrnn import runs
 from jaxrnn.base import Batch, Cell
 from jaxrnn.compose import chain, embed, linear
 from jaxrnn.data import is_here
 from jaxrnn.gradients import STYLES, bptt
 from jaxrnn.models import TokenModel, build_model, cross_entropy
-from jaxrnn.runs.load import load
+from jaxrnn.runs import configured
 from jaxrnn.unroll import unroll
 
 STYLE_FIELDS = {
@@ -37,6 +37,8 @@ STYLE_FIELDS = {
 ESTIMATOR_FIELDS = {
     *("estimator", "cosine", "relative_error", "variance", "ms_per_step", "bytes"),
 }
+NO_LOG: Any = None
+"""For the reports of studies that have no need of one."""
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +85,8 @@ def test_all_but_the_heads_gradient_is_scaled():
 
 def test_the_carry_is_what_the_head_got():
     """With a head that is the identity, the last outputs themselves: after one batch and two."""
-    model = TokenModel(6, 6, "elman", 6, dropout=0.5)
-    cell = build_model(model, training=True)
+    model = runs.ModelConfig("elman", hidden_size=6, dropout=0.5)
+    cell = build_model(runs.token_model(model, 6), training=True)
     estimator = quirks.carrying_dropped(bptt(cell, cross_entropy), model)
 
     @jax.jit
@@ -104,9 +106,20 @@ def test_the_carry_is_what_the_head_got():
         assert 0 < np.mean(np.asarray(last) == 0) < 1
 
 
-def test_a_carry_that_is_no_output_is_not_dropped():
-    model = TokenModel(6, 6, "lstm", 6, dropout=0.5)
-    estimator = bptt(build_model(model, training=True), cross_entropy)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cell": "lstm"},
+        {"num_layers": 2},
+        {"dropout_kind": "variational"},
+        {"zoneout": 0.1},
+        {"weight_drop": 0.1},
+    ],
+)
+def test_a_carry_that_is_no_output_is_not_dropped(changes):
+    """Nor one that something else draws in too, whose key would not be at the place known here."""
+    model = runs.ModelConfig(**{"cell": "elman", "hidden_size": 6, "dropout": 0.5} | changes)
+    estimator = bptt(build_model(runs.token_model(model, 6), training=True), cross_entropy)
     with pytest.raises(ValueError, match="give --carried kept"):
         quirks.carrying_dropped(estimator, model)
 
@@ -114,8 +127,9 @@ def test_a_carry_that_is_no_output_is_not_dropped():
 def test_the_first_errors_go_back_all_the_way_or_to_the_edge():
     cells = published.all_cells(Config())
     assert len(cells) == 21
-    assert {cell.variant.history for cell in cells} == {0}
-    true = [c.variant for c in published.all_cells(Config(edge="full")) if c.style == "true"]
+    assert {variant.history for variant in cells.values()} == {0}
+    full = published.all_cells(Config(edge="full"))
+    true = [variant for cell, variant in full.items() if cell.style == "true"]
     assert {(v.window, v.num_steps, v.history) for v in true} == {
         *((5, 20, 4), (10, 30, 9), (20, 40, 19)),
     }
@@ -146,32 +160,29 @@ def test_errors_of_known_estimates():
 def test_draws_are_seen_where_the_first_are_alike():
     """Windows of random length, of which few are shorter than the stretch."""
     batch = Batch(*(a[:, :1] for a in token_batch(6)))
-    model = TokenModel(4, 4, "elman", 3, embedding_size=2)
-    task = tasks.Task(model, lambda key: tasks.Streams(*batch), batch, 1)
-    params = build_model(model).init(jax.random.key(0))
+    cell = build_model(TokenModel(4, 4, "elman", 3, embedding_size=2))
     variants = [v for v in truncating(6, 6) if v.style == "random_length"]
-    config = Config(stretches=1, draws=64, text_num_steps=6)
-    (row,) = estimators.measure(config, task, variants, {0: params})
+    stages = {0: cell.init(jax.random.key(0))}
+    (row,) = estimators.compare(Config(draws=64), cell, [batch], variants, stages)
     assert row["variance"] > 0
 
 
 def test_gradients_are_taken_by_the_schedule(monkeypatch):
-    batch = token_batch(6)
-    model = TokenModel(4, 4, "elman", 3, embedding_size=2)
-    task = tasks.Task(model, lambda key: tasks.Streams(*batch), batch, 3)
-    params, seen = build_model(model).init(jax.random.key(0)), set()
+    batch, cell = token_batch(6), build_model(TokenModel(4, 4, "elman", 3, embedding_size=2))
+    params, seen = cell.init(jax.random.key(0)), set()
 
     def noting(style):
-        def build(*arguments, schedule):
-            seen.add(schedule)
-            return style.build(*arguments, schedule)
+        def build(*arguments):
+            seen.add(arguments[-1])
+            return style.build(*arguments)
 
-        return build
+        return style._replace(build=build)
 
     builds = {name: noting(style) for name, style in STYLES.items()}
-    monkeypatch.setattr(estimators, "STYLES", builds)
+    monkeypatch.setattr(configured, "STYLES", builds)
     for schedule in ("scan", "checkpointed"):
-        gradient = estimators.gradient_over(task, tensorflow_style(3), 6, schedule)
+        config = runs.replaced(Config(), schedule=schedule)
+        gradient = estimators.gradient_over(config, cell, tensorflow_style(3), 6)
         jax.eval_shape(gradient, params, jax.random.key(0), batch)
     assert seen == {"scan", "checkpointed"}
 
@@ -202,7 +213,7 @@ def test_equal_budgets_are_read_off_the_curves():
     """One training loses 1 nat per 10 updates, the other the same in half as many targets."""
     slow = np.array([[10.0, 5.0], [20.0, 4.0], [30.0, 3.0]])
 
-    def path(scale):
+    def path(scale) -> fair.Paths:
         return {budget: [slow * [scale[budget], 1.0]] for budget in fair.BUDGETS}
 
     one = path({"targets": 1.0, "updates": 1.0, "seconds": 1.0})
@@ -223,101 +234,134 @@ def test_who_learns_as_he_goes_does_so_as_often_as_any():
 
 
 def test_the_whole_grid_is_extrapolated():
-    config = Config(window=(5,), num_steps=(20,), learning_rate=(0.1, 0.2))
-    done = {"name": "true_5_lr_0.1", "seconds": 30.0, "targets": 10, "diverged": False}
-    assert published.whole_grid_seconds(config, []) is None
-    assert published.whole_grid_seconds(config, [done]) == pytest.approx(4 * 30)
-    quicker = done | {"name": "tf_5_lr_0.2", "seconds": 10.0}
-    broken = done | {"name": "tf_5_lr_0.1", "seconds": 0.1, "targets": 1, "diverged": True}
-    assert published.whole_grid_seconds(config, [broken]) is None
-    assert published.whole_grid_seconds(config, [done, broken]) == pytest.approx(4 * 30)
-    assert published.whole_grid_seconds(config, [done, quicker]) == pytest.approx(2 * 30 + 2 * 10)
+    """From what was trained to its end; from what diverged nothing."""
+    config = runs.replaced(Config(window=(5,), num_steps=(20,)), learning_rate=(0.1, 0.2))
+
+    def whole(*rows):
+        styles = [
+            grid_row(name, seconds=seconds, targets=n, diverged=n == 1) for name, seconds, n in rows
+        ]
+        return published.report(config, NO_LOG, {"styles": styles}).results
+
+    done, quicker = ("true_5_lr_0.1", 30.0, 10), ("tf_5_lr_0.2", 10.0, 10)
+    broken = ("tf_5_lr_0.1", 0.1, 1)
+    assert whole() == whole(broken) == {}  # it stays None
+    assert whole(done) == {"whole_grid_seconds": pytest.approx(4 * 30)}
+    assert whole(done, broken) == {"whole_grid_seconds": pytest.approx(4 * 30)}
+    assert whole(done, quicker) == {"whole_grid_seconds": pytest.approx(2 * 30 + 2 * 10)}
+
+
+def grid_row(name, **fields):
+    """A row of the summary, as far as the grid's report reads it."""
+    row = {"part": "published", "name": name, "diverged": False, "turned": True}
+    row |= {"valid_loss": 5.0, "valid_loss_per_seed": [5.0], "spread": {"median": 5.0}}
+    return row | {"seconds": 1.0, "targets": 1} | fields
 
 
 # Claims
 
 
-def post_losses():
-    return {
-        (style, window, rate): loss
-        for (style, window), losses in published.POST.items()
-        for rate, loss in zip(published.POST_RATES, losses, strict=True)
-    }
-
-
 def test_the_posts_conclusions_hold_of_its_own_table():
-    assert [claim.holds for claim in claims.grid_claims(post_losses())] == [True] * 4
+    assert [claim.holds for claim in published.grid_claims(published.POST)] == [True] * 4
 
 
 def test_nothing_is_decided_while_losses_fall():
-    found = claims.grid_claims(post_losses(), ended=False)
+    """What diverged falls no more."""
+    found = published.grid_claims(published.POST, ended=False)
     assert [claim.holds for claim in found] == [None] * 4
     assert all(claim.observed is not None for claim in found)
+    rows = [grid_row(cell.name, valid_loss=loss) for cell, loss in published.POST.items()]
+
+    def decided():
+        return [c.holds for c in published.report(Config(), NO_LOG, {"styles": rows}).claims[:4]]
+
+    (falling,) = (row for row in rows if row["name"] == "tf_5_lr_0.003")
+    assert decided() == [True] * 4
+    falling["turned"] = False
+    assert decided() == [None] * 4
+    falling |= {"diverged": True, "valid_loss": None}
+    assert decided() == [None, True, None, True]
 
 
 def test_other_numbers_refute_them():
+    def holds(losses):
+        return [claim.holds for claim in published.grid_claims(losses)]
+
     losses = {
-        (style, window, rate): (-loss if style == "true" else loss) - 20 * (window == 10)
-        for (style, window, rate), loss in post_losses().items()
+        cell: (-loss if cell.style == "true" else loss) - 20 * (cell.window == 10)
+        for cell, loss in published.POST.items()
     }
-    found = claims.grid_claims(losses)
-    assert [claim.holds for claim in found][1] is False
+    assert holds(losses)[1] is False
+    other = {"true": "tf", "tf": "true"}
     swapped = {
-        ({"true": "tf", "tf": "true"}[style] if window < 40 else style, window, rate): loss
-        for (style, window, rate), loss in post_losses().items()
+        cell._replace(style=other[cell.style]) if cell.window < 40 else cell: loss
+        for cell, loss in published.POST.items()
     }
-    assert [claim.holds for claim in claims.grid_claims(swapped)][:3] == [False] * 3
-    far = {key: loss + (key[1] == 40) for key, loss in post_losses().items()}
-    assert claims.grid_claims(far)[3].holds is False
+    assert holds(swapped)[:3] == [False] * 3
+    far = {cell: loss + (cell.window == 40) for cell, loss in published.POST.items()}
+    assert holds(far)[3] is False
 
 
 def test_what_was_not_trained_is_open():
-    one = {("true", 5, 0.003): 5.12}
+    one = {published.Cell("true", 5, 0.003): 5.12}
     for losses in ({}, one):
-        assert all(claim.holds is None for claim in claims.grid_claims(losses))
-    assert claims.vanishing_claim([]).holds is None
-    assert claims.exact_claim([]).holds is None
-    assert all(claim.holds is None for claim in claims.speed_claims([]))
+        assert all(claim.holds is None for claim in published.grid_claims(losses))
+    nothing = {"styles": [], "estimators": [], "vanishing": [], "speed": []}
+    claims = [
+        claim
+        for study in truncation.STUDIES.values()
+        for claim in study.report(Config(), NO_LOG, nothing).claims
+    ]
+    assert len(claims) == 4 + 1 + 1 + 3
+    assert all(claim.holds is None for claim in claims)
 
 
 def test_what_diverged_leaves_its_claims_open():
-    losses = post_losses()
     for lost, open_claims in {
         ("tf", 5, 0.003): [0, 2],
         ("tf", 5, 0.0003): [1],
         ("tf", 40, 0.001): [3],
     }.items():
-        found = claims.grid_claims(losses | {lost: None})
-        mine = [claim.holds for claim in found]
+        losses = published.POST | {published.Cell(*lost): None}
+        mine = [claim.holds for claim in published.grid_claims(losses)]
         assert [i for i, holds in enumerate(mine) if holds is None] == open_claims
         assert all(holds for holds in mine if holds is not None)
-    config = Config(corpus="ptb", part=("published",))
-    (claim,) = claims.cell_claims(config, {("tf", 5, 0.003): None})
+    config = runs.replaced(Config(part=("published",)), corpus="ptb")
+    (claim,) = published.cell_claims(config, {published.Cell("tf", 5, 0.003): None})
     assert claim.observed is None
     assert claim.holds is None
 
 
-def test_cells_are_held_against_the_post_only_where_it_is_the_same_training():
-    losses = {("true", 5, 0.003): 5.14, ("tf", 5, 0.003): 5.5}
-    config = Config(corpus="ptb", part=("published",))
-    assert [claim.holds for claim in claims.cell_claims(config, losses)] == [True, False]
-    for other in (Config(corpus="sherlock"), Config(corpus="ptb", hidden_size=99)):
-        assert [claim.holds for claim in claims.cell_claims(other, losses)] == [None, None]
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({}, [True, False]),
+        (
+            {"seeds": 7, "schedule": "scan", "toy_hidden": 1, "learning_rate": (0.003,)},
+            [True, False],
+        ),
+        ({"corpus": "sherlock"}, [None, None]),
+        ({"hidden_size": 99}, [None, None]),
+        ({"zoneout": 0.1}, [None, None]),
+        ({"edge": "full"}, [None, None]),
+        # the batches of true truncation alone
+        ({"window": (5,), "num_steps": (30,)}, [None, False]),
+    ],
+)
+def test_cells_are_held_against_the_post_only_where_it_is_the_same_training(changes, holds):
+    losses = {published.Cell("true", 5, 0.003): 5.14, published.Cell("tf", 5, 0.003): 5.5}
+    config = runs.replaced(Config(part=("published",)), **{"corpus": "ptb"} | changes)
+    assert [claim.holds for claim in published.cell_claims(config, losses)] == holds
 
 
 def test_speed_is_claimed_at_the_published_sizes():
-    rows = [
-        {"vocabulary": vocabulary, "hidden_size": hidden, "head": head, "ratio": ratio}
-        for vocabulary, hidden, head, ratio in [
-            *(
-                (10_000, 100, True, 1.4),
-                (65, 256, True, 5.1),
-                (65, 256, False, 4.9),
-                (9, 9, True, 9),
-            ),
-        ]
+    sizes = [
+        *((10_000, 100, True, 1.4), (65, 256, True, 5.1)),
+        *((65, 256, False, 4.9), (9, 9, True, 9)),
     ]
-    assert [claim.holds for claim in claims.speed_claims(rows)] == [True, False, True]
+    names = ["vocabulary", "hidden_size", "head", "ratio"]
+    rows = [dict(zip(names, size, strict=True)) for size in sizes]
+    assert [claim.holds for claim in speed.claims(rows)] == [True, False, True]
 
 
 # The command
@@ -328,17 +372,18 @@ def run(folder, smoke):
     """A cell of the grid at a learning rate at which it trains and one at which it diverges, and
     all that is measured, of each kind one, since each compiles a program: of the styles those that
     are exact, cut and drawn, of the vanishing gradients the post's weights. What is timed is traced
-    alone."""
+    alone. The cell is a researcher's own."""
     path = folder / "run"
     parts = ["--part", "published", "estimators", "vanishing", "speed"]
     grid = ["--grid", "tf_2_*", "--learning-rate", "0.003", "3e38"]
+    cell = ["--cell", f"{write_cells(folder)}:mine"]
     all_styles = estimators.compared
 
     def one_of_each_kind(config):
         return [v for v in all_styles(config) if v.style in ("bptt", "tbptt", "random_length")]
 
-    def as_published(config):
-        return [vanishing._row(config, config.cell, "published")]
+    def as_published(config, log):
+        return {"vanishing": [vanishing._row(config, config.model.cell, "published")]}
 
     class Traced:
         """What `jax.jit` is to the timing."""
@@ -355,11 +400,12 @@ def run(folder, smoke):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(estimators, "compared", one_of_each_kind)
-        patch.setattr(vanishing, "measure", as_published)
-        patch.setattr(timing, "jax", SimpleNamespace(**vars(jax) | {"jit": Traced}))
+        study = vanishing.STUDY._replace(measure=as_published)
+        patch.setitem(truncation.STUDIES, "vanishing", study)
+        patch.setattr(speed, "jax", SimpleNamespace(**vars(jax) | {"jit": Traced}))
         for name, value in {"DRAWS": 3, "VOCABULARY": 50, "BATCH": 20}.items():
             patch.setattr(vanishing, name, value)
-        assert truncation.main([*smoke, *parts, *grid, "--run", str(path)]) == 0
+        assert truncation.main([*smoke, *parts, *grid, *cell, "--run", str(path)]) == 0
     return path
 
 
@@ -393,7 +439,9 @@ def test_the_others_go_on_where_one_diverges(run):
         assert row["updates"] == mine[-1]["step"]
 
 
-def test_a_finished_run_is_read_again(run):
+def test_a_finished_run_is_read_again(run, folder):
+    """With the cell that it keeps, wherever the researcher's file went."""
+    (folder / "cells.py").unlink()
     before, lines = json.loads((run / "summary.json").read_text()), logged(run)
     assert truncation.main(["--resume", str(run)]) == 0
     assert json.loads((run / "summary.json").read_text()) == before
@@ -401,7 +449,7 @@ def test_a_finished_run_is_read_again(run):
 
 
 def test_members_are_loaded_with_their_own_vocabulary(run):
-    words, characters = load(run, 0)[2], load(run, 2)[2]
+    words, characters = runs.load(run, 0)[2], runs.load(run, 2)[2]
     assert words is not None
     assert words.level == "word"
     assert characters is not None
@@ -449,7 +497,7 @@ def test_every_part_with_every_style(folder, smoke):
     [
         ({"part": ()}, "--part names nothing"),
         ({"window": (5,), "num_steps": (4,)}, "--window is 5, above its --num-steps 4"),
-        ({"window": (5, 4)}, "--window has 2 entries, --num-steps 1"),
+        ({"window": (5, 4)}, "--window and --num-steps have 2, 1 entries"),
         ({"window": (2, 2), "num_steps": (4, 4)}, "holds an entry twice"),
         ({"window": (400,), "num_steps": (400,)}, "give a smaller num_steps"),
         ({"grid": ("tf_3_*",)}, "--grid is 'tf_3_*', which is none of the cells"),
@@ -460,7 +508,7 @@ def test_every_part_with_every_style(folder, smoke):
         ({"part": ("fair",), "toy_window": ()}, "--toy-window holds nothing"),
         ({"part": ("fair",), "text_num_steps": 0}, "text_num_steps is 0"),
         ({"learning_rate": ()}, "--learning-rate holds nothing"),
-        ({"window": (), "num_steps": ()}, "--window has 0 entries, --num-steps 0"),
+        ({"window": (), "num_steps": ()}, "--window and --num-steps have 0, 0 entries"),
         ({"part": ("estimators",), "text_window": (0,)}, "text_window is 0"),
         ({"part": ("speed",), "speed_hidden": (5, 6)}, "give each the same number"),
         ({"part": ("speed",), "speed_hidden": (0,)}, "speed_hidden is 0"),
@@ -473,7 +521,7 @@ def test_every_part_with_every_style(folder, smoke):
 def test_what_cannot_be_done_is_one_line(smoke, changes, message):
     sizes = ["--window", "4", "--num-steps", "4", "--part", "published"]
     config = config_of(truncation, *smoke, *sizes)
-    assert message in refusal(truncation, replace(config, **changes))
+    assert message in refusal(truncation, runs.replaced(config, **changes))
 
 
 def test_the_command_says_so_and_leaves_nothing(folder, smoke, capsys):
@@ -484,14 +532,20 @@ def test_the_command_says_so_and_leaves_nothing(folder, smoke, capsys):
 
 
 def test_the_usual_corpus_is_one_that_is_there(tmp_path, monkeypatch):
+    """Whoever names one gets that."""
     monkeypatch.setenv("JAXRNN_DATA", str(tmp_path))
     monkeypatch.setenv("JAXRNN_CACHE", str(tmp_path / "cache"))
-    assert tasks.usual_corpus() == "sherlock"
+
+    def read(config):
+        return truncation.EXPERIMENT.resolved(config, None).text.corpus
+
+    assert read(Config()) == "sherlock"
     (tmp_path / "ptb").mkdir()
     for part in ("train", "valid", "test"):
         assert not is_here("ptb")
         (tmp_path / "ptb" / f"ptb.{part}.txt").write_text("a b\n")
-    assert tasks.usual_corpus() == "ptb"
+    assert read(Config()) == "ptb"
+    assert read(runs.replaced(Config(), corpus="sherlock")) == "sherlock"
 
 
 def test_the_published_preset_is_the_default():

@@ -6,22 +6,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments_support import config_of, error_of, files_of, logged, refusal, summary
+from experiments_support import (
+    config_of,
+    error_of,
+    files_of,
+    logged,
+    refusal,
+    summary,
+    training_of,
+)
 from tiers import mostly_full
 
 from experiments import generate, word
-from experiments.word import study
-from experiments.word.claims import (
+from experiments.word import config as names
+from experiments.word.config import Config
+from experiments.word.report import (
     all_claims,
     notebook_claims,
     saturation_claims,
     unigram_entropy,
 )
-from experiments.word.training import make_model, make_train, make_validate, words_of
-from experiments.word.vectors import analogy, nearest, shown, unit_vectors
+from experiments.word.training import WATCHED, shares_saturated, words_of
+from experiments.word.vectors import nearest, shown
 from jaxrnn import runs
 from jaxrnn.data import Vocabulary, build_vocabulary
 from jaxrnn.models import build_model, cross_entropy
+from jaxrnn.runs.config import flags_of, replaced
 
 LINE = "the hound of the baskervilles said mr holmes to dr watson , and he was right ."
 
@@ -103,7 +113,7 @@ def test_validation_is_the_whole_softmax_whatever_is_trained(kind, trained):
     run = trained(kind)
     config = json.loads((run / "config.json").read_text())["config"]
     cell, params, _, _ = runs.load(run, which="last")
-    tokens = words_of(word.Config(corpus=config["corpus"])).valid
+    tokens = words_of(replaced(Config(), corpus=config["corpus"])).valid
     step, objective = jax.jit(cell.step), jax.jit(cross_entropy)
 
     def losses(tokens, scored):
@@ -128,8 +138,8 @@ def test_validation_is_the_whole_softmax_whatever_is_trained(kind, trained):
 def test_windows_come_in_another_order_every_epoch(text):
     """Each once: with a learning rate of 0 the losses of two epochs are the same set."""
     flags = {"corpus": str(text), "hidden_size": 3, "embedding_size": 2, "dense_size": 2}
-    config = word.Config(**flags, num_steps=4, batch_size=16, loss="full", epochs=2, log_every=100)
-    training = make_train(config)
+    flags |= {"num_steps": 4, "batch_size": 16, "loss": "full", "epochs": 2, "log_every": 100}
+    training = training_of(word, replaced(Config(), **flags))
     state, chunk, epochs = training.init(jax.random.key(0), 0.0), jax.jit(training.chunk), []
     for _ in range(training.chunks):
         state, metrics = chunk(state)
@@ -142,15 +152,15 @@ def test_windows_come_in_another_order_every_epoch(text):
 @pytest.mark.full
 def test_a_model_learns_the_order_of_words(text):
     """From candidates alone, far below what the words' frequencies tell."""
-    sizes = {"corpus": str(text), "hidden_size": 16, "embedding_size": 8, "dense_size": 0}
-    config = word.Config(
-        **sizes, negatives=8, init="default", cell="gru", num_steps=4, batch_size=16, epochs=20
-    )
-    training = make_train(config)
+    flags = {"corpus": str(text), "hidden_size": 16, "embedding_size": 8, "dense_size": 0}
+    flags |= {"init": "default", "cell": "gru", "num_steps": 4, "batch_size": 16, "epochs": 20}
+    config = replaced(Config(), **flags, negatives=8)
+    setting = word.build(word.settings(config)["word"])
+    training = setting.training
     state, chunk = training.init(jax.random.key(0), 0.05), jax.jit(training.chunk)
     for _ in range(training.chunks):
         state, _ = chunk(state)
-    found = float(make_validate(config)(state.params)["valid_loss"])
+    found = float(jax.jit(setting.validate)(state.params)["valid_loss"])
     assert found < unigram_entropy(words_of(config).train) - 0.5
 
 
@@ -186,11 +196,14 @@ def test_text_is_written_from_a_run(trained, capsys):
         ({"momentum": 1.0}, "momentum is 1.0"),
         ({"num_steps": 60}, "num_steps is 1 with history 59"),
         ({"sample_length": -1}, "--sample-length is -1"),
+        ({"history": 2}, "--history is 2, and a window is history up to the word that it predicts"),
+        ({"study": "saturation", "connect": "residual"}, "--connect is residual, and --study"),
+        ({"study": "saturation", "tied": True}, "--tied is True, and --study saturation looks"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(text, changes, message):
     config = config_of(word, *small(text))
-    assert message in refusal(word, word.replace(config, **changes))
+    assert message in refusal(word, replaced(config, **changes))
 
 
 def test_the_command_says_so_and_leaves_nothing(text, tmp_path, capsys):
@@ -233,11 +246,12 @@ def test_nothing_to_validate_on(text, tmp_path):
 @pytest.mark.parametrize(("limit", "size"), [(1_000_000, 17), (5, 5)])
 def test_a_limit_of_the_vocabulary(text, limit, size):
     """Above the number of words it adds the unknown one alone."""
-    config = word.Config(corpus=str(text), limit=limit, negatives=5, batch_size=16, num_steps=4)
+    flags = {"corpus": str(text), "limit": limit, "negatives": 5, "batch_size": 16}
+    config = replaced(Config(), **flags, num_steps=4)
     vocabulary = words_of(config).vocabulary
     assert vocabulary.size == size
     assert vocabulary.symbols[0] == "<unk>"
-    training = make_train(config)
+    training = training_of(word, config)
     state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
     assert state.params["head"]["b"].shape == (size,)
     after, _ = jax.eval_shape(training.chunk, state)
@@ -254,10 +268,10 @@ def test_words_that_hold_anything_stand_in_one_line():
     line = shown(ODD)
     assert line.split(", ") == ["the", "a\\nb", "c\\td", *ODD[3:]]
     vocabulary = Vocabulary("word", ODD, None)
-    vectors = unit_vectors(np.eye(6) + 0.1 * np.eye(6)[[1, 0, 3, 2, 5, 4]], vocabulary)
-    assert nearest(vectors, "a\nb", 1) == ["the"]
-    assert nearest(vectors, "[red]", 1) == ["\N{SLEUTH OR SPY}"]
-    assert nearest(vectors, "absent") == []
+    vectors = np.eye(6) + 0.1 * np.eye(6)[[1, 0, 3, 2, 5, 4]]
+    assert nearest(vectors, vocabulary, {"a\nb": 1})[0] == "the"
+    assert nearest(vectors, vocabulary, {"[red]": 1})[0] == "\N{SLEUTH OR SPY}"
+    assert nearest(vectors, vocabulary, {"absent": 1}) == []
     assert Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json()))) == vocabulary
 
 
@@ -275,11 +289,11 @@ def test_a_text_of_odd_tokens_trains(tmp_path):
 def test_analogies_of_made_up_vectors():
     words = ("had", "has", "was", "is", "other")
     numbers = np.array([[1, 0, 1], [1, 1, 1], [0, 0, 1], [0, 1, 1], [-1, -1, -1]], float)
-    vectors = unit_vectors(numbers, Vocabulary("word", words, None))
-    assert analogy(vectors, "had", "has", "was", 1) == ["is"]
-    assert analogy(vectors, "had", "has", "absent") == []
-    with_zero = unit_vectors(np.zeros((5, 3)), Vocabulary("word", words, None))
-    assert np.isfinite(with_zero.unit).all()
+    vocabulary = Vocabulary("word", words, None)
+    assert nearest(numbers, vocabulary, {"has": 1, "had": -1, "was": 1})[0] == "is"
+    assert nearest(numbers, vocabulary, {"has": 1, "had": -1, "absent": 1}) == []
+    with np.errstate(all="raise"):  # a vector of zeros has no direction
+        assert nearest(np.zeros((5, 3)), vocabulary, {"had": 1}) == [*words[1:]]
 
 
 # Saturation
@@ -287,15 +301,10 @@ def test_analogies_of_made_up_vectors():
 
 @pytest.mark.full
 def test_shares_of_saturated_units(text):
-    config = word.Config(
-        corpus=str(text),
-        cell="elman",
-        hidden_size=6,
-        embedding_size=4,
-        dense_size=5,
-        init="default",
-    )
-    cell = build_model(make_model(config, words_of(config).vocabulary))
+    flags = {"cell": "elman", "hidden_size": 6, "embedding_size": 4, "dense_size": 5}
+    flags |= {"init": "default", "loss": "full", "num_steps": 4}
+    config = replaced(Config(), corpus=str(text), **flags)
+    cell = build_model(word.build(config).model)
     params = jax.tree.map(lambda a: 3 * a, cell.init(jax.random.key(0)))
     tokens = np.arange(12).reshape(4, 3)
     layer, h, outputs = jax.tree.map(np.asarray, params["layer_1"]), np.zeros((3, 6)), []
@@ -304,9 +313,9 @@ def test_shares_of_saturated_units(text):
         h = np.tanh(x @ layer.w_ih + h @ layer.w_hh + layer.b)
         outputs.append(h)
     dense = np.tanh(h @ np.asarray(params["hidden"]["linear"]["w"]))
-    found = study.shares_saturated(config, params, jnp.asarray(tokens))
+    found = shares_saturated(config, params, jnp.asarray(tokens))
     expected = {"saturated": np.stack(outputs), "saturated_dense": dense}
-    assert found.keys() == study.WATCHED.keys()
+    assert found.keys() == WATCHED.keys()
     for name, units in expected.items():
         np.testing.assert_allclose(found[name], np.mean(np.abs(units) > 0.97), rtol=1e-6)
     assert 0 < found["saturated"] < 1
@@ -314,8 +323,8 @@ def test_shares_of_saturated_units(text):
 
 def test_the_study_trains_its_settings_in_turn(text, tmp_path, monkeypatch):
     """Two that differ in name alone: a program is compiled for each other one."""
-    two = {study.BASIC: {}, study.RECOVERING: {}}
-    monkeypatch.setattr(study, "SATURATION", two)
+    two = {names.BASIC: {}, names.RECOVERING: {}}
+    monkeypatch.setattr(names, "SATURATION", two)
     run = tmp_path / "run"
     flags = [*small(text), "--study", "saturation", "--epochs", "1", "--sample-length", "0"]
     assert word.main([*flags, "--run", str(run)]) == 0
@@ -364,17 +373,17 @@ def test_claims_of_the_study():
         ]
 
     page = {
-        study.BASIC: (10.0, 0.9, 0.8),
-        study.RECOVERING: (5.0, 0.9, 0.4),
-        study.CLIPPED: (11.0, 0.3, 0.3),
-        study.SHORT: (9.0, 0.4, 0.1),
-        study.GRU: (8.0, 0.2, 0.2),
-        study.LSTM: (8.0, 0.2, 0.2),
+        names.BASIC: (10.0, 0.9, 0.8),
+        names.RECOVERING: (5.0, 0.9, 0.4),
+        names.CLIPPED: (11.0, 0.3, 0.3),
+        names.SHORT: (9.0, 0.4, 0.1),
+        names.GRU: (8.0, 0.2, 0.2),
+        names.LSTM: (8.0, 0.2, 0.2),
     }
     assert [claim.holds for claim in saturation_claims(config, rows(**page))] == [True] * 9
-    other = page | {study.BASIC: (4.0, 0.1, 0.1), study.RECOVERING: (5.0, 0.9, 0.6)}
+    other = page | {names.BASIC: (4.0, 0.1, 0.1), names.RECOVERING: (5.0, 0.9, 0.6)}
     assert not any(claim.holds for claim in saturation_claims(config, rows(**other))[:5])
-    changed = word.replace(config, learning_rate=0.01)
+    changed = replaced(config, learning_rate=0.01)
     assert {claim.holds for claim in saturation_claims(changed, rows(**page))} == {None}
 
 
@@ -394,8 +403,8 @@ def test_claims_of_the_notebook():
     assert claims["noise-contrastive loss at the end of epoch 2"].holds is False
     assert claims["noise-contrastive loss at the end of epoch 75"].holds is True
     assert notebook_claims(config, losses[:9])[3].holds is None
-    assert notebook_claims(word.replace(config, learning_rate=0.1), losses) == []
-    assert notebook_claims(word.replace(config, valid_fraction=0.0, seeds=3), losses)
+    assert notebook_claims(replaced(config, learning_rate=0.1), losses) == []
+    assert notebook_claims(replaced(config, valid_fraction=0.0, seeds=3), losses)
 
 
 @pytest.mark.parametrize(
@@ -411,23 +420,23 @@ def test_claims_of_a_model(losses, holds):
     row = {"valid_losses": losses, "valid_loss": min(losses), "last_losses": []}
     claims = all_claims(word.PRESETS["best"], row, 6.0)
     assert [claim.holds for claim in claims] == holds
-    other = all_claims(word.replace(word.PRESETS["best"], corpus="ptb"), row, 6.0)
+    other = all_claims(replaced(word.PRESETS["best"], corpus="ptb"), row, 6.0)
     assert other[2].holds is None
 
 
 def test_the_presets_are_the_pages_and_the_notebooks():
-    page, notebook = word.PRESETS["published"], word.PRESETS["notebook"]
-    assert page == word.Config()
-    assert (page.embedding_size, page.hidden_size, page.dense_size) == (64, 192, 96)
-    assert (page.batch_size, page.num_steps, page.epochs) == (32, 20, 75)
-    assert (page.learning_rate, page.momentum, page.negatives) == (0.05, 0.8, 64)
-    assert (page.loss, page.reading, page.optimizer) == ("nce", "windows", "momentum")
-    assert (notebook.hidden_size, notebook.dense_size) == (128, 196)
+    assert word.PRESETS["published"] == Config()
+    page, notebook = (flags_of(word.PRESETS[name]) for name in ("published", "notebook"))
+    published = {"embedding_size": 64, "hidden_size": 192, "dense_size": 96, "batch_size": 32}
+    published |= {"num_steps": 20, "epochs": 75, "learning_rate": 0.05, "momentum": 0.8}
+    published |= {"negatives": 64, "loss": "nce", "reading": "windows", "optimizer": "momentum"}
+    assert published.items() <= page.items()
+    assert {"hidden_size": 128, "dense_size": 196}.items() <= notebook.items()
 
 
 def test_first_weights_as_published(text):
-    config = word.Config(corpus=str(text))
-    model = build_model(make_model(config, words_of(config).vocabulary))
+    config = replaced(Config(), corpus=str(text), loss="full")  # of fewer words than negatives
+    model = build_model(word.build(config).model)
     params = jax.jit(model.init)(jax.random.key(0))
     embedding = np.abs(params["embed"]["w"])
     assert 0.0095 < embedding.max() < 0.01

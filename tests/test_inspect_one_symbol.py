@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.inspect import reading
 from experiments.inspect.config import Config
-from experiments.inspect.figures import draw
+from experiments.inspect.figures import figures
 from jaxrnn import chain, embed, linear, lstm
 from jaxrnn.analysis.page import render_page
 from jaxrnn.data import build_vocabulary
@@ -29,7 +29,9 @@ def test_it_is_read_and_shown_without_nan(tmp_path, monkeypatch):
         for curve in chart.curves:
             assert np.isfinite(curve.y).all()
     assert "NaN" not in render_page("title", "character", [seen])
-    assert all(path.is_file() for path in draw(tmp_path, "", config, seen))
+    for name, draw in figures("", config, seen).items():
+        draw(tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").is_file()
 
 
 def test_shares_of_nothing_are_none():

@@ -128,13 +128,13 @@ SPIRALS = spirals()
 
 @pytest.mark.parametrize(
     "name",
-    mostly_full([name for name in STYLES if not STYLES[name].remembers], "tbptt", "stateless"),
+    mostly_full([name for name in STYLES if not STYLES[name].carries_credit], "tbptt", "stateless"),
 )
 def test_a_cell_of_complex_numbers(name):
     equals_by_hand(STYLES[name], OVERLAPPING, SPIRALS)
 
 
-@pytest.mark.parametrize("name", [name for name in STYLES if STYLES[name].remembers])
+@pytest.mark.parametrize("name", [name for name in STYLES if STYLES[name].carries_credit])
 def test_complex_numbers_are_refused(name):
     params = SPIRALS.init(jax.random.key(0))
     estimator = STYLES[name](SPIRALS, lambda outputs, targets: outputs.sum(-1), 4, 4)

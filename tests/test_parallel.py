@@ -140,7 +140,7 @@ def test_a_divided_batch(name, case, batch_size, count):
 
 @pytest.mark.skipif(AGAIN, reason="it is done on two")
 @pytest.mark.parametrize(
-    "name", mostly_full([name for name in STYLES if STYLES[name].remembers], "snap")
+    "name", mostly_full([name for name in STYLES if STYLES[name].carries_credit], "snap")
 )
 def test_a_divided_batch_of_embedded_tokens(name):
     """An embedding compares its tokens with constants, and those styles take the step apart."""

@@ -22,6 +22,8 @@ from jaxrnn.base import Batch
 from jaxrnn.laws.styles import Case, as_declared
 from jaxrnn.models import Precision, TokenModel, build_model, cross_entropy
 from jaxrnn.runs import loop
+from jaxrnn.runs.config import flags_of
+from jaxrnn.runs.preparing import Prepared
 from jaxrnn.unroll import Schedule
 
 MODULES = {name: importlib.import_module(f"experiments.{name}") for name in experiments()}
@@ -66,7 +68,7 @@ class _Reached(BaseException):
 
 
 @functools.cache
-def prepared(name: str, folder, precision: str, devices: int) -> loop.Prepared:
+def prepared(name: str, folder, precision: str, devices: int) -> Prepared:
     """The first setting of an experiment's smoke preset, when its command begins to train it."""
 
     class Stop:
@@ -74,7 +76,7 @@ def prepared(name: str, folder, precision: str, devices: int) -> loop.Prepared:
             raise _Reached(prepared)
 
     flags = ["--precision", precision, "--devices", str(devices)]
-    if hasattr(MODULES[name].Config, "corpus"):
+    if "corpus" in flags_of(MODULES[name].EXPERIMENT.presets["smoke"]):
         flags += ["--corpus", str(write_text(folder))]
     flags += ["--run", str(folder / f"{name}-{precision}-{devices}")]
     with pytest.MonkeyPatch.context() as patch:
@@ -123,12 +125,6 @@ def test_the_training_step_of_every_style(name, schedule, precision, optimizer):
     step = jax.jit(make_train_step(style, rule))
     found = program(step, state, Batch(inputs, inputs[case.history :]))
     assert computes_in(found) == precision
-
-
-def test_every_experiment_that_makes_a_training_is_here():
-    assert {name for name, module in MODULES.items() if hasattr(module, "make_train")} == set(
-        TRAINING
-    )
 
 
 @pytest.mark.parametrize(("there", "lacking"), [PLATFORMS, PLATFORMS[::-1]])

@@ -154,7 +154,11 @@ def test_what_changed_is_named(tmp_path, tmp_path_factory, capsys):
     for name, other, message in [
         ("config.json", b"{", "not valid JSON"),
         ("environment.json", None, "environment.json does not exist"),
-        ("vocabulary.json", before["vocabulary.json"].replace(b'"e"', b'"z"'), "other symbols"),
+        (
+            "vocabulary.json",
+            before["vocabulary.json"].replace(b'"e"', b'"z"'),
+            "symbols is not what",
+        ),
     ]:
         (run / name).unlink()
         if other is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import generate, inspect
 from jaxrnn.runs.command import parse
-from jaxrnn.runs.session import TrainingFlags
+from jaxrnn.runs.flags import TrainingFlags
 
 PYTHON = ("None", "True", "1", "'a'", "b'a'", "(1, 2)", "[]", "{}", "...", "-1", "nan", "", " ")
 

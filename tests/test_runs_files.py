@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 
 from jaxrnn.runs import files
-from jaxrnn.runs.loop import require_memory
+from jaxrnn.runs.preparing import require_memory
 
 ENOSPC = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

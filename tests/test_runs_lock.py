@@ -15,8 +15,8 @@ import pytest
 from experiments_support import error_of, files_of
 
 from experiments import toy
+from jaxrnn.runs.experiment import Report
 from jaxrnn.runs.lock import LOCK, InUse, lock_run, releasing_locks
-from jaxrnn.runs.session import training_command
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--num-steps", "2", "--state-size", "2", "--epochs", "1", "--length", "410"]
@@ -24,6 +24,7 @@ TINY += ["--batch-size", "10", "--seeds", "1", "--log-every", "4"]
 HOLDING = """
 import sys, time
 from pathlib import Path
+from jaxrnn.runs.experiment import Report
 from jaxrnn.runs.lock import lock_run
 {before}
 lock_run(Path(sys.argv[1]))
@@ -76,14 +77,14 @@ def test_a_second_process_is_refused_until_the_first_is_killed(run, capsys):
 def test_a_new_run_is_locked_from_its_beginning(tmp_path):
     path = tmp_path / "run"
 
-    def run(config, session):
-        session.begin([], [0], {})
+    def report(config, log):
         # another opening of the file is what another process has
         with open(path / LOCK) as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return Report([])
 
-    experiment = toy.EXPERIMENT._replace(run=run)
-    assert training_command(experiment, ["--preset", "smoke", "--run", str(path)]) == 0
+    experiment = toy.EXPERIMENT._replace(report=report)
+    assert experiment.main([*TINY, "--run", str(path)]) == 0
     with open(path / LOCK) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

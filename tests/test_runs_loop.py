@@ -15,12 +15,16 @@ from experiments_support import logged
 from stopping import after_lines, dies_after
 
 from jaxrnn.base import TrainState
+from jaxrnn.models import TokenModel
 from jaxrnn.runs import loop
 from jaxrnn.runs.checkpoints import committed_steps, restore_checkpoint
 from jaxrnn.runs.directory import MetricsLog, create_run, open_run
+from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.files import DiskFull, write_json
 from jaxrnn.runs.interrupt import Interrupted, interrupts
-from jaxrnn.runs.loop import Diverged, Prepared, Setting, prepare, train_setting
+from jaxrnn.runs.loop import Diverged, train_setting
+from jaxrnn.runs.preparing import Prepared, prepare
+from jaxrnn.runs.recorder import Recorder
 from jaxrnn.training import Training
 
 STEPS = 5  # of an epoch, in chunks of 2, 2 and 1
@@ -62,20 +66,31 @@ def nearest_to_ten(params):
 @functools.cache
 def prepared(lost: float = 2000.0, validate=nearest_to_ten, epochs: int = 3) -> Prepared:
     training = Training(init, chunk, 3 * epochs, STEPS)
-    setting = Setting("tiny", training, validate, lost, epochs, ())
+    setting = Setting(TokenModel(2, 2), training, lost, epochs, validate, name="tiny")
     return prepare(setting, [0, 1], jax.devices()[:1])
+
+
+class Epochs(Recorder):
+    """Notes the epochs that end."""
+
+    def __init__(self, ended: list[int]):
+        self._ended = ended
+
+    def epoch(self, step, state, best):
+        self._ended.append(step // STEPS)
 
 
 def train(path: Path, of: Prepared, seconds: float = 0.0) -> list[int]:
     """Trains on, or from the start; returns the epochs that ended."""
     if not path.exists():
-        write_json(create_run(path).config, {})
+        record = {"experiment": "tiny", "config": {}, "settings": [], "seeds": [0, 1]}
+        write_json(create_run(path).config, record)
     ended = []
     train_setting(
         open_run(path),
         of,
         checkpoint_seconds=seconds,
-        at_epoch_end=lambda epoch, step, params: ended.append(epoch),
+        record=lambda *_: Epochs(ended),
     )
     return ended
 

@@ -12,7 +12,7 @@ from experiments_support import error_of
 
 from experiments import char, generate, inspect, toy
 from experiments.baselines.config import PRESETS
-from experiments.baselines.samples import say_other_prompt
+from experiments.baselines.samples import other_prompt
 from jaxrnn.data import build_vocabulary
 from jaxrnn.runs.tensorboard.events import EventFile
 
@@ -108,15 +108,12 @@ def test_a_clock_that_was_set_back(tmp_path, monkeypatch):
     assert sorted(tmp_path.iterdir())[-1].name == "events.out.tfevents.2000000002.0000"
 
 
-def test_a_prompt_that_the_text_lacks_is_said(capsys):
+def test_a_prompt_that_the_text_lacks_is_said():
     config = PRESETS["smoke"]
-    vocabulary = build_vocabulary("abc", "character")
-    say_other_prompt(config, "character", vocabulary)
-    said = capsys.readouterr().err
+    (said,) = other_prompt(config, "character", build_vocabulary("abc", "character"))
     assert "--prompt holds 't', which is none of the text's characters" in said
     assert "instead" in said
-    say_other_prompt(config, "character", build_vocabulary("the end", "character"))
-    assert capsys.readouterr().err == ""
+    assert other_prompt(config, "character", build_vocabulary("the end", "character")) == []
 
 
 @pytest.mark.parametrize("kind", ["link", "dataset", "virtual"])

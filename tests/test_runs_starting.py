@@ -88,16 +88,15 @@ def test_a_program_that_uses_the_library_keeps_its_handlers():
 TWICE = """
 import os, signal
 from experiments import toy
-from jaxrnn.runs.session import training_command
 
 
-def run(config, session):
+def run(config, resumed):
     for _ in range(2):
         os.kill(os.getpid(), signal.SIGINT)
     raise AssertionError("it goes on")
 
 
-raise SystemExit(training_command(toy.EXPERIMENT._replace(run=run), ["--run", "run"]))
+raise SystemExit(toy.EXPERIMENT._replace(resolved=run).main(["--run", "run"]))
 """
 
 

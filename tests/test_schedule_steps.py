@@ -188,7 +188,7 @@ def test_costly_functions_are_taken_of_the_parts_that_are_read():
 
 
 def test_a_scale_writes_nothing_out_for_its_gradient():
-    """Neither rows nor cotangents: its gradient is summed up on the way back."""
+    """Neither rows nor cotangents: its gradient is summed up in the reverse loop."""
 
     def arrays_over_time(function):
         cell = cell_of(recurrent(function))

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from experiments_support import SMALL_TOY, config_of, error_of, logged, small_char
+from experiments_support import SMALL_TOY, config_of, error_of, logged, small_char, training_of
 from stopping import dies_after
 from test_tensorboard_files import accumulated, events_of, hparams_of, scalars_of
 from tiers import mostly_full
@@ -15,10 +15,12 @@ from trained_runs import LOOKS, OFTEN, char_run, shared_text
 from experiments import baselines, char, memorization, toy, truncation, word
 from experiments.speed.presets import Shape
 from experiments.speed.tensorboard import character_training
+from jaxrnn.models import TokenModel
 from jaxrnn.optimizers import current_learning_rate
-from jaxrnn.runs import loop
 from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.files import write_json
+from jaxrnn.runs.preparing import prepare
 from jaxrnn.runs.tensorboard.boards import SHARE, Boards, show_results
 from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import make_observe
@@ -92,7 +94,7 @@ def test_every_text_of_a_run_is_shown(tmp_path):
     record = {"config": {}, "settings": [{"name": "char"}]}
     write_json(run.config, record)
     devices = jax.devices()[:1]
-    prepared = loop.prepare(character_training(Shape(2, 3, 4), devices), [0, 1], devices)
+    prepared = prepare(character_training(Shape(2, 3, 4), devices), [0, 1], devices)
     boards = Boards(run, prepared, 0, 0)
     state = prepared.init()
     for epoch in (1, 2):
@@ -101,7 +103,7 @@ def test_every_text_of_a_run_is_shown(tmp_path):
             path.write_text(f"{name} of epoch {epoch}", encoding="utf-8")
         boards.epoch(epoch, state, np.zeros(2))
     boards.close()
-    run.metrics.write_text('{"step": 3}\n')
+    run.metrics.write_text('{"setting": "char", "seed": 0, "step": 3}\n')
     (run.samples / "char_end_seed_0.txt").write_text("the end", encoding="utf-8")
     show_results(run)
     shown = {
@@ -125,10 +127,11 @@ def test_every_text_of_a_run_is_shown(tmp_path):
     mostly_full([baselines, char, memorization, toy, truncation, word], baselines, char),
     ids=lambda experiment: experiment.EXPERIMENT.name,
 )
-def test_every_training_can_be_looked_into(experiment):
+def test_every_training_run_can_be_observed(experiment):
     """Traced only: what a run would show."""
-    training = experiment.make_train(experiment.PRESETS["smoke"])
+    training = training_of(experiment, experiment.PRESETS["smoke"])
     state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
+    assert training.parts is not None
     batch = training.parts.batch()
     seen = jax.eval_shape(make_observe(training.parts, batch), state)
     assert {"norm/params", "norm/updates"} <= seen.scalars.keys()
@@ -146,9 +149,9 @@ def test_looks_take_their_share_of_the_time(tmp_path, tmp_path_factory, monkeypa
     run = RunDirectory(tmp_path)
     write_json(run.config, {"config": {}, "settings": [{"name": "char"}]})
     devices = jax.devices()[:1]
-    training = char.make_train(config_of(char, *small_char(shared_text(tmp_path_factory))))
-    setting = loop.Setting("char", training, lambda params: {}, 0.01, 2, ())
-    prepared = loop.prepare(setting, [0, 1], devices)
+    training = training_of(char, config_of(char, *small_char(shared_text(tmp_path_factory))))
+    setting = Setting(TokenModel(2, 2), training, 0.01, 2, name="char")
+    prepared = prepare(setting, [0, 1], devices)
     boards = Boards(run, prepared, 0, 0, lambda: now[0])
     observe: Any = boards._observe
     state = prepared.init()

@@ -21,10 +21,10 @@ from jaxrnn import (
     unroll,
     unroll_padded,
 )
+from jaxrnn.evaluation import dynamic_evaluate
 from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.optimizers import clipped_momentum
 from jaxrnn.rows.narrowing import narrow
-from jaxrnn.training import dynamic_evaluate
 
 V, KEY = 5, jax.random.key(0)
 OUTSIDE = (-100, -1, V, 300)

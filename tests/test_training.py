@@ -392,7 +392,8 @@ def test_evaluation_is_the_plain_mean(length):
         expected = cross_entropy(logits, batch.targets).mean()
         return evaluate(CELL, cross_entropy, params, KEY, batch, num_steps=4), expected
 
-    found, expected = both(CELL.init(KEY))
+    # weights so large that a loss hangs on the carry
+    found, expected = both(jax.tree.map(lambda leaf: 100 * leaf, CELL.init(KEY)))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 

@@ -18,10 +18,10 @@ from jaxrnn import (
     tbptt,
     weight_drop,
 )
-from jaxrnn.gradients.configured import configured_weight_drop
 from jaxrnn.laws.comparing import require_close
 from jaxrnn.laws.styles import Case, as_declared
 from jaxrnn.parallel import batch_parallel
+from jaxrnn.runs.configured import configured_weight_drop
 
 RATE, B, T = 0.4, 4, 6
 CELL = chain(layer_1=elman(3, 4), layer_2=elman(4, 4), head=linear(4, 2))

@@ -9,6 +9,7 @@ from jaxrnn.analysis.plots import COLOURS, SHAPES
 COUNTED = ("unsmoothed", "witten-bell")
 """Families that are one series each, a mark for a context; a network is one by itself."""
 COPIED = "copied_20"
+LOOK = {"linewidth": 0.8, "markersize": 5.5, "alpha": 0.85}
 
 
 def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -16,12 +17,13 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     predicts better, above what copies more. An infinite loss stands at the right edge; the dashed
     line is what the held-out text shares with the training text itself."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     levels = list(dict.fromkeys(row["level"] for row in rows))
     drawn = [row for row in rows if row["family"] != "text" and row[COPIED] is not None]
     series = dict.fromkeys(map(_series, drawn))
     looks = {
-        name: {"color": COLOURS[i % len(COLOURS)], "marker": SHAPES[i % len(SHAPES)]}
+        name: {"color": COLOURS[i % len(COLOURS)], "marker": SHAPES[i % len(SHAPES)], **LOOK}
         for i, name in enumerate(series)
     }
     figure = Figure(figsize=(1 + 4.6 * len(levels), 4.4), layout="constrained")
@@ -33,19 +35,8 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
                 _held_out(ax, row)
         ax.set_title(f"{level}s", fontsize=10)
     axes[0].set_ylabel("share of 20-character stretches copied")
-    legend = {
-        label: handle
-        for ax in axes
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        [legend[name] for name in looks if name in legend],
-        [name for name in looks if name in legend],
-        loc="outside lower center",
-        ncols=6,
-        fontsize=8,
-        frameon=False,
-    )
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
@@ -54,7 +45,7 @@ def _series(row: dict[str, Any]) -> str:
     return row["family"] if row["family"] in COUNTED else row["model"]
 
 
-def _panel(ax: Any, rows: Sequence[dict[str, Any]], looks: dict[str, dict[str, str]]) -> None:
+def _panel(ax: Any, rows: Sequence[dict[str, Any]], looks: dict[str, dict[str, Any]]) -> None:
     finite = [row["valid_nats"] for row in rows if row["valid_nats"] is not None] or [0.0, 1.0]
     margin = 0.08 * (max(finite) - min(finite)) or 0.1
     infinite = max(finite) + 3 * margin
@@ -64,7 +55,7 @@ def _panel(ax: Any, rows: Sequence[dict[str, Any]], looks: dict[str, dict[str, s
             continue
         x = [infinite if row["valid_nats"] is None else row["valid_nats"] for row in mine]
         y = [row[COPIED] for row in mine]
-        ax.plot(x, y, label=name, linewidth=0.8, markersize=5.5, alpha=0.85, **look)
+        ax.plot(x, y, **look)
         for row, *place in zip(mine, x, y, strict=True):
             if row["family"] in COUNTED:
                 ax.annotate(

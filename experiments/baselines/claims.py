@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.baselines.config import Config
 from experiments.baselines.counting import KNOWN, Known
-from experiments.baselines.samples import HELD_OUT
 from jaxrnn.runs.claims import Claim, above, ordered, within
 
 SOURCE = "iconix, OpenAI Scholar weeks 1 and 2 (June 2018)"
 LOSSES = f"{SOURCE}, recorded losses, of trainings of 8, 9 and 78 epochs"
 TOLERANCE = 0.002
+HELD_OUT = "held-out text"
+"""The row of the text itself, among those of the models."""
 PLAGIARISM = 10
 """The context from which on the source calls what an n-gram writes plagiarism."""
 
 
-def all_claims(
-    config: Config, rows: Sequence[dict[str, Any]], known: Sequence[dict[str, Any]]
-) -> list[Claim]:
+def all_claims(rows: Sequence[dict[str, Any]], known: Sequence[dict[str, Any]]) -> list[Claim]:
     """Undecided where the run lacks a model, or a text whose figure is known."""
     characters, words = (
         {row["model"]: row for row in rows if row["level"] == level}

@@ -1,15 +1,18 @@
 """What is counted: n-grams of the run's own text, and those whose figures are known."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.baselines.config import Config, Part
+from experiments.baselines.config import Config, text_of
+from experiments.baselines.samples import written_by_counts
 from jaxrnn.counts import CountModel, count, unsmoothed, witten_bell
 from jaxrnn.data import Level, is_here
-from jaxrnn.runs.text import Text, read_corpus, read_text
+from jaxrnn.runs import Text, read_text
+from jaxrnn.runs.interrupt import Interrupted, interrupts
+from jaxrnn.runs.text import read_corpus
 
 FAMILIES = {"unsmoothed": unsmoothed, "witten-bell": witten_bell}
 
@@ -30,77 +33,49 @@ KNOWN = (
 )
 
 
-class Counted(NamedTuple):
-    """An n-gram and what it came to.
-
-    Attributes:
-      name: of the model, e.g. "unsmoothed 4".
-      family: which of `FAMILIES`.
-      model: the counts.
-      nats: the mean over the tokens held out; infinite where one of them has probability 0.
-      unseen: the share of those.
-      seconds: of counting and of scoring.
-    """
-
-    name: str
-    family: str
-    model: CountModel
-    nats: float
-    unseen: float
-    seconds: float
-
-    def row(self) -> dict[str, Any]:
-        return {
-            "model": self.name,
-            "family": self.family,
-            "context": self.model.context,
-            "parameters": len(self.model.counts.keys) - 1,
-            # one unseen token makes it infinite; how many there are says more
-            "nats_per_token": None if np.isinf(self.nats) else self.nats,
-            "unseen": self.unseen,
-            "seconds": self.seconds,
-        }
-
-
-def check(part: Part) -> None:
-    """Contexts that can be counted.
+def counted(levels: Mapping[Level, Config]) -> dict[str, Any]:
+    """A row and the samples of every n-gram, by level, and the known figures: JSON.
 
     Raises:
-      ValueError: one below 0, one twice, or one of more tokens than are sensible.
+      Interrupted: somebody asked to stop, which is noticed between two n-grams.
     """
-    prefix = "--" if part.level == "character" else "--word-"
-    for name, contexts in (("unsmoothed", part.unsmoothed), ("interpolated", part.interpolated)):
-        if contexts and not 0 <= min(contexts) <= max(contexts) <= 64:
-            raise ValueError(f"{prefix}{name} is {contexts}; give contexts of 0 to 64 tokens")
-        if len(set(contexts)) < len(contexts):
-            raise ValueError(f"{prefix}{name} is {contexts}; give each context once")
+    found: dict[str, Any] = {level: [] for level in levels}
+    with interrupts() as asked:
+        for level, config in levels.items():
+            text = text_of(config)
+            kinds = [("unsmoothed", context) for context in config.unsmoothed]
+            kinds += [("witten-bell", context) for context in config.interpolated]
+            for family, context in kinds:
+                if asked.requested:
+                    raise Interrupted("stopped while counting")
+                model, row = counted_one(text, family, context)
+                samples = written_by_counts(config, text, model)
+                found[level].append({"row": row, "samples": samples})
+                print(f"{level}s, {row['model']}  {row['seconds']:.1f} s", flush=True)
+    here = [known for known in KNOWN if next(iter(levels.values())).known and is_here(known.corpus)]
+    return found | {"known": [{**known._asdict(), "nats": _nats(known)} for known in here]}
 
 
-def counted(part: Part, text: Text) -> list[Callable[[], Counted]]:
-    """The part's n-grams, each counted from the text when it is called for."""
-    asked = [("unsmoothed", context) for context in part.unsmoothed]
-    asked += [("witten-bell", context) for context in part.interpolated]
-
-    def one(family, context):
-        start = time.monotonic()
-        counts = count(text.train, text.vocabulary.size, context)
-        model = FAMILIES[family](counts, context)
-        nats = model.nats(text.valid)
-        seconds = time.monotonic() - start
-        unseen = float(np.isinf(nats).mean())
-        return Counted(f"{family} {context}", family, model, float(nats.mean()), unseen, seconds)
-
-    return [lambda family=f, context=c: one(family, context) for f, c in asked]
-
-
-def known_figures(config: Config) -> list[dict[str, Any]]:
-    """What each of `KNOWN` comes to, where its text is on this machine."""
-    if not config.known:
-        return []
-    return [{**known._asdict(), "nats": _known(known)} for known in KNOWN if is_here(known.corpus)]
+def counted_one(text: Text, family: str, context: int) -> tuple[CountModel, dict[str, Any]]:
+    """An n-gram of a family, and its row: what it came to on the text held out."""
+    start = time.monotonic()
+    model = FAMILIES[family](count(text.train, text.vocabulary.size, context), context)
+    nats = model.nats(text.valid)
+    seconds = time.monotonic() - start
+    unseen = float(np.isinf(nats).mean())
+    return model, {
+        "model": f"{family} {context}",
+        "family": family,
+        "context": context,
+        "parameters": len(model.counts.keys) - 1,
+        # one unseen token makes it infinite; how many there are says more
+        "nats_per_token": None if unseen else float(nats.mean()),
+        "unseen": unseen,
+        "seconds": seconds,
+    }
 
 
-def _known(known: Known) -> float:
+def _nats(known: Known) -> float:
     vocabulary = read_text(known.corpus, known.level, valid_fraction=0.0).vocabulary
     tokens = vocabulary.encode(read_corpus(known.corpus).train)
     boundary = int(0.9 * len(tokens))

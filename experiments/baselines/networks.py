@@ -1,108 +1,112 @@
-"""The networks: their sizes from the budget, and the pure functions of their training."""
+"""The networks: their sizes from the budget, and the pure functions of their training runs."""
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 
-from experiments.baselines.config import Config, Part
-from jaxrnn.base import Batch, Metrics, Params, require_positive
-from jaxrnn.cell_files import cell_name
-from jaxrnn.data import Streams, num_segments, segment, text_streams
-from jaxrnn.gradients.configured import configured_estimator
-from jaxrnn.models import TokenModel, build_model, count_parameters, cross_entropy, token_vectors
-from jaxrnn.optimizers import OPTIMIZERS, decaying
-from jaxrnn.parallel import Devices, batch_parallel
-from jaxrnn.runs.loop import Setting, prepare
-from jaxrnn.runs.text import Text
-from jaxrnn.training import Parts, Training, epoch_chunk, evaluate, init_state, make_train_step
+from experiments.baselines.config import WORD, Config, text_of
+from jaxrnn import runs
+from jaxrnn.data import text_streams
+from jaxrnn.evaluation import held_out, validation
+from jaxrnn.models import TokenModel, build_model, count_parameters, cross_entropy
+from jaxrnn.parallel import Devices
+from jaxrnn.runs.checking import members
+from jaxrnn.runs.preparing import prepare
 
 LARGEST = 16_384
 """No hidden size above it is tried."""
 LADDER = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """The hidden sizes whose training is timed."""
 VALID_STREAMS, VALID_STEPS = 32, 64
-"""How held-out text is walked: the same for every training, so few streams that their starts,
+"""How held-out text is walked: the same in every training run, so few streams that their starts,
 which know no context, weigh nothing."""
 
 
-class Network(NamedTuple):
-    """A network of one level: its name in the run, what it is, and how it is trained."""
+def build(config: Config, devices: Devices = ()) -> runs.Setting:
+    """A network of the hidden size that is asked for, or that the budget allows."""
+    text = text_of(config)
+    if config.equal == "parameters":
+        size = size_by_parameters(config, text)
+    elif config.equal == "seconds":
+        seeds = members(config.loop.seed, config.loop.seeds)
 
-    name: str
-    label: str
-    part: Part
-    model: TokenModel
-    setting: Setting
+        def seconds(size):
+            setting = network(_of_size(config, size), text, devices)
+            # several seeds take a device each, as far as there are
+            return measured_seconds(setting, seeds, devices or jax.devices()[: len(seeds)])
+
+        size = size_by_seconds(config, seconds)
+    else:
+        size = config.model.hidden_size
+    return network(_of_size(config, size), text, devices)
 
 
-def network(
-    config: Config, part: Part, text: Text, cell: str, hidden_size: int, devices: Devices
-) -> Network:
-    """A network of that hidden size; over several `devices` the batch is divided."""
-    label = cell_name(cell)
-    name = f"{part.level}_{label}"
-    model = _model(config, part, text, cell, hidden_size)
-    setting = Setting(
-        name=name,
-        training=_training(config, part, text, model, devices),
-        validate=_validate(config, text, model),
-        learning_rate=part.learning_rate,
-        epochs=part.epochs,
-        log_ends=(),  # a chunk is as long as a line
+def network(config: Config, text: runs.Text, devices: Devices) -> runs.Setting:
+    """A network of the config's hidden size; over several `devices` the batch is divided."""
+    model, loop = _model(config, text), config.loop
+    cell, rows = build_model(model), text_streams(text.train, loop.batch_size)
+    batch = held_out(text.valid, min(loop.batch_size, VALID_STREAMS))
+    given = {"num_steps": config.num_steps, "devices": devices, "log_every": loop.log_every}
+    return runs.Setting(
+        model=model,
+        training=runs.configured_training(config, build_model(model, training=True), rows, **given),
+        learning_rate=config.optimizer.learning_rate,
+        epochs=loop.epochs,
+        validate=validation(cell, cross_entropy, batch, num_steps=VALID_STEPS),
+        vocabulary=text.vocabulary,
+        texts=text.sha256,
     )
-    return Network(name, label, part, model, setting)
 
 
-def parameters(model: TokenModel) -> int:
-    return count_parameters(jax.eval_shape(build_model(model).init, jax.random.key(0)))
-
-
-def size_by_parameters(config: Config, part: Part, text: Text, cell: str) -> int:
-    """The largest hidden size whose model has no more than the part's parameters.
+def size_by_parameters(config: Config, text: runs.Text) -> int:
+    """The largest hidden size whose model has no more than the config's parameters.
 
     Raises:
       ValueError: even one hidden unit has more.
     """
     return _largest(
         range(1, LARGEST + 1),
-        lambda size: parameters(_model(config, part, text, cell, size)) <= part.parameters,
-        f"{_flag(part, 'parameters')} is {part.parameters}, too few for {cell} of any size",
+        lambda size: parameters(_model(_of_size(config, size), text)) <= config.parameters,
+        f"{_flag(config, 'parameters')} is {config.parameters}, too few for {config.model.cell} "
+        "of any size; give more",
     )
 
 
-def size_by_seconds(part: Part, cell: str, seconds: Callable[[int], float]) -> int:
-    """The largest hidden size of `LADDER` whose training takes no longer than the part's seconds.
+def size_by_seconds(config: Config, seconds: Callable[[int], float]) -> int:
+    """The largest hidden size of `LADDER` whose training run takes no longer than the config's
+    seconds.
 
     Args:
-      part: of the config.
-      cell: its name, for the error.
-      seconds: `hidden size -> seconds` of a whole training.
+      config: of one network.
+      seconds: `hidden size -> seconds` of a whole training run.
 
     Raises:
       ValueError: even the smallest takes longer.
     """
     return _largest(
         LADDER,
-        lambda size: seconds(size) <= part.seconds,
-        f"{_flag(part, 'seconds')} is {part.seconds}, too few for {cell} of {LADDER[0]} units; "
-        "give more, or fewer epochs",
+        lambda size: seconds(size) <= config.seconds,
+        f"{_flag(config, 'seconds')} is {config.seconds}, too few for {config.model.cell} of "
+        f"{LADDER[0]} units; give more, or fewer epochs",
     )
 
 
-def measured_seconds(network: Network, seeds: Sequence[int], devices: Devices) -> float:
-    """What the whole training would take, by its second chunk: the first compiles."""
-    prepared = prepare(network.setting, seeds, devices or jax.devices()[:1])
+def measured_seconds(setting: runs.Setting, seeds: Sequence[int], devices: Devices) -> float:
+    """What the whole training run would take, by its second chunk: the first compiles."""
+    prepared, training = prepare(setting, seeds, devices), setting.training
     state, _ = prepared.chunk(prepared.init())
     jax.block_until_ready(state)
     start = time.monotonic()
     _, metrics = prepared.chunk(state)
     steps = int((jax.device_get(metrics["step"])[0] > 0).sum())
     seconds = time.monotonic() - start
-    training = network.setting.training
-    return seconds / max(steps, 1) * training.steps_per_epoch * network.setting.epochs
+    return seconds / max(steps, 1) * training.steps_per_epoch * setting.epochs
+
+
+def parameters(model: TokenModel) -> int:
+    return count_parameters(jax.eval_shape(build_model(model).init, jax.random.key(0)))
 
 
 def _largest(sizes: Sequence[int], fits: Callable[[int], bool], otherwise: str) -> int:
@@ -116,75 +120,14 @@ def _largest(sizes: Sequence[int], fits: Callable[[int], bool], otherwise: str) 
     return sizes[low - 1]
 
 
-def _flag(part: Part, name: str) -> str:
-    return f"--{name}" if part.level == "character" else f"--word-{name}"
+def _flag(config: Config, name: str) -> str:
+    prefix = "" if config.levels == ("character",) else WORD.replace("_", "-")
+    return f"--{prefix}{name}"
 
 
-def _model(config: Config, part: Part, text: Text, cell: str, hidden_size: int) -> TokenModel:
-    return TokenModel(
-        vocab_size=text.vocabulary.size,
-        output_size=text.vocabulary.size,
-        cell=cell,
-        hidden_size=hidden_size,
-        embedding_size=part.embedding_size,
-        precision=config.precision,
-    )
+def _of_size(config: Config, size: int) -> Config:
+    return replace(config, model=replace(config.model, hidden_size=size))
 
 
-def _training(
-    config: Config, part: Part, text: Text, model: TokenModel, devices: Devices
-) -> Training:
-    sizes = {"epochs": part.epochs, "num_steps": part.num_steps}
-    prefix = "" if part.level == "character" else "word_"
-    require_positive(**{f"{prefix}{name}": size for name, size in sizes.items()})
-    require_positive(log_every=config.log_every)
-    num_steps = part.num_steps
-    cell = build_model(model, training=True)
-    rows = text_streams(text.train, config.batch_size)
-    steps_per_epoch = num_segments(rows, num_steps)
-    style = configured_estimator(
-        config, cell, cross_entropy, num_steps=num_steps, length=len(rows.inputs)
-    )
-    estimator = batch_parallel(style, devices)
-    optimizer = decaying(
-        OPTIMIZERS[part.optimizer](max_norm=config.max_norm),
-        config.decay,
-        part.epochs * steps_per_epoch,
-    )
-    chunks_per_epoch = -(-steps_per_epoch // config.log_every)
-    on_device = Streams(*map(jnp.asarray, rows))
-    chunk = epoch_chunk(
-        make_train_step(estimator, optimizer),
-        estimator,
-        lambda key: lambda position: segment(on_device, position, num_steps),
-        steps_per_epoch=steps_per_epoch,
-        batch_size=config.batch_size,
-        chunks_per_epoch=chunks_per_epoch,
-    )
-
-    def init(key, learning_rate):
-        return init_state(cell, estimator, optimizer, key, config.batch_size, learning_rate)
-
-    parts = Parts(
-        cell=cell,
-        objective=cross_entropy,
-        estimator=estimator,
-        optimizer=optimizer,
-        batch=lambda: segment(on_device, jnp.int32(0), num_steps),
-        vectors=token_vectors,
-    )
-    return Training(init, chunk, part.epochs * chunks_per_epoch, steps_per_epoch, parts)
-
-
-def _validate(config: Config, text: Text, model: TokenModel) -> Callable[[Params], Metrics]:
-    """`params -> {"valid_loss"}` in nats per token, over streams that each begin afresh."""
-    cell = build_model(model)
-    batch_size = min(config.batch_size, VALID_STREAMS, len(text.valid) // 2)
-    batch = Batch(*map(jnp.asarray, text_streams(text.valid, batch_size)))
-
-    def validate(params):
-        key = jax.random.key(0)  # the evaluation model draws nothing
-        loss = evaluate(cell, cross_entropy, params, key, batch, num_steps=VALID_STEPS)
-        return {"valid_loss": loss}
-
-    return validate
+def _model(config: Config, text: runs.Text) -> TokenModel:
+    return runs.token_model(config.model, text.vocabulary.size, num_steps=config.num_steps)

@@ -1,106 +1,103 @@
-"""Rows, tables, plot and summary, from what was counted and a run's log."""
+"""Rows, table, plot and samples, from what was counted and a run's log."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from experiments.baselines.chart import draw
-from experiments.baselines.claims import all_claims
-from experiments.baselines.config import Config, Part
-from experiments.baselines.networks import Network, parameters
-from experiments.baselines.samples import HELD_OUT, LENGTHS
-from jaxrnn.analysis.copying import copied_shares
-from jaxrnn.runs.directory import RunDirectory
-from jaxrnn.runs.files import writing
-from jaxrnn.runs.report import print_claims, print_table
-from jaxrnn.runs.summary import curves, median_and_spread, training_seconds, write_summary
-from jaxrnn.runs.text import Text, read_text
+from experiments.baselines.claims import HELD_OUT, all_claims
+from experiments.baselines.config import Config, by_level, text_of
+from experiments.baselines.counting import counted
+from experiments.baselines.samples import LENGTHS, Samples, copies, other_prompt, written_by_network
+from jaxrnn import runs
+from jaxrnn.cell_files import cell_name
 
 
-def network_row(directory: RunDirectory, network: Network) -> dict[str, Any]:
+def report(config: Config, log: runs.RunLog) -> runs.Report:
+    levels = by_level(config)
+    found = log.once("counted", lambda: counted(levels))
+    rows, samples, notes = [], {}, []
+    for level, part in levels.items():
+        text = text_of(part)
+        notes += other_prompt(config, level, text.vocabulary)
+        models = [(each["row"], each["samples"]) for each in found[level]]
+        for cell in config.cells:
+            name = f"{level}_{cell_name(cell)}"
+            # by its params of the lowest held-out loss
+            written = written_by_network(part, text, *log.load(name))
+            models.append((network_row(log, name, cell_name(cell)), written))
+        for row, written in models:
+            for temperature, sample in written.items():
+                model = row["model"].replace(" ", "_")
+                samples[f"{level}_{model}_temperature_{temperature}"] = sample
+        rows += level_rows(part, text, models)
+    return runs.Report(
+        results=rows,
+        claims=all_claims(rows, found["known"]),
+        tables=[_table(config, rows)],
+        plots={"loss_and_copies": partial(draw, rows=rows)},
+        samples=samples,
+        notes=notes,
+    )
+
+
+def network_row(log: runs.RunLog, setting: str, label: str) -> dict[str, Any]:
     """What a network came to: of each seed the lowest held-out loss, of several the median."""
-    valid = curves(directory, network.name, "valid_loss")
-    best = [float(rows[:, 1].min()) for rows in valid.values()]
+    best = log.lowest(setting)
     return {
-        "model": network.label,
+        "model": label,
         "family": "network",
         "context": None,
-        "hidden_size": network.model.hidden_size,
-        "parameters": parameters(network.model),
+        "hidden_size": log.models[setting].hidden_size,
+        "parameters": log.parameters(setting),
         "nats_per_token": float(np.median(best)),
-        "spread": median_and_spread(best),
+        "spread": runs.median_and_spread(best),
         "unseen": 0.0,
-        "seconds": training_seconds(directory, network.name),
+        "seconds": log.seconds(setting),
     }
 
 
-def held_out_row(part: Part, text: Text) -> dict[str, Any]:
-    """The held-out text itself, as if a model had written it: what it shares with the training text
-    is no copy, but what a language and an author say twice."""
-    held_out, source = (text.vocabulary.decode(ids) for ids in (text.valid, text.train))
-    shares = {f"copied_{n}": copied_shares([held_out], source, n)[0] for n in LENGTHS}
-    sample = text.vocabulary.decode(text.valid[: part.sample_length])
-    return {
-        "model": HELD_OUT,
-        "family": "text",
-        "context": None,
-        "parameters": None,
-        "nats_per_token": None,
-        "unseen": None,
-        "seconds": 0.0,
-        **shares,
-        "sample": sample,
-        "samples": {},
-    }
-
-
-def per_character(
-    config: Config, part: Part, text: Text, rows: Sequence[dict[str, Any]]
+def level_rows(
+    config: Config, text: runs.Text, models: Sequence[tuple[dict[str, Any], Samples]]
 ) -> list[dict[str, Any]]:
-    """The rows with their loss in nats per character of the held-out text, whatever its tokens: the
-    tokens' nats, all together, over its characters.
+    """The rows of one level, with their samples, the last of which is the row's own, what of these
+    is copied from the training text as the level reads it, and the loss in nats per character of
+    the held-out text: the tokens' nats, all together, over its characters.
 
     A word model is told less than a character model: capitals, line ends and the marks that `words`
     drops cost it nothing, so its figure is too low by what they cost the other.
     """
-    fraction = config.valid_fraction
-    characters = len(read_text(config.corpus, "character", valid_fraction=fraction).valid)
-    ratio = len(text.valid) / characters
-    return [
-        {
-            "model": row["model"],
-            "level": part.level,
-            "valid_nats": None if (nats := row["nats_per_token"]) is None else nats * ratio,
-        }
-        | row
-        for row in rows
-    ]
+    (level,) = config.levels
+    ratio = len(text.valid) / len(runs.configured_text(config.text, "character").valid)
+    source, held_out = (text.vocabulary.decode(ids) for ids in (text.train, text.valid))
+    flat = [sample for _, written in models for sample in written.values()]
+    own, *others = copies([held_out, *flat], source)
+    shares, rows = iter(others), []
+    for row, written in models:
+        nats = row["nats_per_token"]
+        loss = {"valid_nats": None if nats is None else nats * ratio}
+        mine = {temperature: next(shares) for temperature in written}
+        last = list(written)[-1]
+        kept = {each: {"text": sample} | mine[each] for each, sample in written.items()}
+        drawn = mine[last] | {"sample": written[last], "samples": kept}
+        rows.append({"model": row["model"], "level": level} | loss | row | drawn)
+    # the held-out text itself, as if a model had written it: what it shares with the training text
+    # is no copy, but what a language and an author say twice
+    nothing = ("valid_nats", "context", "parameters", "nats_per_token", "unseen")
+    sample = text.vocabulary.decode(text.valid[: config.sample_length])
+    row = {"model": HELD_OUT, "level": level, "family": "text", **dict.fromkeys(nothing)}
+    return [*rows, row | {"seconds": 0.0} | own | {"sample": sample, "samples": {}}]
 
 
-def report(
-    config: Config,
-    rows: Sequence[dict[str, Any]],
-    known: Sequence[dict[str, Any]],
-    directory: RunDirectory,
-) -> None:
-    """Writes and prints what the run found."""
-    claims = all_claims(config, rows, known)
-    plot: Path = directory.plots / "loss_and_copies.png"
-    with writing(plot):
-        draw(plot, rows)
-    seconds = sum(row["seconds"] for row in rows)
-    write_summary(directory, "baselines", config, rows, claims, seconds)
-    _print(config, rows)
-    print_claims(claims)
-    print(f"summary {directory.summary}\nplot {plot}\nsamples {directory.samples}")
-
-
-def _print(config: Config, rows: Sequence[dict[str, Any]]) -> None:
+def _table(config: Config, rows: Sequence[dict[str, Any]]) -> runs.Table:
     read = "capitals and line ends cost a word model nothing; " if "word" in config.levels else ""
     copied = [f"copied {length}" for length in LENGTHS]
-    print_table(
+    return runs.Table(
+        f"{config.text.corpus}: nats per held-out character, and per character or word ({read}"
+        "infinite where a token is unseen); what of a sample at temperature "
+        f"{config.temperature[-1]:g} is copied; median of {config.loop.seeds} seed(s)",
         ["level", "model", "parameters", "per character", "per token", "unseen", "s", *copied],
         [
             [
@@ -115,9 +112,6 @@ def _print(config: Config, rows: Sequence[dict[str, Any]]) -> None:
             ]
             for row in rows
         ],
-        title=f"{config.corpus}: nats per held-out character, and per character or word ({read}"
-        "infinite where a token is unseen); what of a sample at temperature "
-        f"{config.temperature[-1]:g} is copied; median of {config.seeds} seed(s)",
     )
 
 

@@ -8,25 +8,26 @@ Run time:  about half a minute for 5,000 characters and a model of 300,000 param
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 
 from experiments.inspect.config import Config, check
-from experiments.inspect.figures import check_figures, draw
-from experiments.inspect.reading import Source, arrays_of, read_run, read_symbols, source_of
-from jaxrnn.analysis.arrays import write_arrays
+from experiments.inspect.figures import check_figures, figures
+from experiments.inspect.reading import arrays_of, read_run, read_symbols, source_of
 from jaxrnn.analysis.page import Reading, units_kept, write_page
+from jaxrnn.runs import Report
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import writing
+from jaxrnn.runs.report import write_pictures
 
 __all__ = ["Config", "inspect", "main"]
 
 
-def inspect(config: Config) -> list[Path]:
+def inspect(config: Config) -> None:
     """Reads the text with one run or two and writes page, arrays and figures.
 
     Raises:
@@ -38,29 +39,25 @@ def inspect(config: Config) -> list[Path]:
         member, setting = config.beside_member, config.beside_setting
         sources.append(source_of(config, "--beside", config.beside, member, setting))
     text = read_symbols(config, sources)
-    out = config.out or config.run
     readings = [read_run(config, source, text) for source in sources]
     for reading in readings:
         check_figures(config, reading)
     _say_what_is_left_out(readings)
+    plots, arrays = {}, {}
     # a second run has files of its own
-    endings = ["", "_beside"][: len(readings)]
-    written = [out / "inspect.html"]
-    title = f"{' and '.join(map(_title, sources))} on {config.text.name}"
-    with writing(written[0]):
-        size = write_page(written[0], title, sources[0].vocabulary.level, readings)
-    print(f"page {written[0]}  {size / 1e6:.1f} MB, {len(text.symbols):,} symbols")
-    for reading, ending in zip(readings, endings, strict=True):
-        path = out / f"inspect{ending}.npz"
-        with writing(path):
-            write_arrays(path, arrays_of(reading))
-        written += [path, *draw(out / "plots", ending, config, reading)]
-    print(*(f"wrote {path}" for path in written[1:]), sep="\n")
-    return written
-
-
-def _title(source: Source) -> str:
-    return source.path.resolve().name
+    for reading, ending in zip(readings, ["", "_beside"], strict=False):
+        arrays[f"inspect{ending}"] = arrays_of(reading)
+        plots |= figures(ending, config, reading)
+    out = config.out or config.run
+    page, names = out / "inspect.html", [source.path.resolve().name for source in sources]
+    title = f"{' and '.join(names)} on {config.text.name}"
+    with writing(page):
+        size = write_page(page, title, sources[0].vocabulary.level, readings)
+    print(f"page {page}  {size / 1e6:.1f} MB, {len(text.symbols):,} symbols")
+    with warnings.catch_warnings():
+        # a script that the figure's typeface does not have is drawn as boxes
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        print(*write_pictures(Report(None, plots=plots, arrays=arrays), out), sep="\n")
 
 
 def _say_what_is_left_out(readings: Sequence[Reading]) -> None:

@@ -1,7 +1,8 @@
 """Figures for papers, from the arrays of a page."""
 
 import re
-import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from jaxrnn.analysis.page import Reading
 from jaxrnn.analysis.page.figure import text_block
 from jaxrnn.analysis.page.symbols import describe
 from jaxrnn.analysis.plots import TextRow, decay_chart, scaled, text_rows
-from jaxrnn.runs.files import writing
 
 ROWS = 8  # predictions of one figure
 WIDE = 64  # symbols before a prediction
@@ -32,39 +32,25 @@ def check_figures(config: Config, reading: Reading) -> None:
         _unit(reading, unit)
 
 
-def draw(folder: Path, ending: str, config: Config, reading: Reading) -> list[Path]:
-    """Writes PNG files: connectivity at some places in both measures and by lag, and the text in
-    the colours of its surprise and of the units asked for."""
-    drawn = []
-
-    def path_of(name: str) -> Path:
-        drawn.append(folder / f"inspect_{name}{ending}.png")
-        return drawn[-1]
-
-    with warnings.catch_warnings():
-        # a script that the figure's typeface does not have is drawn as boxes
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        for name, by_lag in reading.connectivity.items():
-            with writing(path := path_of(f"connectivity_{name}")):
-                _draw_connectivity(path, reading, _places(config, reading), by_lag)
-        surprise = np.concatenate([[np.nan], reading.predictions.loss])
-        blocks = {"surprise": (surprise, "loss (nats)")}
-        for unit in config.draw:
-            file = re.sub(r"\W+", "_", unit)
-            blocks[file] = _unit(reading, unit), unit
-        part = _part(config, reading)
-        for name, (values, label) in blocks.items():
-            with writing(path := path_of(name)):
-                text_block(path, reading.symbols[part], values[part], label=label)
+def figures(ending: str, config: Config, reading: Reading) -> dict[str, Callable[[Path], None]]:
+    """What draws each PNG file, by its name: connectivity at some places in both measures and by
+    lag, and the text in the colours of its surprise and of the units asked for."""
+    found: dict[str, Callable[[Path], None]] = {}
+    places, part = _places(config, reading), _part(config, reading)
+    for name, by_lag in reading.connectivity.items():
+        given = {"reading": reading, "places": places, "by_lag": by_lag}
+        found[f"connectivity_{name}"] = partial(_draw_connectivity, **given)
+    surprise = np.concatenate([[np.nan], reading.predictions.loss])
+    texts = {"surprise": (surprise, "loss (nats)")}
+    texts |= {re.sub(r"\W+", "_", unit): (_unit(reading, unit), unit) for unit in config.draw}
+    for name, (values, label) in texts.items():
+        given = {"symbols": reading.symbols[part], "values": values[part], "label": label}
+        found[name] = partial(text_block, **given)
     means = {name: by_lag.mean(0) for name, by_lag in reading.connectivity.items()}
-    with writing(path := path_of("by_lag")):
-        decay_chart(
-            path,
-            {name: share_of(mean)[None] for name, mean in means.items()},
-            x_label="symbols back",
-            y_label="share of all connectivity",
-        )
-    return drawn
+    shares = {name: share_of(mean)[None] for name, mean in means.items()}
+    labels = {"x_label": "symbols back", "y_label": "share of all connectivity"}
+    found["by_lag"] = partial(decay_chart, curves=shares, **labels)
+    return {f"inspect_{name}{ending}": draw for name, draw in found.items()}
 
 
 def _places(config: Config, reading: Reading) -> list[int]:

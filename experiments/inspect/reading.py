@@ -17,11 +17,10 @@ from jaxrnn.analysis.page.symbols import missing_names
 from jaxrnn.base import Carry, Cell, Params
 from jaxrnn.data import Vocabulary, load_corpus
 from jaxrnn.models import count_parameters
-from jaxrnn.runs import load
+from jaxrnn.runs import RunLog, load
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.records import read_record
-from jaxrnn.runs.summary import curves
 
 LIKELIEST = 6
 FLOW_WORK = 4e11  # multiplications to spend on the flow of gradients: some seconds on two cores
@@ -257,17 +256,18 @@ def _flow(
 
 def _training(source: Source) -> list[Chart]:
     """The losses of the run's log, where it has any for this member."""
-    run = open_run(source.path)
-    labels = {"loss": "training", "valid_loss": "validation"}
-    drawn = []
-    if run.metrics.is_file():
-        for field, label in labels.items():
-            rows = curves(run, source.setting, field).get(source.seed)
-            if rows is not None:
-                drawn.append(Curve(label, rows[:, 0], rows[:, 1]))
-    if not drawn:
+    run, labels = open_run(source.path), {"loss": "training", "valid_loss": "validation"}
+    if not run.metrics.is_file():
         return []
-    return [Chart("Loss in training", "training step", "nats per symbol", drawn)]
+    log = RunLog(run)
+    every = {label: log.curves(source.setting, field) for field, label in labels.items()}
+    drawn = [
+        Curve(label, *seeds[source.seed].T)
+        for label, seeds in every.items()
+        if source.seed in seeds
+    ]
+    title, x_label, y_label = "Loss in training", "training step", "nats per symbol"
+    return [Chart(title, x_label, y_label, drawn)] if drawn else []
 
 
 def arrays_of(reading: Reading) -> dict[str, Any]:

@@ -18,132 +18,80 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from experiments.memorization.claims import LOSSES, all_claims
-from experiments.memorization.config import PRESETS, Config, Text, cells, make_model, read_text
+import jax.numpy as jnp
+from tyro.conf import arg
+
+from experiments.memorization.config import PRESETS, Config, read_text, settings
 from experiments.memorization.phases import phased_training
-from experiments.memorization.showing import plot_losses, setting_of, show
-from experiments.memorization.weights import ENDINGS, trained_by_keras, trained_in
+from experiments.memorization.showing import losses_plot, show, trained_in
+from jaxrnn import runs
 from jaxrnn.base import require_positive
+from jaxrnn.interop import model_from_keras
+from jaxrnn.interop.files import load_keras
 from jaxrnn.models import build_model
-from jaxrnn.parallel import Devices, Workload
-from jaxrnn.runs.checking import members
+from jaxrnn.parallel import Devices
 from jaxrnn.runs.command import guarded, parse
-from jaxrnn.runs.config import from_plain
+from jaxrnn.runs.config import config_of
 from jaxrnn.runs.directory import open_run
-from jaxrnn.runs.loop import Setting, prepare, train_setting
-from jaxrnn.runs.records import read_record
-from jaxrnn.runs.report import print_claims
-from jaxrnn.runs.session import Experiment, Session, training_command
-from jaxrnn.runs.summary import training_seconds, write_summary
-from jaxrnn.training import Training
-
-__all__ = ["EXPERIMENT", "PRESETS", "Config", "main", "make_train"]
+from jaxrnn.runs.flags import recorded_config
+from jaxrnn.runs.report import print_report, write_pictures
 
 
-def make_train(config: Config, devices: Devices = ()) -> Training:
-    """The training of the config's first cell. `devices` take members, never parts of one."""
-    return _training(config, cells(config)[0], read_text(config))
-
-
-def _training(config: Config, cell: str, text: Text) -> Training:
-    require_positive(embedding_size=config.embedding_size)
-    model = build_model(make_model(config, cell, text.vocabulary.size), training=True)
-    return phased_training(config, model, text.tokens)
-
-
-def workload(config: Config) -> Workload:
-    return Workload(config.seeds, max(config.batch_size), config.window, config.hidden_size)
-
-
-def build(config: Config, devices: Devices = ()) -> list[Setting]:
-    """Of each cell. `devices` take members, never parts of one."""
-    text, settings = read_text(config), []
-    for cell in cells(config):
-        training = _training(config, cell, text)
-        setting = Setting(
-            name=setting_of(cell),
-            training=training,
-            validate=lambda params: {},
-            learning_rate=config.learning_rate[0],
-            epochs=1,  # a training step of this run is an epoch of the text
-            log_ends=range(1, training.steps_per_epoch + 1),
-        )
-        settings.append(setting)
-    return settings
-
-
-def run(config: Config, session: Session) -> None:
-    seeds = members(config.seed, config.seeds)
+def build(config: Config, devices: Devices = ()) -> runs.Setting:
+    """Of one cell. `devices` take members, never parts of one: a batch of one or two is nothing to
+    divide."""
     text = read_text(config)
-    # a batch of one or two is nothing to divide
-    devices = session.devices if config.seeds > 1 else session.devices[:1]
-    built = replace(config, cell=session.cell(config.cell) if config.cell else "")
-    settings = build(built)
-    prepared = [prepare(setting, seeds, devices) for setting in settings]
-    models = [
-        (setting.name, make_model(config, cell, text.vocabulary.size))
-        for setting, cell in zip(settings, cells(built), strict=True)
-    ]
-    directory = session.begin(models, seeds, text.sha256, text.vocabulary)
-    for setting in prepared:
-        train_setting(
-            directory,
-            setting,
-            checkpoint_seconds=session.flags.checkpoint_seconds,
-            at_epoch_end=lambda epoch, step, params: None,
-            record=session.record,
-        )
-    names = [name for name, _ in models]
-    results = show(config, trained_in(directory.path, config), text, directory.path)
-    plot_losses(config, directory, names, LOSSES)
-    claims = all_claims(config, results)
-    seconds = sum(training_seconds(directory, name) for name in names)
-    write_summary(directory, "memorization", config, results, claims, seconds)
-    print_claims(claims)
-    print(f"summary {directory.summary}")
+    require_positive(embedding_size=config.model.embedding_size)
+    # the first weights of Keras are drawn by the phases
+    model = runs.token_model(replace(config.model, init="default"), text.vocabulary.size)
+    training = phased_training(config, build_model(model, training=True), jnp.asarray(text.train))
+    rate, ends = config.optimizer.learning_rate, range(1, training.steps_per_epoch + 1)
+    setting = runs.Setting(model, training, rate, config.loop.epochs, log_ends=ends, divides=False)
+    return setting._replace(vocabulary=text.vocabulary, texts=text.sha256)
 
 
-EXPERIMENT = Experiment("memorization", __doc__, PRESETS, workload, run)
+def report(config: Config, log: runs.RunLog) -> runs.Report:
+    shown = show(config, trained_in(config, log), read_text(config))
+    return shown._replace(plots={**shown.plots, "learning_curves": losses_plot(config, log)})
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What to show without training."""
+
+    source: Annotated[Path, arg(name="from")]
+    """The directory of a run, or a file with the weights of the notebook's model in Keras (.h5 or
+    .keras)."""
+    out: Path | None = None
+    """Where plots and arrays go; the run itself, or beside the file, if not given."""
+
+
+EXPERIMENT = runs.Experiment("memorization", __doc__, PRESETS, settings, build, report)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if any(argument.partition("=")[0] == "--from" for argument in arguments):
         return guarded(lambda: _show_trained(arguments))
-    return training_command(EXPERIMENT, arguments)
+    return EXPERIMENT.main(arguments)
 
 
 def _show_trained(arguments: list[str]) -> None:
-    from tyro.conf import arg
-
-    @dataclass(frozen=True)
-    class Flags:
-        source: Annotated[Path, arg(name="from")]
-        """What to show, without training: the directory of a run, or a file with the weights of
-        the notebook's model in Keras (.h5 or .keras)."""
-        out: Path | None = None
-        """Where plots and arrays go; the run itself, or beside the file, if not given."""
-
-    flags = parse(
-        Flags,
-        prog="python -m experiments.memorization",
-        description=__doc__ or "",
-        argv=arguments,
-    )
+    prog = "python -m experiments.memorization"
+    flags = parse(Flags, prog=prog, description=__doc__ or "", argv=arguments)
     source = flags.source
-    if source.suffix in ENDINGS and not source.is_dir():
-        config = Config()
-        text = read_text(config)
-        models = [trained_by_keras(source, text.vocabulary.size)]
-        out = source.parent / source.name.partition(".")[0]
+    if source.suffix in (".h5", ".hdf5", ".keras") and not source.is_dir():
+        config, out = Config(), source.parent / source.name.partition(".")[0]
+        layers = load_keras(source)
+        try:
+            model, params = model_from_keras(layers, read_text(config).vocabulary.size)
+        except ValueError as error:
+            raise ValueError(f"--from {source}: {error}") from error
+        models = [(model.cell, None, build_model(model), params)]
     else:
-        record = read_record(open_run(source))
-        if record.get("experiment") != "memorization":
-            raise ValueError(
-                f"--from {source} is a run of {record.get('experiment')!r}; give one of this"
-            )
-        config = from_plain(Config, record["config"])
-        text = read_text(config)
-        models, out = trained_in(source, config), source
-    results = show(config, models, text, flags.out or out)
-    print_claims(all_claims(config, results))
+        config, out = config_of(Config, recorded_config(EXPERIMENT, source, "--from")), source
+        models = trained_in(config, runs.RunLog(open_run(source)))
+    shown = show(config, models, read_text(config))
+    written = write_pictures(shown, flags.out or out)
+    print_report(shown)
+    print(*written, sep="\n")

@@ -4,6 +4,7 @@ A chunk is an epoch, and which phase it belongs to, when that ends and what is k
 the device, for each member by itself. In the log a step is an epoch.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,43 +15,30 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from experiments.memorization.config import Config
-from jaxrnn.base import Batch, Cell, Key, Params, TrainState, path_name, require_positive
+from jaxrnn import runs
+from jaxrnn.analysis.connectivity import sliding
+from jaxrnn.base import Batch, Cell, Key, Params, TrainState, path_name
 from jaxrnn.gradients import stateless, tbptt
 from jaxrnn.models import cross_entropy, token_vectors
-from jaxrnn.optimizers import (
-    OPTIMIZERS,
-    updates_of,
-    with_learning_rate,
-)
+from jaxrnn.optimizers import updates_of, with_learning_rate
 from jaxrnn.training import Parts, Training
 from jaxrnn.unroll import unroll
 
 
 class Progress(NamedTuple):
-    """Where a member stands in its phases; in place of an estimator's carry.
+    """Where a member stands in its phases; in place of an estimator's carry."""
 
-    Attributes:
-      best: the params of the phase's best epoch.
-      accuracy: of that epoch; -1 before the first.
-      waited: epochs since then.
-      phase: the number of phases when all are over.
-      epoch: of the phase.
-      latest: loss and accuracy of the latest epoch.
-    """
-
-    best: Params
-    accuracy: Float[Array, ""]
-    waited: Int[Array, ""]
-    phase: Int[Array, ""]
-    epoch: Int[Array, ""]
-    latest: Float[Array, "2"]
+    best: Params  # of the phase's best epoch
+    accuracy: Float[Array, ""]  # of that epoch; -1 before the first
+    waited: Int[Array, ""]  # epochs since then
+    phase: Int[Array, ""]  # the number of phases when all are over
+    epoch: Int[Array, ""]  # of the phase
+    latest: Float[Array, "2"]  # loss and accuracy of the latest epoch
 
 
 def windows_of(tokens: Int[Array, " N"], window: int) -> tuple[Array, Array]:
     """Every window of the text, [W, n], and the character that follows each, [n]."""
-    count = len(tokens) - window
-    places = jnp.arange(window)[:, None] + jnp.arange(count)[None]
-    return tokens[places], tokens[window:]
+    return sliding(tokens[:-1], window).T, tokens[window:]
 
 
 def as_keras_begins(key: Key, params: Params) -> Params:
@@ -71,32 +59,14 @@ def as_keras_begins(key: Key, params: Params) -> Params:
     return jax.tree.map_with_path(draw, params)
 
 
-def check_phases(config: Config) -> None:
-    """Raises: ValueError where the flags of phases do not fit together."""
-    names = ("most_epochs", "learning_rate", "batch_size", "patience", "shuffled")
-    counts = {name: len(getattr(config, name)) for name in names}
-    if len(set(counts.values())) != 1 or not config.most_epochs:
-        entries = ", ".join(f"--{name.replace('_', '-')} {n}" for name, n in counts.items())
-        raise ValueError(f"the phases have {entries} entries; give each the same number")
-    for epochs, size, rate in zip(
-        config.most_epochs, config.batch_size, config.learning_rate, strict=True
-    ):
-        require_positive(most_epochs=epochs, batch_size=size)
-        if not rate > 0:
-            raise ValueError(f"--learning-rate holds {rate}; give numbers above 0")
-    if min(config.patience) < 0:
-        raise ValueError(f"--patience is {config.patience}; give 0 or more")
-
-
 def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Training:
     """All phases on the windows of `tokens`; each begins with a fresh optimizer."""
-    check_phases(config)
-    xs, targets = windows_of(tokens, config.window)
-    count = len(targets)
-    optimizer = OPTIMIZERS["adam"](max_norm=None)
-    rates = jnp.array(config.learning_rate, jnp.float32)
+    window, schedule = config.gradient.window, config.gradient.schedule
+    xs, targets = windows_of(tokens, window)
+    count, total = len(targets), sum(config.most_epochs)
+    optimizer = runs.configured_optimizer(config.optimizer, total)
+    rates, phases = jnp.array(config.learning_rate, jnp.float32), len(config.most_epochs)
     limits, patience = jnp.array(config.most_epochs), jnp.array(config.patience)
-    phases = len(config.most_epochs)
 
     def fresh(params, rate):
         return with_learning_rate(optimizer.init(params), rate)
@@ -104,54 +74,46 @@ def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Tra
     def init(key, learning_rate):
         key_params, key_weights, key_training = jax.random.split(key, 3)
         params = cell.init(key_params)
-        if config.init == "published":
+        if config.model.init == "published":
             params = as_keras_begins(key_weights, params)
-        rate = jnp.asarray(learning_rate, jnp.float32)
-        none = jnp.int32(0)
+        rate, none = jnp.asarray(learning_rate, jnp.float32), jnp.int32(0)
         progress = Progress(params, jnp.float32(-1), none, none, none, jnp.zeros(2))
         return TrainState(params, fresh(params, rate), progress, key_training, none, none)
 
     def losses_of(params, key, places, weights):
         keys = jax.random.split(key, len(places))
         carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
-        _, logits = unroll(cell, params, carry, xs[:, places], schedule=config.schedule)
+        _, logits = unroll(cell, params, carry, xs[:, places], schedule=schedule)
         last, wanted = logits[-1], targets[places]
         correct = (last.argmax(-1) == wanted).astype(jnp.float32) @ weights
         total = cross_entropy(last, wanted) @ weights
         return total / weights.sum(), jnp.stack([total, correct])
 
-    def epoch_in_batches(size):
+    def epoch(size, params, opt_state, order, key):
         slots = -(-count // size) * size
+        # what fills the last batch up has no weight
+        rows = jnp.pad(order, (0, slots - count)).reshape(-1, size)
         weights = jnp.asarray(np.arange(slots).reshape(-1, size) < count, jnp.float32)
 
-        def epoch(params, opt_state, order, key):
-            # what fills the last batch up has no weight
-            rows = jnp.pad(order, (0, slots - count)).reshape(-1, size)
+        def update(trained, batch):
+            params, opt_state = trained
+            number, *rest = batch
+            losses = jax.value_and_grad(losses_of, has_aux=True)
+            (loss, sums), grads = losses(params, jax.random.fold_in(key, number), *rest)
+            updates, opt_state = updates_of(optimizer, grads, opt_state, params, loss)
+            return (optax.apply_updates(params, updates), opt_state), sums
 
-            def update(trained, batch):
-                params, opt_state = trained
-                number, places, weights = batch
-                of_batch = jax.random.fold_in(key, number)
-                (loss, sums), grads = jax.value_and_grad(losses_of, has_aux=True)(
-                    params, of_batch, places, weights
-                )
-                updates, opt_state = updates_of(optimizer, grads, opt_state, params, loss)
-                return (optax.apply_updates(params, updates), opt_state), sums
-
-            batches = jnp.arange(len(rows)), rows, weights
-            trained, sums = lax.scan(update, (params, opt_state), batches)
-            return trained, sums.sum(0) / count
-
-        return epoch
+        batches = jnp.arange(len(rows)), rows, weights
+        trained, sums = lax.scan(update, (params, opt_state), batches)
+        return trained, sums.sum(0) / count
 
     sizes = sorted(set(config.batch_size))
-    epochs = [epoch_in_batches(size) for size in sizes]
+    epochs = [partial(epoch, size) for size in sizes]
     which = jnp.array([sizes.index(size) for size in config.batch_size])
     drawn = jnp.array(config.shuffled)
 
     def train(state):
-        progress = state.carry
-        phase = progress.phase
+        progress, phase = state.carry, state.carry.phase
         key_order, key_carries = jax.random.split(jax.random.fold_in(state.key, state.step))
         order = jnp.where(drawn[phase], jax.random.permutation(key_order, count), jnp.arange(count))
         (params, opt_state), latest = lax.switch(
@@ -182,23 +144,15 @@ def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Tra
     def chunk(state: TrainState):
         phase = state.carry.phase
         state = lax.cond(phase < phases, train, lambda state: state, state)
-        total = sum(config.most_epochs)
         state = state._replace(step=state.step + 1, position=(state.position + 1) % total)
         loss, accuracy = state.carry.latest
         found = {"loss": loss, "accuracy": accuracy, "phase": phase, "step": state.step}
         return state, jax.tree.map(lambda a: a[None], found)
 
-    total = sum(config.most_epochs)
     # a step of the log is an epoch, so what is looked at is all windows: each scores its last step
-    last = tbptt(cell, cross_entropy, window=config.window, stride=1)
-    parts = Parts(
-        cell=cell,
-        objective=cross_entropy,
-        estimator=stateless(last),
-        optimizer=optimizer,
-        batch=lambda: Batch(xs, targets[None]),
-        vectors=token_vectors,
-    )
+    last = stateless(tbptt(cell, cross_entropy, window=window, stride=1))
+    batch = Batch(xs, targets[None])
+    parts = Parts(cell, cross_entropy, last, optimizer, lambda: batch, token_vectors)
     return Training(init, chunk, total, total, parts)
 
 

@@ -1,116 +1,189 @@
-"""A table of what trained models do, and their pictures."""
+"""What trained models keep in their carries and what their predictions depend on: as rows, a table
+and pictures; and the notebook's numbers, held against the rows."""
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Int
 
-from experiments.memorization.config import Config, Text
-from experiments.memorization.seeing import Seen, memory_of, places_in, see, shown_in
-from experiments.memorization.weights import Trained
-from jaxrnn.analysis.arrays import write_arrays
-from jaxrnn.analysis.plots import Panel, TextRow, learning_curves, scaled, text_rows
-from jaxrnn.models import count_parameters
-from jaxrnn.runs.directory import RunDirectory
-from jaxrnn.runs.files import writing
-from jaxrnn.runs.report import print_table
-from jaxrnn.runs.summary import curves, median_and_spread
+from experiments.memorization.config import Config, settings
+from experiments.memorization.phases import windows_of
+from jaxrnn import runs
+from jaxrnn.analysis.connectivity import SQUARE_ROOT, window_connectivity
+from jaxrnn.analysis.memory import half_life, mean_lag, share_beyond
+from jaxrnn.analysis.plots import TextRow, learning_curves, scaled, text_rows
+from jaxrnn.base import Cell, Params, named_leaves
+from jaxrnn.cell_files import cell_name
+from jaxrnn.models import count_parameters, cross_entropy
+from jaxrnn.runs.checking import members
+from jaxrnn.runs.claims import Claim, at_least, ordered, within
+from jaxrnn.runs.config import flags_of
+from jaxrnn.unroll import unroll
+
+Draw = Callable[[Path], None]
+Trained = tuple[str, int | None, Cell, Params]
+"""A cell's name, the seed if it is known, the evaluation model and its params."""
+
+SOURCE = "OpenSUTD machine-learning-workshop, labs/exploring_rnn.ipynb"
+PARAMETERS = {"lstm": 3201, "elman": 1617}
+LOSSES = {"the notebook's lstm: 0.334": 0.3344, "the notebook's elman: 1.207": 1.2073}
+PLACES = (130, *range(177, 193), 699)
+"""Windows whose connectivity the notebook shows, by their first character."""
+INTO_NVIDIA = range(177, 193)
+"""Of these the windows that run into the word "nvidia"."""
+FIRST, LENGTH = 130, 64
+"""Where the notebook's activations begin, and over how many windows."""
+FREE = {"cell", "seed", "seeds", "schedule", "init"}
+"""Fields on which no statement depends: each run of the notebook drew other first weights too."""
+SIZES = {"corpus", "hidden_size", "embedding_size", "num_layers", "tied", "learnt_carry", "connect"}
+"""Those that decide how many parameters a cell's model has."""
 
 
-def setting_of(cell: str) -> str:
-    """A name for files and a setting, also of path/to/file.py:factory."""
-    return cell.rpartition(":")[2]
+def show(config: Config, models: Iterable[Trained], text: runs.Text) -> runs.Report:
+    """Measures every model; pictures and arrays are those of the first seed of each cell."""
+    window, characters = config.gradient.window, text.vocabulary.decode(text.train)
+    tokens, measures, rows, plots, arrays = jnp.asarray(text.train), {}, [], {}, {}
+    for name, seed, cell, params in models:
+        measure = jax.jit(partial(see, cell, tokens=tokens, window=window))
+        seen = jax.device_get(measures.setdefault(name, measure)(params))
+        row = {"cell": name, "seed": seed, "loss": float(seen["loss"])}
+        row |= {"accuracy": float(seen["accuracy"]), "parameters": count_parameters(params)}
+        rows.append(row | memory_of(seen["connectivity"], len(tokens) - window))
+        if (file := cell_name(name)) not in arrays:
+            plots |= _pictures(file, seen, characters, window)
+            arrays[file] = {kind: seen[kind] for kind in ("connectivity", "activations")}
+    return runs.Report(rows, all_claims(config, rows), [_table(rows)], plots, arrays)
 
 
-def show(config: Config, models: Iterable[Trained], text: Text, out: Path) -> list[dict[str, Any]]:
-    """Measures every model and prints a table; pictures and arrays of the first seed of each cell
-    go below `out`. Models of a cell come together."""
-    rows = []
-    for name, group in groupby(models, lambda model: model.name):
-        several = list(group)
-        measure = jax.jit(
-            lambda params, cell=several[0].cell: see(cell, params, text.tokens, config.window)
-        )
-        found = [jax.device_get(measure(model.params)) for model in several]
-        rows += [
-            _row(config, text, model, seen) for model, seen in zip(several, found, strict=True)
-        ]
-        _write(config, out, setting_of(name), found[0], text.characters)
-    _print(rows)
-    return rows
+def trained_in(config: Config, log: runs.RunLog) -> list[Trained]:
+    """Every member of a run."""
+    # the last params: a phase goes back to its best ones by itself
+    return [
+        (part.model.cell, seed, *log.load(name, k, which="last"))
+        for name, part in settings(config).items()
+        for k, seed in enumerate(members(config.loop.seed, config.loop.seeds))
+    ]
 
 
-def _row(config: Config, text: Text, model: Trained, seen: Seen) -> dict[str, Any]:
+def places_in(count: int) -> list[int]:
+    """The published places that a text of `count` windows has; its last window where it has
+    none."""
+    return [place for place in PLACES if place < count] or [count - 1]
+
+
+def shown_in(count: int) -> range:
+    """The windows whose activations are shown, in a text of `count`: the published ones, or the
+    first ones where it has none of them."""
+    first = FIRST if count > FIRST else 0
+    return range(first, min(first + LENGTH, count))
+
+
+def see(cell: Cell, params: Params, tokens: Int[Array, " N"], window: int) -> dict[str, Any]:
+    """What one model shows, every window read from a fresh carry; pure.
+
+    Returns:
+      "loss": nats, mean over all windows of the text; "accuracy": of the likeliest next character;
+      "connectivity": [N, W] of the windows at `places_in`, by lag; "activations": name of a carry's
+      leaf to [M, H], squared, after each window of `shown_in`.
+    """
+    xs, targets = windows_of(tokens, window)
+    key, count = jax.random.key(0), len(targets)
+    carry = jax.vmap(lambda _: cell.init_carry(params, key))(targets)
+    last, logits = unroll(cell, params, carry, xs)
+    places, shown = jnp.array(places_in(count)), jnp.array(shown_in(count))
+    windows, at = (xs[:, places].T, targets[places]), "embed"
     return {
-        "cell": model.name,
-        "seed": model.seed,
-        "loss": float(seen.loss),
-        "accuracy": float(seen.accuracy),
-        "parameters": count_parameters(model.params),
-        **memory_of(seen.connectivity, len(text.characters) - config.window),
+        "loss": cross_entropy(logits[-1], targets).mean(),
+        "accuracy": (logits[-1].argmax(-1) == targets).mean(),
+        "connectivity": window_connectivity(cell, params, key, *windows, SQUARE_ROOT, at=at),
+        "activations": {
+            "h" if name == "layer_1" else name.removeprefix("layer_1."): leaf[shown] ** 2
+            for name, leaf in named_leaves(last).items()
+            if "layer_" in name and leaf.ndim == 2 and jnp.issubdtype(leaf.dtype, jnp.floating)
+        },
     }
 
 
-def _write(config: Config, out: Path, name: str, seen: Seen, text: str) -> None:
-    window, count = config.window, len(text) - config.window
+def memory_of(connectivity: ArrayLike, count: int) -> dict[str, Any]:
+    """Of connectivity [N, W]: means over the windows that run into "nvidia", or over all that there
+    are in another text."""
+    there = np.isin(places_in(count), INTO_NVIDIA)
+    rows = jnp.asarray(connectivity)[there if there.any() else slice(None)]
+    return {
+        "mean_lag": float(mean_lag(rows).mean()),
+        "half_life": float(half_life(rows).mean()),
+        "share_beyond_16": float(share_beyond(rows, 16).mean()),
+    }
+
+
+def _pictures(name: str, seen: dict[str, Any], text: str, window: int) -> dict[str, Draw]:
+    count = len(text) - window
     rows = [
-        TextRow(
-            f"{place} → {text[place + window]}",
-            text[place : place + window],
-            scaled(np.asarray(by_lag)[::-1]),
-        )
-        for place, by_lag in zip(places_in(count), seen.connectivity, strict=True)
+        TextRow(f"{i} → {text[i + window]}", text[i : i + window], scaled(np.asarray(row)[::-1]))
+        for i, row in zip(places_in(count), seen["connectivity"], strict=True)
     ]
     # a value stands under the character that its window ends with; in the notebook under the next
     shown = shown_in(count)
     read = text[shown.start + window - 1 : shown.stop + window - 1]
     units = [
         TextRow(f"{leaf}² {unit}", read, scaled(np.asarray(values)))
-        for leaf, squares in seen.activations.items()
+        for leaf, squares in seen["activations"].items()
         for unit, values in enumerate(squares.T)
     ]
-    for kind, drawn in (("connectivity", rows), ("activations", units)):
-        path = out / "plots" / f"{kind}_{name}.png"
-        with writing(path):
-            text_rows(path, drawn)
-        print(f"plot {path}")
-    arrays = out / f"{name}.npz"
-    with writing(arrays):
-        write_arrays(arrays, {"connectivity": seen.connectivity, "activations": seen.activations})
-    print(f"arrays {arrays}")
+    kinds = {"connectivity": rows, "activations": units}
+    return {f"{kind}_{name}": partial(text_rows, rows=drawn) for kind, drawn in kinds.items()}
 
 
-def plot_losses(
-    config: Config, directory: RunDirectory, names: Sequence[str], lines: dict[str, float]
-) -> None:
+def losses_plot(config: Config, log: runs.RunLog) -> Draw:
     """The loss of every epoch of a run, of each setting the median over seeds, until the last of
     them has ended."""
-    drawn: dict[str, Sequence[np.ndarray]] = {}
-    for name in names:
-        phases = curves(directory, name, "phase").values()
+    (panel,) = log.panels({"": {name: (name, "loss") for name in log.models}}, {"": LOSSES})
+    for name, seeds in panel.curves.items():
+        phases = log.curves(name, "phase").values()
         count = max((rows[:, 1] < len(config.most_epochs)).sum() for rows in phases)
-        drawn[name] = [rows[:count] for rows in curves(directory, name, "loss").values()]
-    path = directory.plots / "learning_curves.png"
-    panel = Panel("", drawn, lines, "epoch, the phases one after another")
-    with writing(path):
-        learning_curves(path, [panel], y_label="loss (nats per character)")
-    print(f"plot {path}")
+        panel.curves[name] = [rows[:count] for rows in seeds]
+    panel = panel._replace(x_label="epoch, the phases one after another")
+    return partial(learning_curves, panels=[panel], y_label="loss (nats per character)")
 
 
-def _print(results: Sequence[dict[str, Any]]) -> None:
+def _table(results: Sequence[dict[str, Any]]) -> runs.Table:
     columns = ("loss", "accuracy", "mean_lag", "half_life", "share_beyond_16")
     rows = []
     for name in dict.fromkeys(row["cell"] for row in results):
         mine = [row for row in results if row["cell"] == name]
         for column in columns:
-            spread = median_and_spread([row[column] for row in mine])
-            numbers = (f"{spread[key]:.4f}" for key in ("median", "min", "max"))
-            rows.append([name, f"{mine[0]['parameters']:,}", len(mine), column, *numbers])
-    print_table(
-        ["cell", "parameters", "seeds", "of", "median", "lowest", "highest"],
-        rows,
-        title="loss in nats; lags in characters",
-    )
+            spread = runs.spread_columns(runs.median_and_spread([row[column] for row in mine]))
+            rows.append([name, f"{mine[0]['parameters']:,}", len(mine), column, *spread])
+    shown = ["cell", "parameters", "seeds", "of", "median", "lowest", "highest"]
+    return runs.Table("loss in nats; lags in characters", shown, rows)
+
+
+def all_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
+    """All of them; open where this run trained something else than the notebook did, or in another
+    way."""
+    published = runs.alike(config, Config(), FREE)
+    same_model = runs.alike(config, Config(), flags_of(config).keys() - SIZES)
+
+    def median(cell: str, field: str) -> float | None:
+        decided = same_model if field == "parameters" else published
+        mine = [row[field] for row in rows if row["cell"] == cell]
+        return float(np.median(mine)) if mine and decided else None
+
+    lags = {cell: median(cell, "mean_lag") for cell in ("elman", "lstm")}
+    return [
+        *(
+            within(f"{cell}: parameters", SOURCE, median(cell, "parameters"), float(count), 0.0)
+            for cell, count in PARAMETERS.items()
+        ),
+        at_least("lstm: accuracy, 0.926 in the notebook", SOURCE, median("lstm", "accuracy"), 0.92),
+        within("elman: accuracy", SOURCE, median("elman", "accuracy"), 0.631, 0.05),
+        within("lstm: loss (nats)", SOURCE, median("lstm", "loss"), 0.3344, 0.1),
+        within("elman: loss (nats)", SOURCE, median("elman", "loss"), 1.2073, 0.15),
+        ordered("mean lag before the word nvidia (characters)", f"{SOURCE}, figures", lags),
+    ]

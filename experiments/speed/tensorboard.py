@@ -14,16 +14,17 @@ from experiments.speed.layers import chosen_devices
 from experiments.speed.measuring import Case, Side
 from experiments.speed.model import VOCAB_SIZE
 from experiments.speed.presets import Preset, Shape
-from jaxrnn.base import Batch
+from jaxrnn.data import text_streams
 from jaxrnn.gradients import bptt
 from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices, batch_parallel
+from jaxrnn.runs import Setting
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_json
-from jaxrnn.runs.loop import Prepared, Setting, prepare
+from jaxrnn.runs.preparing import Prepared, prepare
 from jaxrnn.runs.recorder import Recorder
-from jaxrnn.training import Parts, Training, epoch_chunk, init_state, make_train_step
+from jaxrnn.training import stream_training
 
 LOG_EVERY = 10  # training steps
 WITHOUT = "without TensorBoard"
@@ -57,8 +58,8 @@ def tensorboard_cases(preset: Preset) -> Iterator[Case]:
 
 @contextmanager
 def tensorboard_case(folder: Path, shape: Shape, steps: int) -> Iterator[Case]:
-    """Each side goes on with a training of its own, a line of the log every `LOG_EVERY` steps.
-    `steps` of them should hold several looks, so that each turn pays for its share of them."""
+    """Each side goes on with a training run of its own, a line of the log every `LOG_EVERY` steps.
+    `steps` of them should hold several observations, so that each turn pays for its share."""
     from jaxrnn.runs.tensorboard.boards import (
         Boards,
     )  # tensorboardX imports torch, which takes long
@@ -80,27 +81,24 @@ def shape_of(shape: Shape) -> str:
 
 
 def character_training(shape: Shape, devices: Devices) -> Setting:
-    """R2RT's model with one layer, on tokens at random, without an end."""
+    """R2RT's model with one layer, on tokens at random, epoch after epoch."""
     batch_size, num_steps, size = shape
-    cell = build_model(TokenModel(VOCAB_SIZE, VOCAB_SIZE, "lstm", size, 1, size), training=True)
-    estimator, optimizer = batch_parallel(bptt(cell, cross_entropy), devices), clipped_adam()
-    tokens = jax.random.randint(jax.random.key(1), (num_steps + 1, batch_size), 0, VOCAB_SIZE)
-    batch = Batch(tokens[:-1], tokens[1:])
-    chunk = epoch_chunk(
-        make_train_step(estimator, optimizer),
-        estimator,
-        lambda key: lambda position: batch,
-        steps_per_epoch=100 * LOG_EVERY,
+    model = TokenModel(VOCAB_SIZE, VOCAB_SIZE, "lstm", size, 1, size)
+    cell = build_model(model, training=True)
+    length = 100 * LOG_EVERY * num_steps + 1
+    tokens = np.random.default_rng(0).integers(0, VOCAB_SIZE, batch_size * length)
+    training = stream_training(
+        cell,
+        cross_entropy,
+        batch_parallel(bptt(cell, cross_entropy), devices),
+        clipped_adam(),
+        text_streams(tokens, batch_size),
+        num_steps=num_steps,
         batch_size=batch_size,
-        chunks_per_epoch=100,
+        epochs=1,
+        log_every=LOG_EVERY,
     )
-
-    def init(key, learning_rate):
-        return init_state(cell, estimator, optimizer, key, batch_size, learning_rate)
-
-    parts = Parts(cell, cross_entropy, estimator, optimizer, lambda: batch)
-    training = Training(init, chunk, 100, 100 * LOG_EVERY, parts)
-    return Setting("char", training, lambda params: {}, 1e-4, 1, ())
+    return Setting(model, training, learning_rate=1e-4, epochs=1, name="char")
 
 
 def training_side(

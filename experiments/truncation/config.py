@@ -1,52 +1,56 @@
 """What a run does, and how large."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from jaxrnn.models import Precision
-from jaxrnn.unroll import Schedule
+from jaxrnn import runs
+from jaxrnn.runs import Decided
 
-Part = Literal["published", "fair", "estimators", "vanishing", "speed"]
-PARTS: tuple[Part, ...] = ("published", "fair", "estimators", "vanishing", "speed")
+SOURCE = "R2RT, Styles of Truncated Backpropagation (19 July 2016)"
+
+StudyName = Literal["published", "fair", "estimators", "vanishing", "speed"]
 
 
 @dataclass(frozen=True)
-class Config:
-    """The post's model, grid and protocol; flags that begin with toy or text belong to the parts
-    fair and estimators."""
-
-    part: tuple[Part, ...] = PARTS
-    """published: the post's grid. fair: every style at equal budgets. estimators: every style's
-    gradient beside the full one. vanishing: gradients by the steps they went back.
-    speed: true truncation beside TensorFlow style, time per target."""
+class Text(runs.TextConfig):
     corpus: str = ""
     """As in the character model; if not given, ptb where it was fetched before, else sherlock."""
     valid_fraction: float = 0.1
     """Part of the text, at its end, to validate on, where the corpus brings no such part."""
     limit: int = 10_000
     """Largest vocabulary of words; rarer ones become one unknown word."""
+
+
+@dataclass(frozen=True)
+class Gradient(runs.GradientConfig):
+    estimator: Decided[str] = ""
+    window: Decided[int] = 0
+    stride: Decided[int] = 0
+    history: Decided[int] = 0
+
+
+@dataclass(frozen=True)
+class Optimizer(runs.OptimizerConfig):
+    learning_rate: Decided[float] = 0.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """The post's model, grid and protocol. Flags that begin with toy or text belong to the parts
+    fair and estimators, whose models are of one-hot vectors, without dropout, and begin with the
+    default weights."""
+
+    part: tuple[StudyName, ...] = get_args(StudyName)
+    """published: the post's grid. fair: every style at equal budgets. estimators: every style's
+    gradient beside the full one. vanishing: gradients by the steps they went back.
+    speed: true truncation beside TensorFlow style, time per target."""
     tokens: int | None = None
     """Words to train on, from the start of the text; all if not given."""
-    cell: str = "elman"
-    """A name in CELLS, or path/to/file.py:factory."""
-    hidden_size: int = 100
-    embedding_size: int = 50
-    dropout: float = 0.2
-    """Rate before the layer and before the head."""
-    init: Literal["default", "published"] = "published"
-    """First weights; published: Glorot everywhere."""
-    precision: Precision = "float32"
-    """What the models compute in; params, optimizer and loss are float32."""
-    schedule: Schedule = "auto"
-    """How a training step goes over time: scan is the plain loop, auto chooses by size."""
-    batch_size: int = 32
-    """Streams that the text is cut into."""
     window: tuple[int, ...] = (5, 10, 20, 40)
     """Steps an error goes back: the n of the post's rows."""
     num_steps: tuple[int, ...] = (20, 30, 40, 40)
     """Time steps of a training step of true truncation, one a window; TensorFlow style takes n."""
     learning_rate: tuple[float, ...] = (0.003, 0.001, 0.0003)
-    epochs: int = 20
     grid: tuple[str, ...] = ()
     """Only these cells of the grid, by name or pattern: true_5_lr_0.003, 'tf_*'."""
     loss_scale: Literal["published", "mean"] = "published"
@@ -84,66 +88,32 @@ class Config:
     """Stretches of text, text_num_steps long, on which gradients are compared."""
     draws: int = 8
     """Keys to a stretch, for the styles that draw."""
-    seed: int = 0
-    seeds: int = 3
-    """How many seeds, from seed on, each a member of one compiled run."""
-    log_every: int = 100
-    """Training steps to a line of the log, in the post's grid; Ctrl-C is noticed as often."""
+    task: Decided[str] = ""
+    """Of a training run: published, toy, text or reference, with which its name begins."""
+    text: Text = Text()
+    model: runs.ModelConfig = runs.ModelConfig(
+        cell="elman", embedding_size=50, dropout=0.2, init="published"
+    )
+    gradient: Gradient = Gradient()
+    optimizer: Optimizer = Optimizer()
+    loop: runs.LoopConfig = runs.LoopConfig(epochs=20, seeds=3, log_every=100)
 
+
+GRID = {"limit": 50, "tokens": 200, "hidden_size": 5, "embedding_size": 4, "batch_size": 4}
+GRID |= {"window": (2, 4), "num_steps": (4, 4), "learning_rate": (0.003,), "epochs": 2}
+TOY = {"toy_window": (3,), "toy_num_steps": 6, "toy_hidden": 3, "toy_batch": 4, "toy_length": 60}
+TEXT = {"text_window": (3,), "text_num_steps": 6, "text_hidden": 3, "text_limit": 8}
+TEXT |= {"text_batch": 4, "text_tokens": 600, "toy_epochs": 2, "text_epochs": 2, "stretches": 2}
+MEASURED = {"speed_vocabulary": (50,), "speed_hidden": (5,), "speed_embedding": (4,), "draws": 2}
+
+QUICK = {"limit": 1_000, "tokens": 20_000, "batch_size": 8, "epochs": 14, "seeds": 2}
+QUICK |= {"window": (5, 20, 40), "num_steps": (20, 40, 40), "learning_rate": (0.01, 0.003)}
+QUICK |= {"toy_batch": 50, "toy_length": 1_000, "toy_epochs": 20}
+QUICK |= {"text_hidden": 24, "text_limit": 30, "text_tokens": 40_000, "stretches": 12}
 
 PUBLISHED = Config()
-
 PRESETS = {
-    "smoke": Config(
-        limit=50,
-        hidden_size=5,
-        embedding_size=4,
-        batch_size=4,
-        window=(2, 4),
-        num_steps=(4, 4),
-        learning_rate=(0.003,),
-        epochs=2,
-        tokens=200,
-        toy_window=(3,),
-        toy_num_steps=6,
-        toy_hidden=3,
-        toy_batch=4,
-        toy_length=60,
-        toy_epochs=2,
-        text_window=(3,),
-        text_num_steps=6,
-        text_hidden=3,
-        text_limit=8,
-        text_batch=4,
-        text_tokens=600,
-        text_epochs=2,
-        speed_vocabulary=(50,),
-        speed_hidden=(5,),
-        speed_embedding=(4,),
-        stretches=2,
-        draws=2,
-        seeds=1,
-        log_every=10,
-    ),
-    "quick": replace(
-        PUBLISHED,
-        limit=1_000,
-        tokens=20_000,
-        batch_size=8,
-        window=(5, 20, 40),
-        num_steps=(20, 40, 40),
-        learning_rate=(0.01, 0.003),
-        epochs=14,
-        toy_batch=50,
-        toy_length=1_000,
-        toy_epochs=20,
-        text_hidden=24,
-        text_limit=30,
-        text_tokens=40_000,
-        text_epochs=10,
-        stretches=12,
-        draws=8,
-        seeds=2,
-    ),
+    "smoke": runs.replaced(PUBLISHED, **GRID, **TOY, **TEXT, **MEASURED, seeds=1, log_every=10),
+    "quick": runs.replaced(PUBLISHED, **QUICK),
     "published": PUBLISHED,
 }

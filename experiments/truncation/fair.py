@@ -1,178 +1,163 @@
 """Every style at equal numbers of targets, of updates and of seconds."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 
 from experiments.truncation.config import Config
-from experiments.truncation.tasks import (
-    Task,
-    Trained,
-    character_task,
-    make_training,
-    make_validate,
-    toy_task,
-)
+from experiments.truncation.study import BUDGETS, Data, Row, Study, built, text_data
 from experiments.truncation.variants import Variant, truncating, unbounded
+from jaxrnn import runs
 from jaxrnn.analysis.plots import Panel, learning_curves
-from jaxrnn.base import require_positive
-from jaxrnn.data import TOY, loss_floors
+from jaxrnn.base import Batch, require_positive
+from jaxrnn.data import TOY, Streams, lag_sequence, loss_floors, streams
+from jaxrnn.gradients import STYLES
 from jaxrnn.parallel import Devices
-from jaxrnn.runs.directory import RunDirectory, read_metrics
-from jaxrnn.runs.loop import Setting
-from jaxrnn.runs.report import print_table
-from jaxrnn.runs.summary import curves
 
-BUDGETS = ("targets", "updates", "seconds")
-"""What is made equal, in turn."""
+# small, so that even the styles that carry an influence of every weight can be had
+ONE_HOT = {"embedding_size": 0, "dropout": 0.0, "init": "default", "tied": False}
+FLOORS = {
+    " and ".join(f"t-{lag}" for lag in lags) or "neither": floor
+    for lags, floor in loss_floors(TOY).items()
+}
+Paths = dict[str, Sequence[np.ndarray]]
+"""Of each budget the rows (spent, validation loss) of every seed."""
 
 
-def trainings(config: Config, devices: Devices) -> list[Trained]:
+def settings(config: Config) -> dict[str, Config]:
     """Every style on the toy task and on characters, each by `Variant`s at every window."""
-    toy, text = toy_task(config), character_task(config)
-    return [
-        *_of(config, "toy", toy, config.toy_window, config.toy_num_steps, devices),
-        *_of(config, "text", text, config.text_window, config.text_num_steps, devices),
-    ]
+    found = {}
+    for task, windows, num_steps in (
+        ("toy", config.toy_window, config.toy_num_steps),
+        ("text", config.text_window, config.text_num_steps),
+    ):
+        if not windows:
+            raise ValueError(f"--{task}-window holds nothing; give at least one window")
+        for window in windows:
+            require_positive(**{f"{task}_window": window, f"{task}_num_steps": num_steps})
+        variants = [variant for window in windows for variant in truncating(window, num_steps)]
+        found |= by_variants(config, task, [*variants, *unbounded(windows, num_steps)])
+    return found
 
 
-def _of(
-    config: Config,
-    part: str,
-    task: Task,
-    windows: Sequence[int],
-    num_steps: int,
-    devices: Devices,
-) -> list[Trained]:
-    if not windows:
-        raise ValueError(f"--{part}-window holds nothing; give at least one window")
-    for window in windows:
-        require_positive(**{f"{part}_window": window, f"{part}_num_steps": num_steps})
-    bounded = [variant for window in windows for variant in truncating(window, num_steps)]
-    epochs, rate = {
-        "toy": (config.toy_epochs, config.toy_rate),
-        "text": (config.text_epochs, config.text_rate),
-    }[part]
-    return [
-        train(config, part, task, variant, epochs, rate, devices)
-        for variant in dict.fromkeys([*bounded, *unbounded(windows, num_steps)])
-    ]
-
-
-def train(
-    config: Config,
-    part: str,
-    task: Task,
-    variant: Variant,
-    epochs: int,
-    learning_rate: float,
-    devices: Devices,
-) -> Trained:
-    """One training of a small task, an epoch to a line of the log."""
-    training = make_training(
-        task, variant, epochs=epochs, devices=devices, schedule=config.schedule
+def by_variants(config: Config, task: str, variants: Sequence[Variant]) -> dict[str, Config]:
+    """Training runs on the toy task or, "text" and "reference", on characters, a variant each."""
+    flags = "toy" if task == "toy" else "text"
+    size, batch_size, epochs, rate = (
+        getattr(config, f"{flags}_{name}") for name in ("hidden", "batch", "epochs", "rate")
     )
-    name = f"{part}_{variant.name}"
-    setting = Setting(name, training, make_validate(task), learning_rate, epochs, ())
-    return Trained(part, task, variant, setting)
-
-
-def seconds_per_update(directory: RunDirectory, setting: str) -> float:
-    """The median over the log's lines: compiling, validating and pauses are no part of it."""
-    lines = [line for line in read_metrics(directory.metrics) if line["setting"] == setting]
-    rates = [line["steps_per_second"] for line in lines if "steps_per_second" in line]
-    return 1 / float(np.median(rates))
-
-
-def paths(directory: RunDirectory, trained: Trained) -> dict[str, list[np.ndarray]]:
-    """For each budget the rows (spent, validation loss) of every seed."""
-    losses = curves(directory, trained.setting.name, "valid_loss")
-    unit = {
-        "targets": float(trained.targets_per_update),
-        "updates": 1.0,
-        "seconds": seconds_per_update(directory, trained.setting.name),
-    }
-    return {budget: [rows * [unit[budget], 1.0] for rows in losses.values()] for budget in BUDGETS}
-
-
-def at_equal(every: Sequence[dict[str, list[np.ndarray]]]) -> list[dict[str, float | None]]:
-    """Of each training the median loss where the shortest of them had spent its budget: of the
-    targets, of the updates, of the seconds. None where a training had not been validated by then.
-    """
-    least = {budget: min(float(path[budget][0][-1, 0]) for path in every) for budget in BUDGETS}
-    return [{budget: _read(path[budget], least[budget]) for budget in BUDGETS} for path in every]
-
-
-def _read(seeds: list[np.ndarray], spent: float) -> float | None:
-    first = float(seeds[0][0, 0])
-    if spent < first * (1 - 1e-9):
-        return None
-    return float(np.median([np.interp(spent, rows[:, 0], rows[:, 1]) for rows in seeds]))
-
-
-def report(config: Config, part: str, rows: Sequence[dict[str, Any]]) -> None:
-    """A table of one task, the best at equal targets first."""
-    worst = float("inf")
-    ordered = sorted(
-        rows, key=lambda row: worst if (loss := row["at_equal"]["targets"]) is None else loss
+    config = replace(
+        config,
+        task=task,
+        text=replace(config.text, limit=config.text_limit),
+        model=replace(config.model, hidden_size=size, **ONE_HOT),
+        optimizer=replace(config.optimizer, learning_rate=rate),
+        loop=replace(config.loop, batch_size=batch_size, epochs=epochs),
     )
-    floors = ", ".join(
-        f"{' and '.join(f't-{lag}' for lag in lags) or 'neither'} {floor:.4f}"
-        for lags, floor in loss_floors(TOY).items()
-    )
-    print_table(
-        ["style", "updates", "ms / update", *(f"equal {budget}" for budget in BUDGETS), "lowest"],
-        [
-            [
-                row["label"],
-                row["updates"],
-                f"{1e3 * row['seconds_per_update']:.3g}",
-                *(_shown(row["at_equal"][budget]) for budget in BUDGETS),
-                "diverged" if row["diverged"] else _shown(row["valid_loss"]),
-            ]
-            for row in ordered
-        ],
-        title=f"{part}: validation loss in nats, median of {config.seeds} seed(s)"
-        + (f"; floors: {floors}" if part == "toy" else ""),
-    )
+    return {f"{task}_{variant.name}": variant.set_in(config) for variant in variants}
 
 
-def _shown(loss: float | None) -> str:
-    return "-" if loss is None else f"{loss:.4f}"
+def build(config: Config, devices: Devices = ()) -> runs.Setting:
+    return built(config, toy(config) if config.task == "toy" else characters(config), devices)
 
 
-def plot_toy(path: Path, config: Config, found: Sequence[tuple[Trained, dict]]) -> None:
-    """A panel for every window, and one for the styles without."""
-    floors = {
-        " and ".join(f"t-{lag}" for lag in lags) or "neither": floor
-        for lags, floor in loss_floors(TOY).items()
-    }
-    panels = []
-    for window in (*config.toy_window, None):
-        mine = {
-            trained.variant.label: spent["targets"]
-            for trained, spent in found
-            if (trained.variant.window if trained.bounded else None) == window
-        }
-        title = f"window {window}" if window else "no window"
-        if mine:
-            panels.append(Panel(title, mine, floors, "targets"))
-    learning_curves(path, panels)
+def toy(config: Config) -> Data:
+    """The toy task with both of its dependencies; every epoch a new sequence."""
+    length, batch_size = config.toy_length, config.toy_batch
+    require_positive(toy_length=length, toy_batch=batch_size)
+
+    def rows(key):
+        drawn = lag_sequence(TOY, key, length * batch_size)
+        return Streams(*(streams(a, batch_size) for a in drawn))
+
+    # a sequence that no training run sees: no epoch has this key
+    drawn = rows(jax.random.fold_in(jax.random.key(0), 2**31 - 1))
+    return Data(2, rows, Batch(*(a[: max(length // 4, 1)] for a in drawn)))
 
 
-def plot_text(path: Path, found: Sequence[tuple[Trained, dict]]) -> None:
-    """A panel for every budget."""
-    panels = [
-        Panel(
-            f"by {budget}",
-            {trained.variant.label: spent[budget] for trained, spent in found},
-            {},
-            budget,
-            # the exact online gradient takes a hundred times as long as the cheapest style
-            x_scale="log" if budget == "seconds" else "linear",
+def characters(config: Config) -> Data:
+    count, held_out = config.text_tokens, config.text_tokens // 4
+    require_positive(text_tokens=count)
+    text = runs.configured_text(config.text, "character")
+    if held_out < 2:
+        raise ValueError(
+            f"--text-tokens is {count}, a quarter as many are held out; give 8 or more"
         )
-        for budget in BUDGETS
-    ]
-    learning_curves(path, panels)
+    text = text._replace(train=text.train[:count], valid=text.valid[:held_out])
+    return text_data(text, config.text_batch)
+
+
+def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs.Report:
+    rows, tables, plots = {row["name"]: row for row in results["styles"]}, [], {}
+    for task, panels in (("toy", toy_panels), ("text", text_panels)):
+        mine = [name for name, row in rows.items() if row["part"] == task]
+        spent = {name: paths(log, rows[name]) for name in mine if not rows[name]["diverged"]}
+        for name, losses in zip(spent, at_equal([*spent.values()]), strict=True):
+            rows[name] = rows[name] | {"at_equal": losses}
+        if mine:
+            tables.append(comparison(config, task, [rows[name] for name in mine]))
+        if spent:
+            drawn = panels([(rows[name], path) for name, path in spent.items()])
+            plots[task] = partial(learning_curves, panels=drawn)
+    return runs.Report({"styles": [*rows.values()]}, tables=tables, plots=plots)
+
+
+def paths(log: runs.RunLog, row: Row) -> Paths:
+    spent = (row["targets"] / row["updates"], 1.0, row["seconds_per_update"])
+    units, losses = zip(BUDGETS, spent, strict=True), log.curves(row["name"], "valid_loss").values()
+    return {budget: [rows * [unit, 1.0] for rows in losses] for budget, unit in units}
+
+
+def at_equal(every: Sequence[Paths]) -> list[dict[str, float | None]]:
+    """Of each training run the median loss where the shortest of them had spent its budget: of the
+    targets, of the updates, of the seconds. None where one had not been validated by then."""
+
+    def read(seeds: Sequence[np.ndarray], spent: float) -> float | None:
+        if spent < seeds[0][0, 0] * (1 - 1e-9):
+            return None
+        return float(np.median([np.interp(spent, rows[:, 0], rows[:, 1]) for rows in seeds]))
+
+    ends = {budget: [float(path[budget][0][-1, 0]) for path in every] for budget in BUDGETS}
+    return [{budget: read(path[budget], min(ends[budget])) for budget in BUDGETS} for path in every]
+
+
+def comparison(config: Config, task: str, rows: Sequence[Row]) -> runs.Table:
+    """A table of one task, the best at equal targets first."""
+    floors = ", ".join(f"{name} {floor:.4f}" for name, floor in FLOORS.items())
+    title = f"{task}: validation loss in nats, median of {config.loop.seeds} seed(s)"
+    columns = {"style": "{label}", "updates": "{updates}", "ms / update": "{ms:.3g}"}
+    equal, shown = {f"equal {budget}": budget for budget in BUDGETS}, []
+    for row in sorted(rows, key=lambda row: row["at_equal"]["targets"] or np.inf):
+        lowest = "diverged" if row["diverged"] else runs.or_dash(row["valid_loss"])
+        losses = {column: runs.or_dash(row["at_equal"][budget]) for column, budget in equal.items()}
+        shown.append(row | losses | {"lowest": lowest, "ms": 1e3 * row["seconds_per_update"]})
+    columns |= {column: f"{{{column}}}" for column in [*equal, "lowest"]}
+    return runs.written(f"{title}; floors: {floors}" if task == "toy" else title, shown, columns)
+
+
+def toy_panels(found: Sequence[tuple[Row, Paths]]) -> list[Panel]:
+    """A panel for every window, and one for the styles without."""
+    curves: dict[str, dict[str, Sequence[np.ndarray]]] = {}
+    for row, spent in found:
+        bounded = "window" in STYLES[row["style"]].integers
+        title = f"window {row['window']}" if bounded else "no window"
+        curves.setdefault(title, {})[row["label"]] = spent["targets"]
+    return [Panel(title, each, FLOORS, "targets") for title, each in curves.items()]
+
+
+def text_panels(found: Sequence[tuple[Row, Paths]]) -> list[Panel]:
+    """A panel for every budget."""
+    panels = []
+    for budget in BUDGETS:
+        curves = {row["label"]: spent[budget] for row, spent in found}
+        # the exact online gradient takes a hundred times as long as the cheapest style
+        scale = "log" if budget == "seconds" else "linear"
+        panels.append(Panel(f"by {budget}", curves, {}, budget, x_scale=scale))
+    return panels
+
+
+STUDY = Study(report, settings, build)

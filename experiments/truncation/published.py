@@ -1,72 +1,69 @@
 """The post's grid: true truncation and TensorFlow style, by n and learning rate, on words."""
 
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.truncation.config import Config
-from experiments.truncation.quirks import carrying_dropped, scaled
-from experiments.truncation.tasks import (
-    Task,
-    Trained,
-    make_training,
-    make_validate,
-    word_task,
-)
+from experiments.truncation.config import PUBLISHED, SOURCE, Config
+from experiments.truncation.quirks import as_published
+from experiments.truncation.study import Data, Row, Study, built, text_data
 from experiments.truncation.variants import Variant, tensorflow_style, true_truncation
+from jaxrnn import runs
 from jaxrnn.analysis.plots import Panel, learning_curves
-from jaxrnn.base import GradientEstimator, require_positive
+from jaxrnn.base import require_positive
 from jaxrnn.parallel import Devices
-from jaxrnn.runs.loop import Setting
-from jaxrnn.runs.report import print_table
-
-POST_RATES = (0.003, 0.001, 0.0003)
-POST: dict[tuple[str, int], tuple[float, float, float]] = {
-    ("true", 5): (5.12, 5.01, 5.09),
-    ("tf", 5): (5.21, 5.04, 5.04),
-    ("true", 10): (5.07, 5.00, 5.12),
-    ("tf", 10): (5.15, 5.03, 5.05),
-    ("true", 20): (5.05, 5.00, 5.15),
-    ("tf", 20): (5.11, 4.99, 5.08),
-    ("tf", 40): (5.05, 4.99, 5.15),
-}
-"""(style, n) to the lowest validation loss at each of `POST_RATES`, nats per word."""
+from jaxrnn.runs.claims import Claim, above, at_most, ordered, within
 
 NAMES = {"true": "true", "tf": "TensorFlow style"}
+TABLE = f"{SOURCE}, table of results, read in a third party's copy"
+HIGHER = 0.001
+"""What the claims call a higher learning rate: the upper two of the post's three."""
 
 
 class Cell(NamedTuple):
-    """A cell of the table: style "true" or "tf", its n, its learning rate, its batches."""
+    """A cell of the table: style "true" or "tf", its n, its learning rate."""
 
     style: str
     window: int
-    learning_rate: float
-    variant: Variant
+    rate: float
 
     @property
     def name(self) -> str:
-        return f"{self.style}_{self.window}_lr_{self.learning_rate:g}"
+        return f"{self.style}_{self.window}_lr_{self.rate:g}"
 
 
-def all_cells(config: Config) -> list[Cell]:
+POST = {
+    Cell(style, window, rate): loss
+    for style, window, *losses in [
+        ("true", 5, 5.12, 5.01, 5.09),
+        ("tf", 5, 5.21, 5.04, 5.04),
+        ("true", 10, 5.07, 5.00, 5.12),
+        ("tf", 10, 5.15, 5.03, 5.05),
+        ("true", 20, 5.05, 5.00, 5.15),
+        ("tf", 20, 5.11, 4.99, 5.08),
+        ("tf", 40, 5.05, 4.99, 5.15),
+    ]
+    for rate, loss in zip((0.003, 0.001, 0.0003), losses, strict=True)
+}
+"""The lowest validation losses, nats per word."""
+
+
+def all_cells(config: Config) -> dict[Cell, Variant]:
     """The whole grid. Where n is all of num_steps the two styles are one, and it goes as TensorFlow
     style, as in the post.
 
     Raises:
       ValueError: numbers of entries that differ, a window above its num_steps, an entry twice.
     """
-    if len(config.window) != len(config.num_steps) or not config.window:
-        raise ValueError(
-            f"--window has {len(config.window)} entries, --num-steps {len(config.num_steps)}; give "
-            "each the same number, at least one"
-        )
     if not config.learning_rate:
         raise ValueError("--learning-rate holds nothing; give at least one")
     found = []
-    for window, num_steps in zip(config.window, config.num_steps, strict=True):
+    for window, num_steps in runs.entries(window=config.window, num_steps=config.num_steps):
         require_positive(window=window, num_steps=num_steps)
         if window > num_steps:
             raise ValueError(
@@ -75,128 +72,179 @@ def all_cells(config: Config) -> list[Cell]:
         true = true_truncation(window, num_steps, full=config.edge == "full")
         styles = [("true", true)] if window < num_steps else []
         for style, variant in [*styles, ("tf", tensorflow_style(window))]:
-            found += [Cell(style, window, rate, variant) for rate in config.learning_rate]
-    if len({cell.name for cell in found}) < len(found):
+            found += [(Cell(style, window, rate), variant) for rate in config.learning_rate]
+    if len({cell.name for cell, _ in found}) < len(found):
         raise ValueError("--window or --learning-rate holds an entry twice; give it once")
-    return found
+    return dict(found)
 
 
-def chosen_cells(config: Config) -> list[Cell]:
-    """Those that `--grid` asks for.
+def settings(config: Config) -> dict[str, Config]:
+    """The cells that `--grid` asks for.
 
     Raises:
       ValueError: a pattern that names none.
     """
-    every = all_cells(config)
-    for pattern in config.grid:
-        if not any(fnmatchcase(cell.name, pattern) for cell in every):
-            names = ", ".join(cell.name for cell in every)
-            raise ValueError(f"--grid is {pattern!r}, which is none of the cells {names}")
-    patterns = config.grid or ("*",)
-    return [c for c in every if any(fnmatchcase(c.name, pattern) for pattern in patterns)]
-
-
-def trainings(config: Config, devices: Devices) -> list[Trained]:
-    """A training for every cell asked for."""
-    task = word_task(config)
-    validate = make_validate(task)
-    found = []
-    for cell in chosen_cells(config):
-        training = make_training(
-            task,
-            cell.variant,
-            epochs=config.epochs,
-            log_every=config.log_every,
-            devices=devices,
-            schedule=config.schedule,
-            adjusted=lambda style, cell=cell: with_quirks(config, task, cell, style),
-        )
-        rate, ends = cell.learning_rate, ()  # a chunk is as long as a line
-        setting = Setting(cell.name, training, validate, rate, config.epochs, ends)
-        found.append(Trained("published", task, cell.variant, setting))
+    every = {cell.name: (cell, variant) for cell, variant in all_cells(config).items()}
+    chosen = {pattern: fnmatch.filter(every, pattern) for pattern in config.grid or ("*",)}
+    for pattern, names in chosen.items():
+        if not names:
+            known = ", ".join(every)
+            raise ValueError(f"--grid is {pattern!r}, which is none of the cells {known}")
+    found = {}
+    for name, (cell, variant) in every.items():
+        if any(name in names for names in chosen.values()):
+            optimizer = replace(config.optimizer, learning_rate=cell.rate)
+            found[name] = variant.set_in(replace(config, task="published", optimizer=optimizer))
     return found
 
 
-def with_quirks(
-    config: Config, task: Task, cell: Cell, style: GradientEstimator
-) -> GradientEstimator:
-    """The estimator as the post's protocol has it, so far as the config asks for it."""
-    if config.carried == "dropped":
-        style = carrying_dropped(style, task.model)
-    if config.loss_scale == "published":
-        style = scaled(style, cell.variant.num_steps / cell.window)
-    return style
+def build(config: Config, devices: Devices = ()) -> runs.Setting:
+    adjusted = partial(as_published, config)
+    return built(config, words(config), devices, log_every=config.loop.log_every, adjusted=adjusted)
 
 
-def report(config: Config, rows: Sequence[dict[str, Any]]) -> None:
+def words(config: Config) -> Data:
+    """The corpus as words, the Penn Treebank as the tokens that it is made of."""
+    text = runs.configured_text(config.text, "token" if config.text.corpus == "ptb" else "word")
+    if config.tokens is not None:
+        require_positive(tokens=config.tokens)
+    return text_data(text._replace(train=text.train[: config.tokens]), config.loop.batch_size)
+
+
+def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs.Report:
+    by_name = {row["name"]: row for row in results["styles"] if row["part"] == "published"}
+    cells = all_cells(config) if by_name else {}
+    rows = {cell: by_name[cell.name] for cell in cells if cell.name in by_name}
+    ended = bool(rows) and all(row["turned"] or row["diverged"] for row in rows.values())
+    losses = {cell: row["valid_loss"] for cell, row in rows.items()}
+    claims = [*grid_claims(losses, ended=ended), *cell_claims(config, losses)]
+    tables = [table(config, rows)] if rows else []
+    trained = {cell: row for cell, row in rows.items() if not row["diverged"]}
+    if not trained:
+        return runs.Report({}, claims, tables)
+    seconds, plots = whole_grid_seconds(cells, trained), {"published": partial(plot, rows=trained)}
+    loop, results = config.loop, {"whole_grid_seconds": seconds}
+    note = (
+        f"the whole grid: {len(cells)} cells of {loop.epochs} epochs and {loop.seeds} seed(s), "
+        f"about {seconds / 3600:.3g} h at the speed of these {len(rows)}"
+    )
+    return runs.Report(results, claims, tables, plots, notes=[note])
+
+
+def table(config: Config, rows: Mapping[Cell, Row]) -> runs.Table:
     """The post's table with ours in front of it."""
-    by_cell = {row["name"]: row for row in rows}
-    table, lines = {}, []
-    for cell in all_cells(config):
-        table.setdefault((cell.style, cell.window), []).append(by_cell.get(cell.name))
-    for (style, window), found in table.items():
-        known = [row for row in found if row and not row["diverged"]]
-        best = min((row["valid_loss"] for row in known), default=None)
-        posts = [_post(style, window, rate) for rate in config.learning_rate]
-        shown = [
-            "diverged" if row and row["diverged"] else _beside(row and row["spread"], post)
-            for row, post in zip(found, posts, strict=True)
-        ]
-        post = min(POST.get((style, window), (None,)), key=lambda x: x or 0)
-        lines.append([window, NAMES[style], *shown, _beside(best and {"median": best}, post)])
-    print_table(
+    lines = []
+    for style, window in dict.fromkeys(cell[:2] for cell in all_cells(config)):
+        cells = [Cell(style, window, rate) for rate in config.learning_rate]
+        mine = [rows[c] for c in cells if c in rows and not rows[c]["diverged"]]
+        best = {"median": min(row["valid_loss"] for row in mine)} if mine else None
+        post = min((x for cell, x in POST.items() if cell[:2] == (style, window)), default=None)
+        shown = [_beside(rows.get(cell), POST.get(cell)) for cell in cells]
+        lines.append([window, NAMES[style], *shown, _beside({"spread": best}, post)])
+    return runs.Table(
+        f"lowest validation loss on {config.text.corpus}, nats per word: median of "
+        f"{config.loop.seeds} seed(s) [lowest to highest]; in brackets the post's, on the Penn "
+        "Treebank",
         ["n", "style", *(f"lr {rate:g}" for rate in config.learning_rate), "best"],
         lines,
-        title=f"lowest validation loss on {config.corpus}, nats per word: median of "
-        f"{config.seeds} seed(s) [lowest to highest]; in brackets the post's, on the Penn Treebank",
     )
 
 
-def plot(path: Path, config: Config, rows: Sequence[dict[str, Any]]) -> None:
-    """The same as curves, of what did not diverge."""
-    by_cell = {row["name"]: row for row in rows if not row["diverged"]}
-    panels = []
-    for rate in config.learning_rate:
-        mine = [cell for cell in all_cells(config) if cell.learning_rate == rate]
-        drawn = {}
-        for style in NAMES:
-            cells = [cell for cell in mine if cell.style == style and cell.name in by_cell]
-            losses = [by_cell[cell.name]["valid_loss_per_seed"] for cell in cells]
-            if cells:
-                drawn[NAMES[style]] = [
-                    np.array([(c.window, x) for c, x in zip(cells, seed, strict=True)], float)
-                    for seed in zip(*losses, strict=True)
-                ]
-        if drawn:
-            panels.append(Panel(f"learning rate {rate:g}", drawn, {}, "n (time steps)"))
-    learning_curves(path, panels)
-
-
-def _post(style: str, window: int, rate: float) -> float | None:
-    found = POST.get((style, window))
-    return found[POST_RATES.index(rate)] if found and rate in POST_RATES else None
-
-
-def _beside(ours: dict[str, float] | None, post: float | None) -> str:
+def _beside(row: Mapping[str, Any] | None, post: float | None) -> str:
+    if row and row.get("diverged"):
+        return "diverged"
+    ours = row and row["spread"]
     text = f"{ours['median']:.3f}" if ours else "-"
     if ours and "min" in ours and ours["min"] < ours["max"]:
         text += f" [{ours['min']:.3f} to {ours['max']:.3f}]"
     return text if post is None else f"{text} ({post:.2f})"
 
 
-def whole_grid_seconds(config: Config, rows: Sequence[dict[str, Any]]) -> float | None:
-    """What all cells would take with the seeds of this run, from those that were trained: each of
-    the others as long as the cells of its batches took per target, or all cells where none had
-    these. None where none was trained to its end."""
-    speeds: dict[Variant | None, list[float]] = {}
-    by_cell = {row["name"]: row for row in rows if not row["diverged"]}
-    for cell in all_cells(config):
-        if row := by_cell.get(cell.name):
-            speed = row["seconds"] / row["targets"]
-            speeds.setdefault(cell.variant, []).append(speed)
-            speeds.setdefault(None, []).append(speed)
-    if not speeds:
-        return None
-    targets = float(np.mean([row["targets"] for row in by_cell.values()]))
-    found = [speeds.get(cell.variant, speeds[None]) for cell in all_cells(config)]
+def plot(path: Path, rows: Mapping[Cell, Row]) -> None:
+    """The same as curves, of what did not diverge: a curve of each seed."""
+    panels = []
+    for rate in dict.fromkeys(cell.rate for cell in rows):
+        drawn = {}
+        for style, title in NAMES.items():
+            mine = {c.window: r for c, r in rows.items() if (c.style, c.rate) == (style, rate)}
+            seeds = zip(*(row["valid_loss_per_seed"] for row in mine.values()), strict=True)
+            if mine:
+                drawn[title] = [np.array([*zip(mine, seed, strict=True)], float) for seed in seeds]
+        panels.append(Panel(f"learning rate {rate:g}", drawn, {}, "n (time steps)"))
+    learning_curves(path, panels)
+
+
+def whole_grid_seconds(cells: Mapping[Cell, Variant], rows: Mapping[Cell, Row]) -> float:
+    """What all cells would take with the seeds of this run, from those that were trained to their
+    end: each of the others as long as the cells of its batches took per target, or all cells where
+    none had these."""
+    speeds: dict[Variant | None, list[float]] = {None: []}
+    for cell, row in rows.items():
+        for variant in (cells[cell], None):
+            speeds.setdefault(variant, []).append(row["seconds"] / row["targets"])
+    targets = float(np.mean([row["targets"] for row in rows.values()]))
+    found = [speeds.get(variant, speeds[None]) for variant in cells.values()]
     return float(sum(np.mean(speed) * targets for speed in found))
+
+
+def grid_claims(losses: Mapping[Cell, float | None], *, ended: bool = True) -> list[Claim]:
+    """What the post concludes from its table; each holds of the post's own numbers.
+
+    They are about lowest losses, so nothing is decided before the training has `ended`: while the
+    validation loss of a cell still falls in its last epoch, who learns faster is ahead. What takes
+    part in a gap or a mean and diverged, None, leaves that open.
+    """
+    gaps = {
+        cell: _of(np.subtract.reduce, [losses[tf], loss])
+        for cell, loss in losses.items()
+        if cell.style == "true" and (tf := cell._replace(style="tf")) in losses
+    }
+    higher = {cell: gap for cell, gap in gaps.items() if cell.rate >= HIGHER}
+    lower = [gap for cell, gap in gaps.items() if cell.rate < HIGHER]
+    windows = sorted({cell.window for cell in higher}, reverse=True)
+    by_window: dict[str, float | None] = {
+        f"n {window}": _of(np.mean, [gap for cell, gap in higher.items() if cell.window == window])
+        for window in windows
+    }
+    if len(windows) < 2:  # one gap alone does not shrink
+        by_window = {"larger n": None, "smaller n": None}
+    longest = max((cell.window for cell in losses), default=None)
+    # full: its n is all of the longest batch, so that nothing is cut
+    full = [x for (style, n, _), x in losses.items() if style == "tf" and n == longest]
+    trues = [x for (style, n, _), x in losses.items() if style == "true" and n != longest]
+    distance = _of(np.subtract.reduce, [_of(np.min, full), _of(np.min, trues)])
+    behind = f"TensorFlow style - true at equal n, learning rates from {HIGHER:g}: worse"
+    ahead = f"true - TensorFlow style, learning rates below {HIGHER:g}: worse"
+    as_good, discussion = "full backpropagation - best true: about as good", f"{SOURCE}, discussion"
+    decided = [
+        above(behind, discussion, _of(np.mean, [*higher.values()]), 0.0),
+        above(ahead, TABLE, _of(lambda gaps: -np.mean(gaps), lower), 0.0),
+        ordered("the gap shrinks as n grows", discussion, by_window),
+        at_most(as_good, f"{SOURCE}, conclusions", distance, 0.02),
+    ]
+    return decided if ended else [claim._replace(holds=None) for claim in decided]
+
+
+def _of(statistic: Callable[[np.ndarray], Any], values: Sequence[float | None]) -> float | None:
+    """None where a value is missing, or all are."""
+    return None if not values or None in values else float(statistic(np.array(values, float)))
+
+
+def cell_claims(config: Config, losses: Mapping[Cell, float | None]) -> list[Claim]:
+    """The cells of the post's table that this run trained as the post did, in text, model and
+    protocol."""
+    free = {"part", "grid", "seed", "seeds", "log_every", "schedule", "corpus"}
+    free |= {"window", "num_steps", "learning_rate"}
+    free |= {name for name in vars(config) if name.startswith(("toy_", "text_"))}
+    alike = config.text.corpus == "ptb" and runs.alike(config, PUBLISHED, free)
+    found = []
+    for cell, post in POST.items():
+        if cell in losses:
+            same = alike and all_cells(config)[cell] == all_cells(PUBLISHED)[cell]
+            observed = losses[cell] if same else None
+            name = f"{cell.style} {cell.window}, lr {cell.rate:g}: lowest validation loss"
+            found.append(within(name, TABLE, observed, post, 0.05))
+    return found
+
+
+STUDY = Study(report, settings, build)

@@ -1,6 +1,7 @@
 """How large the gradient is that an error leaves on the weights k time steps back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from experiments.truncation.config import Config
+from experiments.truncation.config import SOURCE, Config
 from experiments.truncation.quirks import LAYER
+from experiments.truncation.study import Row, Study
+from jaxrnn import runs
 from jaxrnn.analysis.plots import decay_chart
 from jaxrnn.base import Cell, Key, Params
 from jaxrnn.models import TokenModel, build_model, cross_entropy
-from jaxrnn.runs.report import print_table
+from jaxrnn.runs.claims import between
 
 # the post's demonstration: its model at a quick test's size, before any training
 STEPS, BATCH, STATE, EMBEDDING, VOCABULARY = 20, 200, 4, 50, 10_000
@@ -25,17 +28,16 @@ POST = (
     *(2.7e-3, 8.9e-3, 2.2e-2, 7.2e-2, 0.245, 0.739, 2.19, 6.17, 22.7, 97.8),
 )
 """The post's L1 norms, from the oldest step to the newest."""
+COLUMNS = {"cell": "{cell}", "weights": "{weights}", "shrinks per step back": "{median:.2f}"}
+COLUMNS |= {"lowest": "{min:.2f}", "highest": "{max:.2f}"}
 
 
 def norms(cell: Cell, params: Params, tokens: jax.Array, targets: jax.Array) -> jax.Array:
     """L1 norm of dL/dW by steps back, [T]: L is the error of the last time step, W the layer's
     weights as they were used at that step (entry 0), one step before it (entry 1), and so on.
 
-    Each time step reads weights of its own, all with the same values.
-
-    Args:
-      cell: a model with a layer named `layer_1`.
-      tokens, targets: [T, B].
+    Each time step reads weights of its own, all with the same values. The tokens are [T, B], and
+    `cell` is a model with a layer named `layer_1`.
     """
     length, batch_size = tokens.shape
     copies = jax.tree.map(lambda w: jnp.broadcast_to(w, (length, *w.shape)), params[LAYER])
@@ -59,29 +61,29 @@ def norms(cell: Cell, params: Params, tokens: jax.Array, targets: jax.Array) -> 
 def drawn_as_published(params: Params, key: Key) -> Params:
     """Every matrix drawn again as TensorFlow 0.9 did unasked: uniform, with a variance of one over
     its rows. The layer's count as one, as in the post, which has a single matrix for [x, h]."""
-    leaves, tree = jax.tree.flatten_with_path(params)
     together = sum(leaf.shape[0] for leaf in jax.tree.leaves(params[LAYER]) if leaf.ndim == 2)
 
-    def draw(key, path, leaf):
+    def draw(path, leaf, key):
         if leaf.ndim != 2:
             return leaf
         rows = together if path[0].key == LAYER else leaf.shape[0]
         limit = (3 / rows) ** 0.5
         return jax.random.uniform(key, leaf.shape, leaf.dtype, -limit, limit)
 
-    keys = jax.random.split(key, len(leaves))
-    drawn = [draw(key, path, leaf) for key, (path, leaf) in zip(keys, leaves, strict=True)]
-    return tree.unflatten(drawn)
+    leaves, tree = jax.tree.flatten(params)
+    keys = tree.unflatten([*jax.random.split(key, len(leaves))])
+    return jax.tree.map_with_path(draw, params, keys)
 
 
-def measure(config: Config) -> list[dict[str, Any]]:
+def measure(config: Config, log: runs.RunLog) -> dict[str, Any]:
     """A row for the config's cell with the post's weights, and for it and the usual ones with
     ours."""
-    rows = [_row(config, config.cell, "published")]
-    return rows + [_row(config, cell, "default") for cell in dict.fromkeys([*USUAL, config.cell])]
+    usual = dict.fromkeys([*USUAL, config.model.cell])
+    cases = [(config.model.cell, "published"), *((cell, "default") for cell in usual)]
+    return {"vanishing": [_row(config, *case) for case in cases]}
 
 
-def _row(config: Config, name: str, weights: str) -> dict[str, Any]:
+def _row(config: Config, name: str, weights: str) -> Row:
     model = TokenModel(VOCABULARY, VOCABULARY, name, STATE, embedding_size=EMBEDDING)
     cell = build_model(model)
 
@@ -93,14 +95,10 @@ def _row(config: Config, name: str, weights: str) -> dict[str, Any]:
         tokens = jax.random.randint(key_tokens, (STEPS + 1, BATCH), 0, VOCABULARY)
         return norms(cell, params, tokens[:-1], tokens[1:])
 
-    keys = jax.random.split(jax.random.key(config.seed), DRAWS)
+    keys = jax.random.split(jax.random.key(config.loop.seed), DRAWS)
     found = np.asarray(lax.map(one, keys), np.float64)
-    return {
-        "cell": name,
-        "weights": weights,
-        "norms": found.tolist(),
-        "ratio_per_step": ratios_per_step(found),
-    }
+    row = {"cell": name, "weights": weights, "norms": found.tolist()}
+    return row | {"ratio_per_step": ratios_per_step(found)}
 
 
 def ratios_per_step(found: np.ndarray) -> list[float]:
@@ -116,32 +114,31 @@ def _alive(found: np.ndarray) -> np.ndarray:
     return found[found[:, 0] > 0]
 
 
-def report(rows: Sequence[dict[str, Any]]) -> None:
-    print_table(
-        ["cell", "weights", "shrinks per step back", "lowest", "highest"],
-        [
-            [
-                row["cell"],
-                row["weights"],
-                *(f"{pick(row['ratio_per_step']):.2f}" for pick in (np.median, min, max)),
-            ]
-            for row in rows
-        ],
-        title=f"gradient on the layer's weights of the last error, untrained, {STATE} units: "
+def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs.Report:
+    rows = results["vanishing"]
+    published = [r for r in rows if (r["weights"], r["cell"]) == ("published", "elman")]
+    observed = float(np.median(published[0]["ratio_per_step"])) if published else None
+    name = "untrained, 4 units: the gradient shrinks with every step back"
+    claims = [between(name, f"{SOURCE}, demonstration", observed, 2.5, 4.3)]
+    if not rows:
+        return runs.Report({}, claims)
+    title = (
+        f"gradient on the layer's weights of the last error, untrained, {STATE} units: "
         f"median of {DRAWS} draws of weights; the post's shrinks "
-        f"{ratios_per_step(np.array([POST[::-1]]))[0]:.2f} times a step",
+        f"{ratios_per_step(np.array([POST[::-1]]))[0]:.2f} times a step"
     )
+    shown = [row | runs.median_and_spread(row["ratio_per_step"]) for row in rows]
+    plots, tables = {"vanishing": partial(plot, rows=rows)}, [runs.written(title, shown, COLUMNS)]
+    return runs.Report({}, claims, tables, plots)
 
 
-def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def plot(path: Path, rows: Sequence[Row]) -> None:
     """All norms as parts of the newest step's."""
-    drawn = {
-        f"{row['cell']}, {row['weights']} weights": _alive(np.array(row["norms"])) for row in rows
-    }
-    drawn["the post's demonstration"] = np.array([POST[::-1]])
-    decay_chart(
-        path,
-        {label: found / found[:, :1] for label, found in drawn.items()},
-        x_label="time steps back",
-        y_label="L1 norm of dL/dW, newest = 1",
-    )
+    drawn = {f"{row['cell']}, {row['weights']} weights": row["norms"] for row in rows}
+    alive = {label: _alive(np.array(norms)) for label, norms in drawn.items()}
+    alive["the post's demonstration"] = np.array([POST[::-1]])
+    curves = {label: norms / norms[:, :1] for label, norms in alive.items()}
+    decay_chart(path, curves, x_label="time steps back", y_label="L1 norm of dL/dW, newest = 1")
+
+
+STUDY = Study(report, measure=measure)

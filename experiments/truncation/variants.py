@@ -1,13 +1,15 @@
 """The gradient styles as they are compared: each with its two integers and its batch's length."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+from experiments.truncation.config import Config, Gradient
 from jaxrnn.gradients import STYLES
 
 
 class Variant(NamedTuple):
-    """A style of the registry in one training.
+    """A style of the registry in one training run.
 
     Attributes:
       style: its name in `STYLES`.
@@ -24,8 +26,8 @@ class Variant(NamedTuple):
 
     @property
     def name(self) -> str:
-        parts = [self.style, self.window, self.stride, self.num_steps]
-        return "_".join(map(str, [*parts, *([f"history_{self.history}"] if self.history else [])]))
+        name = f"{self.style}_{self.window}_{self.stride}_{self.num_steps}"
+        return f"{name}_history_{self.history}" if self.history else name
 
     @property
     def label(self) -> str:
@@ -33,6 +35,19 @@ class Variant(NamedTuple):
         integers = [str(getattr(self, name)) for name in STYLES[self.style].integers]
         read = f" ({', '.join(integers)})" if integers else ""
         return f"{self.style}{read}, T {self.num_steps}"
+
+    def set_in(self, config: Config) -> Config:
+        """The config of a training run by this variant, with what its style reads."""
+        read = {name: getattr(self, name) for name in (*STYLES[self.style].integers, "history")}
+        gradient = Gradient(estimator=self.style, schedule=config.gradient.schedule, **read)
+        return replace(config, num_steps=(self.num_steps,), gradient=gradient)
+
+
+def variant_of(config: Config) -> Variant:
+    """What `Variant.set_in` has set."""
+    (steps,), gradient = config.num_steps, config.gradient
+    window = gradient.window or steps
+    return Variant(gradient.estimator, window, gradient.stride or window, steps, gradient.history)
 
 
 def tensorflow_style(window: int) -> Variant:
@@ -55,20 +70,18 @@ def truncating(window: int, num_steps: int) -> list[Variant]:
         for name, style in STYLES.items()
         if "window" in style.integers and name != "tbptt"
     ]
-    true = [
-        true_truncation(window, window, full=True),
-        true_truncation(window, num_steps, full=False),
-    ]
-    return [tensorflow_style(window), *true, *others]
+    full = true_truncation(window, window, full=True)
+    cut = true_truncation(window, num_steps, full=False)
+    return [tensorflow_style(window), full, cut, *others]
 
 
 def unbounded(windows: Sequence[int], num_steps: int) -> list[Variant]:
     """Every style that reads no window: on batches of `num_steps`, through which errors go back,
     or, where they go back across batches anyway, on batches of the shortest window. A longer batch
     would only take updates from a style that can learn as it goes."""
-    found = []
-    for name, style in STYLES.items():
-        if "window" not in style.integers:
-            length = min(windows) if style.remembers else num_steps
-            found.append(Variant(name, length, length, length))
-    return found
+    lengths = {
+        name: min(windows) if style.carries_credit else num_steps
+        for name, style in STYLES.items()
+        if "window" not in style.integers
+    }
+    return [Variant(name, length, length, length) for name, length in lengths.items()]

@@ -1,225 +1,180 @@
-"""The pure functions of a training, and of its validation, from a config of one setting."""
+"""From the config of one setting to its training run, its validation and its samples; and what the
+study of saturation looks at meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array
 
 from experiments.word.config import Config
-from experiments.word.study import watched
-from jaxrnn.base import Batch, Cell, GradientEstimator, Key, Metrics, Params, require_positive
+from jaxrnn import runs
+from jaxrnn.analysis.saturation import PINNED, saturation
+from jaxrnn.base import Cell, GradientEstimator, Key, Metrics, Params, TrainState, require_positive
 from jaxrnn.candidates import CANDIDATE_LOSSES, draw_negatives
-from jaxrnn.data import Streams, Vocabulary, num_segments, segment, text_streams
+from jaxrnn.cell_files import find_cell
+from jaxrnn.data import num_segments, text_streams
+from jaxrnn.evaluation import held_out, validation, window_validation
 from jaxrnn.gradients import stateless
-from jaxrnn.gradients.configured import configured_estimator, configured_weight_drop
-from jaxrnn.models import TokenModel, build_model, cross_entropy, token_vectors
-from jaxrnn.optimizers import OPTIMIZERS, Optimizer, clipped_momentum, decaying
+from jaxrnn.models import build_model, cross_entropy, token_vectors
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.rows import narrow, narrowed, row_momentum
-from jaxrnn.runs.text import Text, read_text
-from jaxrnn.training import Parts, Training, epoch_chunk, evaluate, init_state, make_train_step
-from jaxrnn.unroll import unroll_last
+from jaxrnn.runs.sampling import require_sample_length
+from jaxrnn.training import Training, stream_training
+from jaxrnn.unroll import unroll
 
 
-def words_of(config: Config) -> Text:
+def words_of(config: Config) -> runs.Text:
     """The config's corpus as words, or as the tokens that the Penn Treebank is made of."""
-    level = "token" if config.corpus == "ptb" else "word"
-    return read_text(config.corpus, level, valid_fraction=config.valid_fraction, limit=config.limit)
+    return runs.configured_text(config.text, "token" if config.text.corpus == "ptb" else "word")
 
 
-def make_model(config: Config, vocabulary: Vocabulary) -> TokenModel:
-    require_positive(embedding_size=config.embedding_size)
-    return TokenModel(
-        vocab_size=vocabulary.size,
-        output_size=vocabulary.size,
-        cell=config.cell,
-        hidden_size=config.hidden_size,
-        num_layers=config.num_layers,
-        embedding_size=config.embedding_size,
-        dense_size=config.dense_size,
-        dropout=config.dropout,
-        dropout_kind=config.dropout_kind,
-        # in streams the carry goes on, and each training step draws its masks anew
-        dropout_hold=config.num_steps if config.reading == "streams" else 0,
-        tied=config.tied,
-        init=config.init,
-        precision=config.precision,
+def build(config: Config, devices: Devices = ()) -> runs.Setting:
+    text, steps, loop = words_of(config), config.num_steps, config.loop
+    require_positive(embedding_size=config.model.embedding_size, num_steps=steps)
+    windows = config.reading == "windows"
+    # in streams the carry goes on, and each training step draws its masks anew
+    held, dense, size = 0 if windows else steps, config.dense_size, text.vocabulary.size
+    model = runs.token_model(config.model, size, num_steps=held, dense_size=dense)
+    cell, batch = build_model(model), held_out(text.valid, loop.batch_size)
+    validate = validation(cell, cross_entropy, batch, num_steps=steps)
+    if windows:
+        validate = window_validation(cell, cross_entropy, text.valid, num_steps=steps)
+    return runs.Setting(
+        model=model,
+        training=make_training(config, build_model(model, training=True), text, devices),
+        learning_rate=config.optimizer.learning_rate,
+        epochs=loop.epochs,
+        validate=validate,
+        vocabulary=text.vocabulary,
+        texts=text.sha256,
+        sample=make_sample(config, cell, text),
     )
 
 
-def make_train(config: Config, devices: Devices = ()) -> Training:
-    """Training on the config's text; over several `devices` the batch is divided."""
-    require_positive(log_every=config.log_every, epochs=config.epochs, num_steps=config.num_steps)
-    text = words_of(config)
-    cell = build_model(make_model(config, text.vocabulary), training=True)
-    rows = text_streams(text.train, config.batch_size)
+def make_training(config: Config, cell: Cell, text: runs.Text, devices: Devices) -> Training:
+    """Training `cell` on the text; over several `devices` the batch is divided."""
+    gradient, loop, steps = config.gradient, config.loop, config.num_steps
+    require_positive(epochs=loop.epochs)
+    rows, size = text_streams(text.train, loop.batch_size), text.vocabulary.size
     windows = config.reading == "windows"
     # a window of history and one word that predicts is a segment of one time step
-    scored, history = (1, config.num_steps - 1) if windows else (config.num_steps, 0)
-    steps_per_epoch = num_segments(rows, scored, history)
-    estimator = batch_parallel(make_estimator(config, cell, len(rows.inputs)), devices)
-    optimizer = make_optimizer(config, steps_per_epoch)
-    tables = narrowed_tables(config, text.vocabulary)
-    on_device = Streams(*map(jnp.asarray, rows))
+    scored, history = 1 if windows else steps, gradient.history
+    training_steps = loop.epochs * num_segments(rows, scored, history)
+    optimizer = runs.configured_optimizer(config.optimizer, training_steps)
 
-    def epoch_data(key: Key) -> Callable[[Any], Any]:
-        key_order, key_negatives = jax.random.split(key)
-        order = jnp.arange(steps_per_epoch)
-        if windows:
-            order = jax.random.permutation(key_order, order)
+    def estimator_of(loss: str) -> GradientEstimator:
+        objective = CANDIDATE_LOSSES.get(loss, cross_entropy)
+        given = {"length": len(rows.inputs), "rate": config.model.weight_drop}
+        style = runs.configured_estimator(gradient, cell, objective, num_steps=steps, **given)
+        return batch_parallel(stateless(style) if windows else style, devices)
 
-        def batch_at(position):
-            batch = segment(on_device, order[position], scored, history)
-            if not tables:
-                return batch
-            drawn = None
-            if "head" in tables:
-                key = jax.random.fold_in(key_negatives, position)
-                drawn = draw_negatives(key, text.vocabulary.size, config.negatives)
-            return narrow(batch, text.vocabulary.size, tables, drawn, tied=config.tied)
+    rule, estimator = config.optimizer, estimator_of(config.loss)
+    # a momentum whose learning rate stays what it is can leave alone the rows that are not read
+    by_rows = rule.optimizer == "momentum" and rule.decay == "none" and not rule.warmup
+    tables = narrowed_tables(config, size, by_rows)
 
-        return batch_at
+    def reads(key: Key, position, batch):
+        key = jax.random.fold_in(key, position)
+        drawn = draw_negatives(key, size, config.negatives) if "head" in tables else None
+        return narrow(batch, size, tables, drawn, tied=config.model.tied)
 
-    chunks_per_epoch = -(-steps_per_epoch // config.log_every)
-
-    def chunk_of(train_step, estimator):
-        return epoch_chunk(
-            train_step,
-            estimator,
-            epoch_data,
-            steps_per_epoch=steps_per_epoch,
-            batch_size=config.batch_size,
-            chunks_per_epoch=chunks_per_epoch,
-        )
-
-    if tables and goes_by_rows(config):
-        by_rows = row_momentum(cell, estimator, optimizer, config.momentum, tables)
-        chunk = by_rows.within(chunk_of(by_rows.train_step, by_rows.estimator))
-    else:
-        whole = narrowed(estimator) if tables else estimator
-        chunk = chunk_of(make_train_step(whole, optimizer), whole)
-
-    if config.study != "none":
-        chunk = watched(chunk, config, some_windows(text.train, config))
-
-    def init(key, learning_rate):
-        return init_state(cell, estimator, optimizer, key, config.batch_size, learning_rate)
-
-    # a sampled loss trains a narrowed model; what is looked at is the whole one, by its full loss
-    full = make_estimator(replace(config, loss="full"), cell, len(rows.inputs))
-    parts = Parts(
-        cell=cell,
-        objective=cross_entropy,
-        estimator=batch_parallel(full, devices),
-        optimizer=optimizer,
-        batch=lambda: segment(on_device, jnp.int32(0), scored, history),
+    given = cell, estimator, optimizer, rule.momentum, tables
+    training = stream_training(
+        cell,
+        cross_entropy,
+        narrowed(estimator) if tables else estimator,
+        optimizer,
+        rows,
+        num_steps=scored,
+        history=history,
+        batch_size=loop.batch_size,
+        epochs=loop.epochs,
+        log_every=loop.log_every,
+        shuffled=windows,
+        reads=reads if tables else None,
+        by_rows=row_momentum(*given) if tables and by_rows else None,
+        # a sampled loss trains a narrowed model; what is looked at is the whole one, by its own
+        observed=estimator_of("full"),
         vectors=token_vectors,
     )
-    return Training(init, chunk, config.epochs * chunks_per_epoch, steps_per_epoch, parts)
+    return training if config.study == "none" else watched(training, config, text.train)
 
 
-WATCHED = 64
-"""Windows on which units are looked at."""
-
-
-def some_windows(tokens: np.ndarray, config: Config) -> Array:
-    """The first windows of the text, [T, W]."""
-    count = min(WATCHED, len(tokens) // config.num_steps)
-    return jnp.asarray(tokens[: count * config.num_steps].reshape(count, config.num_steps).T)
-
-
-def make_estimator(config: Config, cell: Cell, length: int) -> GradientEstimator:
-    """The config's style and loss; where tables are narrowed, on narrowed params and batches."""
-    windows = config.reading == "windows"
-    if windows and config.estimator not in ("tbptt", "stateless"):
-        raise ValueError(
-            f"--estimator is {config.estimator}, which scores every word that it reads; "
-            "give --reading streams, or --estimator tbptt"
-        )
-    if windows:
-        window, stride = config.window or config.num_steps, config.stride or 1
-        config = replace(config, window=window, stride=stride)
-    objective = CANDIDATE_LOSSES.get(config.loss, cross_entropy)
-    style = configured_estimator(config, cell, objective, num_steps=config.num_steps, length=length)
-    dropped = configured_weight_drop(style, config.weight_drop, cell)
-    return stateless(dropped) if windows else dropped
-
-
-def make_optimizer(config: Config, steps_per_epoch: int) -> Optimizer:
-    if config.optimizer == "momentum":
-        optimizer = clipped_momentum(max_norm=config.max_norm, momentum=config.momentum)
-    else:
-        optimizer = OPTIMIZERS[config.optimizer](max_norm=config.max_norm)
-    training_steps = config.epochs * steps_per_epoch
-    return decaying(optimizer, config.decay, training_steps, warmup=config.warmup)
-
-
-def narrowed_tables(config: Config, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The tables of which a training step reads some rows alone.
+def narrowed_tables(config: Config, vocab_size: int, by_rows: bool) -> tuple[str, ...]:
+    """The tables of which a training step reads some rows alone; `by_rows` it changes them alone.
 
     Raises:
       ValueError: no negatives, or more than words.
     """
     if config.loss == "full":
         # the whole head is read anyway, and with it an embedding that is tied to it
-        return ("embed",) if goes_by_rows(config) and not config.tied else ()
-    if not 1 <= config.negatives <= vocabulary.size:
+        return ("embed",) if by_rows and not config.model.tied else ()
+    if not 1 <= config.negatives <= vocab_size:
         raise ValueError(
-            f"--negatives is {config.negatives}, the vocabulary has {vocabulary.size} words; "
-            f"give 1 to {vocabulary.size}, or --loss full"
+            f"--negatives is {config.negatives}, the vocabulary has {vocab_size} words; "
+            f"give 1 to {vocab_size}, or --loss full"
         )
-    return ("head",) if config.tied else ("embed", "head")
+    return ("head",) if config.model.tied else ("embed", "head")
 
 
-def goes_by_rows(config: Config) -> bool:
-    """Whether the optimizer can leave alone the rows that are not read: a momentum whose learning
-    rate stays what it is."""
-    return config.optimizer == "momentum" and config.decay == "none" and not config.warmup
+START, PROMPT = 11_000, 20
+"""The page's prompt: so many words of the text, from there on."""
+WAYS = {"argmax": 0.0, "sampled": 1.0}
+"""Temperatures; the page always takes the likeliest word."""
 
 
-def make_validate(config: Config) -> Callable[[Params], Metrics]:
-    """`params -> {"valid_loss"}`, nats per word by the whole softmax, read as in training; `{}`
-    where too little text is held out."""
-    text = words_of(config)
-    cell = build_model(make_model(config, text.vocabulary))
-    key = jax.random.key(0)  # the evaluation model draws nothing
-    if config.reading == "windows":
-        if len(text.valid) <= config.num_steps:
-            return lambda params: {}
-        tokens = jnp.asarray(text.valid)
-        return lambda params: {
-            "valid_loss": _evaluate_windows(cell, params, key, tokens, config.num_steps)
-        }
-    batch_size = min(config.batch_size, len(text.valid) // 2)
-    if batch_size < 1:
-        return lambda params: {}
-    batch = Batch(*map(jnp.asarray, text_streams(text.valid, batch_size)))
-    return lambda params: {
-        "valid_loss": evaluate(cell, cross_entropy, params, key, batch, num_steps=config.num_steps)
+def make_sample(
+    config: Config, cell: Cell, text: runs.Text
+) -> Callable[[Params, Key], dict[str, str]] | None:
+    """What the page's prompt goes on with, each way, the prompt included."""
+    length, decode = config.sample_length, text.vocabulary.decode
+    require_sample_length(length)
+    if not length:
+        return None
+    # a shorter text is prompted with its beginning
+    start = START if len(text.train) >= START + PROMPT else 0
+    ids = text.train[start : start + PROMPT]
+    write = {way: runs.writer(cell, ids, length, temperature=t) for way, t in WAYS.items()}
+    return lambda params, key: {
+        way: decode(np.concatenate([ids, each(params, key)])) for way, each in write.items()
     }
 
 
-AT_ONCE = 256
-"""Windows of a validation that are read side by side."""
+WATCHED = {"saturated": "the recurrent layer", "saturated_dense": "the tanh layer before the head"}
+"""What is watched, by the field of the log."""
+WINDOWS = 64
+"""How many, at the beginning of the text, it is watched on."""
 
 
-def _evaluate_windows(cell: Cell, params: Params, key: Key, tokens: Array, num_steps: int) -> Array:
-    """Mean loss of the word behind every window of the text."""
-    starts = jnp.arange(len(tokens) - num_steps)
-    count = len(starts)
-    groups = -(-count // AT_ONCE)
-    # the last group is filled up, and what fills it does not count
-    starts = jnp.pad(starts, (0, groups * AT_ONCE - count)).reshape(groups, AT_ONCE)
-    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, AT_ONCE))
+def watched(training: Training, config: Config, tokens: np.ndarray) -> Training:
+    """`training` with the shares of saturated units, as the last params of a chunk have them, among
+    the metrics of all its steps."""
+    size = config.num_steps
+    count = min(WINDOWS, len(tokens) // size)
+    windows = jnp.asarray(tokens[: count * size].reshape(count, size).T)
 
-    def losses(starts):
-        inputs = tokens[starts[None] + jnp.arange(num_steps)[:, None]]
-        _, (logits,) = unroll_last(cell, params, carry, inputs, 1)
-        return cross_entropy(logits, tokens[starts + num_steps])
+    def chunk(state: TrainState):
+        state, metrics = training.chunk(state)
+        shares = shares_saturated(config, state.params, windows)
+        alike = {name: jnp.full_like(metrics["loss"], share) for name, share in shares.items()}
+        return state, metrics | alike
 
-    return lax.map(losses, starts).ravel()[:count].mean()
+    return training._replace(chunk=chunk)
+
+
+def shares_saturated(config: Config, params: Params, tokens: Array) -> Metrics:
+    """Shares of units that are pinned at -1 or 1 (`PINNED`), on windows [T, B] of `tokens`: outputs
+    of the (first) layer over all time steps, and the tanh units before the head at the last one."""
+    model = config.model
+    layer = find_cell(model.cell)(model.embedding_size, model.hidden_size)
+    keys = jax.random.split(jax.random.key(0), tokens.shape[1])
+    carry = jax.vmap(layer.init_carry, in_axes=(None, 0))(params["layer_1"], keys)
+    _, h = unroll(layer, params["layer_1"], carry, params["embed"]["w"][tokens])
+    shares = {"saturated": saturation(h, PINNED.tanh).share}
+    if config.dense_size and model.num_layers == 1:
+        dense = params["hidden"]["linear"]
+        units = jax.vmap(lambda h: jnp.tanh(h @ dense["w"] + dense["b"]))(h[-1])
+        shares["saturated_dense"] = saturation(units, PINNED.tanh).share
+    return shares

@@ -144,7 +144,7 @@ def _print_verdict(console: Console, law: str, verdict: str, style: str) -> None
 
 def _examples(options: Check, factory: CellFactory, broken: dict[str, str]):
     """Of each broken law the smallest sizes that show it, and the command that does."""
-    # a training has a size of its own
+    # a training run has a size of its own
     sized = {law: fault for law, fault in broken.items() if law not in LEARNING_LAWS}
     for law, fault in sized.items():
         seconds = SEARCH / len(sized)

@@ -1,4 +1,4 @@
-"""How fast a cell is beside gru and lstm: the gradient of an unroll, as a training takes it."""
+"""How fast a cell is beside gru and lstm: the gradient of an unroll, as training steps take it."""
 
 import statistics
 import time

@@ -33,7 +33,7 @@ class Style(NamedTuple):
       carries: whether a batch continues where the last one ended; if not, each starts fresh.
       truncates: whether the two integers bound how far an error goes back; if not, every error
         goes back to the batch's first time step.
-      remembers: whether an error goes on through all batches before, to the start of its sequence;
+      carries_credit: whether an error goes back across batches, to the start of its sequence;
         if not, it ends where the carry crosses into the batch.
       accuracy: of the gradient so declared. "unbiased": its mean over keys is exact.
         "approximate": exact for cells where each number of the carry is fed by itself alone.
@@ -45,7 +45,7 @@ class Style(NamedTuple):
     build: StyleFactory
     carries: bool
     truncates: bool
-    remembers: bool = False
+    carries_credit: bool = False
     accuracy: Accuracy = "exact"
     integers: tuple[str, ...] = ("window", "stride")
     survival: Survival | None = None
@@ -67,7 +67,7 @@ def _style(
     *integers: str,
     carries: bool = True,
     truncates: bool = False,
-    remembers: bool = False,
+    carries_credit: bool = False,
     accuracy: Accuracy = "exact",
     survival: Survival | None = None,
 ) -> Style:
@@ -78,7 +78,7 @@ def _style(
         read = {name: given[name] for name in integers}
         return factory(cell, objective, **read, schedule=schedule)
 
-    return Style(build, carries, truncates, remembers, accuracy, integers, survival)
+    return Style(build, carries, truncates, carries_credit, accuracy, integers, survival)
 
 
 def _stateless_tbptt(cell, objective, *, window, stride, schedule):
@@ -101,8 +101,8 @@ STYLES: dict[str, Style] = {
         survival=lambda window, length: survival(length_chances(window, length)),
     ),
     "artbp": _style(artbp, "window", accuracy="unbiased", survival=_whole),
-    "rtrl": _style(rtrl, remembers=True),
-    "snap": _style(snap, remembers=True, accuracy="approximate"),
-    "uoro": _style(uoro, remembers=True, accuracy="unbiased"),
-    "rflo": _style(rflo, remembers=True, accuracy="approximate"),
+    "rtrl": _style(rtrl, carries_credit=True),
+    "snap": _style(snap, carries_credit=True, accuracy="approximate"),
+    "uoro": _style(uoro, carries_credit=True, accuracy="unbiased"),
+    "rflo": _style(rflo, carries_credit=True, accuracy="approximate"),
 }

@@ -1,8 +1,8 @@
 """Errors that are cut at drawn time steps, inside one program of fixed shapes.
 
 Which steps are cut is data: a factor per time step and sequence, 0 where an error stops. The carry
-passes every step unchanged; only the way back is multiplied. A linear recurrence therefore stays a
-loop: worked out in parallel, its errors would pass the factors by.
+passes every step unchanged; only the backward pass is multiplied. A linear recurrence therefore
+stays a loop: worked out in parallel, its errors would pass the factors by.
 """
 
 from collections.abc import Callable

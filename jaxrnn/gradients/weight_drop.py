@@ -42,8 +42,8 @@ def weight_drop(
     a mask for each example would be a weight for each example: hence a wrapper of estimators.
 
     `names` are the ends of leaves' paths: "w_hh" means every leaf of that name, "layer_2.w_hh" the
-    one of that layer. A style that remembers goes on with an influence that was found under the
-    masks before. Around `stateless`, not inside it.
+    one of that layer. A style that carries credit goes on with an influence that was found under
+    the masks before. Around `stateless`, not inside it.
 
     Raises (in `init` and `estimate`):
       ValueError: no leaf of floats has such a name.

@@ -66,7 +66,7 @@ def to_flax(cell: str, params: Params, *, style: Style = "linen") -> dict[str, A
 
 
 def from_flax(cell: str, weights: Mapping[str, Any], *, style: Style = "linen") -> Params:
-    """The way back.
+    """The inverse.
 
     Raises:
       ValueError: names the array that is missing, unexpected or of another shape.

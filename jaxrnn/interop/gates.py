@@ -55,7 +55,7 @@ def weights_of(cell: str, params: Params) -> Weights:
 
 
 def params_of(cell: str, weights: Weights) -> Params:
-    """The way back: two biases that are added to the same sum become one. Of the widest type of the
+    """The inverse: two biases that are added to the same sum become one. Of the widest type of the
     weights, at least float32."""
     dtype = widest_float(tuple(weights))
     like = _params_like(cell, *weights.w_ih.shape[:1], *weights.w_hh.shape[:1])
@@ -102,7 +102,7 @@ def to_order(cell: str, array: np.ndarray, order: str) -> np.ndarray:
 
 
 def from_order(cell: str, array: np.ndarray, order: str) -> np.ndarray:
-    """The way back."""
+    """The inverse."""
     blocks = dict(zip(order, np.split(array, len(order), axis=-1), strict=True))
     return np.concatenate([blocks[gate] for gate in GATES[cell]], axis=-1)
 

@@ -57,7 +57,7 @@ def to_keras(cell: str, params: Params, *, use_bias: bool = True) -> dict[str, n
 
 
 def from_keras(cell: str, weights: Mapping[str, Any]) -> Params:
-    """The way back; a layer without biases has ours zero.
+    """The inverse; a layer without biases has ours zero.
 
     Args:
       cell: "elman" (SimpleRNN), "elman_relu" (with activation="relu"), "gru" (reset_after=True),

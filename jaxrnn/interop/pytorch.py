@@ -6,7 +6,7 @@ Nothing here imports PyTorch: weights are plain arrays by name. A tensor on the 
     layer.load_state_dict({name: torch.tensor(a) for name, a in to_pytorch("lstm", params).items()})
 
 PyTorch has the gates of an LSTM as i, f, g, o, the matrices transposed, and two biases where one
-does: the sum is kept, and on the way back the second one is zero but for the n of a GRU.
+does: the sum is kept, and in the inverse the second one is zero but for the n of a GRU.
 """
 
 from collections.abc import Mapping, Sequence

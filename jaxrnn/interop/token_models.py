@@ -1,8 +1,9 @@
 """Whole models of tokens, from and to a PyTorch module of embedding, recurrent layers and a linear
-head:
+head, and from a Keras model of the same layers:
 
     params = model_from_pytorch(config, module.state_dict())
     weights = model_to_pytorch(config, params)
+    config, params = model_from_keras(load_keras("model.h5"), vocab_size)
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import numpy as np
 
 from jaxrnn.base import Params, widest_float
 from jaxrnn.interop.gates import plain, require_names, require_shape
+from jaxrnn.interop.keras import ORDERS, from_keras
 from jaxrnn.interop.pytorch import from_pytorch, to_pytorch
 from jaxrnn.models import TokenModel, build_model
 
@@ -62,7 +64,7 @@ def model_to_pytorch(
 def model_from_pytorch(
     model: TokenModel, weights: Mapping[str, Any], names: Names = DEFAULT_NAMES
 ) -> Params:
-    """The way back; a linear head without a bias has ours zero.
+    """The inverse; a linear head without a bias has ours zero.
 
     Raises:
       ValueError: names the array that is missing, unexpected or of another shape than the model
@@ -89,10 +91,7 @@ def model_from_pytorch(
     params["head"] = {"w": head, "b": arrays.get(f"{linear}bias", np.zeros(head.shape[1:]))}
     if model.embedding_size:
         params["embed"] = {"w": arrays[f"{embedding}weight"]}
-    for (path, leaf), expected in zip(
-        jax.tree.leaves_with_path(params), jax.tree.leaves(like), strict=True
-    ):
-        require_shape(f"params{jax.tree_util.keystr(path)}", leaf, expected.shape, "the model")
+    _require_shapes(params, like, "the model")
     if model.tied:
         if not np.array_equal(params["embed"]["w"], head.T):
             raise ValueError(
@@ -100,6 +99,56 @@ def model_from_pytorch(
                 "give a model with tied=False"
             )
         params["embed"], like["embed"] = {"w": ()}, {"w": ()}
+    return _of_one_type(params)
+
+
+def model_from_keras(
+    layers: Mapping[str, Mapping[str, Any]], vocab_size: int
+) -> tuple[TokenModel, Params]:
+    """The model of `vocab_size` tokens that a Keras model is, with its params.
+
+    Args:
+      layers: an embedding, one recurrent layer and a dense one, as `load_keras` returns them.
+      vocab_size: of the tokens, the one of padding with it.
+
+    Raises:
+      ValueError: other layers, or those of another vocabulary.
+    """
+    recurrent = [each for each in layers.values() if "recurrent_kernel" in each]
+    embeddings = [each["embeddings"] for each in layers.values() if "embeddings" in each]
+    dense = [each for each in layers.values() if {*each} == {"kernel", "bias"}]
+    if not len(recurrent) == len(embeddings) == len(dense) == 1:
+        raise ValueError(
+            f"the layers are {', '.join(layers)}; give an embedding, one recurrent layer and one "
+            "dense layer"
+        )
+    (layer,), (embedding,), (head,) = recurrent, embeddings, dense
+    size, width = layer["recurrent_kernel"].shape
+    cell = {1: "elman", 3: "gru", 4: "lstm"}.get(width // size, f"of {width // size} gates")
+    if cell == "gru" and np.ndim(layer.get("bias", 0)) == 1:
+        cell = "gru_reset_before"
+    if cell not in ORDERS:
+        raise ValueError(f"the recurrent layer is one {cell}; give a SimpleRNN, GRU or LSTM")
+    columns = embedding.shape[1]
+    model = TokenModel(vocab_size, vocab_size, cell, hidden_size=size, embedding_size=columns)
+    params = {
+        "embed": {"w": embedding},
+        "layer_1": from_keras(cell, layer),
+        "head": {"w": head["kernel"], "b": head["bias"]},
+    }
+    like = jax.eval_shape(build_model(model).init, jax.random.key(0))
+    _require_shapes(params, like, f"a vocabulary of {vocab_size} symbols")
+    return model, _of_one_type(params)
+
+
+def _require_shapes(params: Params, like: Params, why: str) -> None:
+    for (path, leaf), expected in zip(
+        jax.tree.leaves_with_path(params), jax.tree.leaves(like), strict=True
+    ):
+        require_shape(f"params{jax.tree_util.keystr(path)}", leaf, expected.shape, why)
+
+
+def _of_one_type(params: Params) -> Params:
     dtype = widest_float(params)
     return jax.tree.map(lambda leaf: jnp.array(leaf, dtype), params)
 

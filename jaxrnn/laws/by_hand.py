@@ -32,13 +32,13 @@ def by_hand(
     """For each batch what should come out; the params of the next are those of the last less
     `rate` times the gradient."""
     weights, shape = arrives(style, case), (case.history + case.scored,)
-    if style.remembers:  # the loop goes over all batches, every time
+    if style.carries_credit:  # the loop goes over all batches, every time
         batches = [jax.tree.map(lambda *a: jnp.concatenate(a), *batches)] * len(batches)
         shape = (len(batches), case.scored)
     met = jax.tree.map(lambda a: jnp.broadcast_to(a, (*shape, *a.shape)), params)
     carry, found = first_carry(cell, params), []
     for n, batch in enumerate(batches):
-        if style.remembers:
+        if style.carries_credit:
             met = jax.tree.map(lambda old, new, n=n: old.at[n:].set(new), met, params)
             weights = np.zeros((case.scored * len(batches),) * 2)
             rows = slice(n * case.scored, (n + 1) * case.scored)
@@ -46,7 +46,7 @@ def by_hand(
             every = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), met)
         else:
             every = jax.tree.map(lambda a: jnp.broadcast_to(a, (*shape, *a.shape)), params)
-        fresh = n == 0 or not style.carries or style.remembers
+        fresh = n == 0 or not style.carries or style.carries_credit
         grads, losses, carries = _program(cell)(every, carry, fresh, batch, weights / case.scored)
         loss = losses[weights.any(1)].mean()
         found.append(ByHand(params, grads, loss))

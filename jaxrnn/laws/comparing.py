@@ -81,7 +81,7 @@ def as_numpy(leaf: jax.Array | np.ndarray) -> np.ndarray:
 def named_floats(
     tree: PyTree,
 ) -> tuple[dict[str, jax.Array], Callable[[dict[str, jax.Array]], PyTree]]:
-    """The leaves of a NamedTuple `tree` that derivatives exist for, by name, and the way back."""
+    """The leaves of a NamedTuple `tree` that derivatives exist for, by name, and the inverse."""
     leaves, structure = jax.tree.flatten_with_path(tree)
     names = [leaf_name("", path).removeprefix(".") for path, _ in leaves]
     floats = {n: leaf for n, (_, leaf) in zip(names, leaves, strict=True) if is_float(leaf)}

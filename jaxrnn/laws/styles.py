@@ -95,7 +95,8 @@ def equals_by_hand(style: Style, case: Case, cell: Cell | None = None) -> None:
 def errors_travel_as_declared(style: Style) -> None:
     """The gradient of the counter cell `c' = c + w x`, x = 1, loss c', is the mean number of time
     steps that an error travels: window - (stride - 1) / 2 with full history, the windows cut at
-    the batch's edge without. A style that remembers adds all time steps before the batch."""
+    the batch's edge without. A style that carries credit across batches adds all time steps before
+    the batch."""
     counter = Cell(
         init=lambda key: jnp.ones(()),
         init_carry=lambda w, key: jnp.zeros(()),
@@ -114,7 +115,7 @@ def errors_travel_as_declared(style: Style) -> None:
         batch = Batch(ones, ones[: case.scored])
         for n in range(NUM_BATCHES):
             distance, carry, _ = estimate(jnp.ones(()), carry, batch)
-            before = n * case.scored if style.remembers else 0
+            before = n * case.scored if style.carries_credit else 0
             expected = before + _mean_distance(style, case)
             what = f"mean distance that an error of batch {n} travels with {case}"
             _require_mean(what, distance, ("the style's declaration", jnp.float32(expected)))
@@ -150,12 +151,13 @@ def carry_continues(style: Style) -> None:
 
 def learnt_initial_carry(style: Style) -> None:
     """The initial carry, where it is a parameter, receives a gradient from sequences that start
-    in the batch and none from those that continue, unless the style remembers their start."""
+    in the batch and none from those that continue, unless the style carries credit across
+    batches."""
     for case in tried(style, TOUCHING, OVERLAPPING, AT_THE_EDGE):
         for n, (grads, _, _) in enumerate(_estimates(style, case)):
             felt = bool(jnp.any(grads["h0"] != 0))
             fresh = n == 0 or not style.carries
-            if felt != (fresh or style.remembers):
+            if felt != (fresh or style.carries_credit):
                 raise LawBroken(
                     f"the sequences of batch {n} {'start' if fresh else 'continue'} in it, and the "
                     f"gradient to the learnt initial carry is {grads['h0']}, with {case}"

@@ -49,7 +49,7 @@ def rows_of(tree: Params, table: str) -> Float[Array, "U E"]:
 
 
 def leaves_of(layout: Layout, rows: dict[str, Float[Array, "U E"]]) -> Leaves:
-    """The way back, of any number of rows of each table."""
+    """The inverse, of any number of rows of each table."""
     leaves = {}
     for table, numbers in rows.items():
         start = 0

@@ -1,5 +1,65 @@
-"""Runs: directories that suffice to repeat, to resume and to sample from a training."""
+"""Runs: directories that suffice to repeat, to resume and to sample from a training run; and what
+an experiment declares, so that its command makes one."""
 
+from jaxrnn.runs.checking import entries
+from jaxrnn.runs.config import alike, replaced
+from jaxrnn.runs.configured import (
+    configured_estimator,
+    configured_optimizer,
+    configured_text,
+    configured_training,
+    text_setting,
+    token_model,
+)
+from jaxrnn.runs.experiment import Experiment, Report, Setting, Table
+from jaxrnn.runs.groups import (
+    Decided,
+    GradientConfig,
+    LoopConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TextConfig,
+)
 from jaxrnn.runs.load import load, starting_text
+from jaxrnn.runs.log import RunLog, every_tenth
+from jaxrnn.runs.preparing import require_memory
+from jaxrnn.runs.sampling import text_writer, writer
+from jaxrnn.runs.summary import median_and_spread
+from jaxrnn.runs.tables import epochs_table, or_dash, spread_columns, written
+from jaxrnn.runs.text import Text, read_text
 
-__all__ = ["load", "starting_text"]
+__all__ = [
+    "Decided",
+    "Experiment",
+    "GradientConfig",
+    "LoopConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "Report",
+    "RunLog",
+    "Setting",
+    "Table",
+    "Text",
+    "TextConfig",
+    "alike",
+    "configured_estimator",
+    "configured_optimizer",
+    "configured_text",
+    "configured_training",
+    "entries",
+    "epochs_table",
+    "every_tenth",
+    "load",
+    "median_and_spread",
+    "or_dash",
+    "read_text",
+    "replaced",
+    "require_memory",
+    "spread_columns",
+    "starting_text",
+    "text_setting",
+    "text_writer",
+    "token_model",
+    "writer",
+    "written",
+]

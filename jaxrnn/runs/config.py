@@ -1,5 +1,8 @@
 """Configs as plain data: a frozen dataclass to JSON-able values, back again, and what differs.
 
+The config of an experiment nests groups of fields (`jaxrnn.runs.groups`); its record, like its
+flags, has them all side by side.
+
 Fields may be: bool, int, float, str, None, Path, Literal, a nested dataclass, `tuple`, `list`,
 `dict` with string keys, and unions of these (of dataclasses at most one). A union takes its first
 member that fits the recorded value.
@@ -8,9 +11,22 @@ member that fits the recorded value.
 import dataclasses
 import math
 import types
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from jaxrnn.runs.groups import Decided
 
 T = TypeVar("T")
 
@@ -44,28 +60,85 @@ def from_plain(cls: type[T], plain: dict[str, Any]) -> T:
     return _dataclass(cls, plain, "")
 
 
-def changed(recorded: dict[str, Any], config: Any) -> dict[str, tuple[Any, Any]]:
-    """The fields in which `config` differs from a recorded one: dotted name -> (old, new), plain.
+def record_of(config: Any) -> dict[str, Any]:
+    """An experiment's config as config.json has it: a value for each flag, plain."""
+    return {name: to_plain(value) for name, value in flags_of(config).items()}
 
-    A field that the record lacks counts as its default. Raises: ValueError as `from_plain`.
+
+def config_of(cls: type[T], record: Any) -> T:
+    """The config that a record holds; a field it lacks takes its default.
+
+    Raises: ValueError, one line that names the field: unknown, or of another type.
     """
-    old = _flat(to_plain(from_plain(type(config), recorded)))
-    new = _flat(to_plain(config))
-    names = [*new, *(name for name in old if name not in new)]
-    return {n: (old.get(n), new.get(n)) for n in names if not _same(old.get(n), new.get(n))}
+    if not isinstance(record, dict):
+        raise ValueError(f"config {cls.__name__}: expected an object, got {record!r:.80}")
+    hints = {name: hint for name, (_, hint) in _flags(cls).items()}
+    if unknown := [name for name in record if name not in hints]:
+        raise ValueError(
+            f"config has unknown fields {', '.join(unknown)}; known: {', '.join(hints)}"
+        )
+    return replaced(cls(), **{name: _value(hints[name], v, name) for name, v in record.items()})
+
+
+def flags_of(config: Any) -> dict[str, Any]:
+    """The value of every field of an experiment's config that is a flag, of its groups too."""
+    places = {name: place for name, (place, _) in _flags(type(config)).items()}
+    return {
+        name: getattr(getattr(config, place) if place else config, name)
+        for name, place in places.items()
+    }
+
+
+def replaced(config: T, **changes: Any) -> T:
+    """`config` with other values of some flags, wherever their fields are."""
+    places = {name: place for name, (place, _) in _flags(type(config)).items()}
+    if unknown := [name for name in changes if name not in places]:
+        raise ValueError(f"config has no {', '.join(unknown)}; known: {', '.join(places)}")
+    own = {name: value for name, value in changes.items() if not places[name]}
+    for group in {places[name] for name in changes} - {""}:
+        mine = {name: value for name, value in changes.items() if places[name] == group}
+        own[group] = dataclasses.replace(getattr(config, group), **mine)
+    return dataclasses.replace(config, **own)  # pyright: ignore[reportArgumentType]
+
+
+def alike(config: T, other: T, free: Iterable[str] = ()) -> bool:
+    """Whether two configs have the same values of all flags but the free ones."""
+    return not {n for n, v in flags_of(config).items() if v != flags_of(other)[n]} - {*free}
+
+
+def changed(recorded: dict[str, Any], config: Any) -> dict[str, tuple[Any, Any]]:
+    """The fields in which `config` differs from a recorded one: name -> (old, new), plain.
+
+    A field that the record lacks counts as its default. Raises: ValueError as `config_of`.
+    """
+    old, new = record_of(config_of(type(config), recorded)), record_of(config)
+    return {name: (old[name], new[name]) for name in new if not _same(old[name], new[name])}
+
+
+def _flags(cls: type) -> dict[str, tuple[str, Any]]:
+    """Field name to the group that it is in, "" for none, and its type; without what is decided."""
+    found: dict[str, tuple[str, Any]] = {}
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        inner = _flags(hint) if _is_group(hint) else {name: ("", hint)}
+        for field, (_, kind) in inner.items():
+            kind, *markers = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+            if markers == DECIDED:
+                continue
+            if field in found:
+                raise ValueError(f"{cls.__name__} has two fields {field}; a flag is given once")
+            found[field] = (name if _is_group(hint) else "", kind)
+    return found
+
+
+def _is_group(hint: Any) -> TypeGuard[type]:
+    return dataclasses.is_dataclass(hint)
+
+
+DECIDED = [*get_args(Decided[Any])[1:]]
 
 
 def _same(a: Any, b: Any) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)  # True == 1 in Python
-
-
-def _flat(plain: Any, prefix: str = "") -> dict[str, Any]:
-    if not (isinstance(plain, dict) and plain):
-        return {prefix: plain}
-    flat = {}
-    for key, value in plain.items():
-        flat.update(_flat(value, f"{prefix}.{key}" if prefix else key))
-    return flat
 
 
 def _dataclass(cls: type[T], plain: Any, where: str) -> T:

@@ -53,6 +53,11 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def diverged(self) -> Path:
+        """What was said of settings whose loss was NaN or infinite, by name, JSON."""
+        return self.path / "diverged.json"
+
+    @property
     def summary(self) -> Path:
         """Results and claims, JSON; written when the run is complete."""
         return self.path / "summary.json"

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.base import Cell, Params
-from jaxrnn.cell_files import cell_file
+from jaxrnn.cell_files import cell_file, cell_name
 from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel, build_model
 from jaxrnn.runs.bound import check_log_of, check_run, vocabulary_of
@@ -65,7 +65,7 @@ def load(
             f"{len(settings) * len(seeds) - 1}{whose}"
         )
     chosen = settings[member // len(seeds)]
-    model = _model(run, chosen["model"])
+    model = stored_model(run, recorded_in(run.config, TokenModel, chosen["model"]))
     if cell_file(model.cell) is not None:
         check_code(run, run.cell, trusted=trust, known_only=not cell_code)
     cell = build_model(model)
@@ -112,8 +112,8 @@ def starting_text(vocabulary: Vocabulary) -> str:
     return vocabulary.symbols[vocabulary.unknown == 0]
 
 
-def _model(run: RunDirectory, recorded: dict[str, Any]) -> TokenModel:
-    model = recorded_in(run.config, TokenModel, recorded)
+def stored_model(run: RunDirectory, model: TokenModel) -> TokenModel:
+    """A recorded model, its cell from the source that the run keeps where it is a user's."""
     if cell_file(model.cell) is None:
         return model
-    return replace(model, cell=f"{run.cell}:{model.cell.rpartition(':')[2]}")
+    return replace(model, cell=f"{run.cell}:{cell_name(model.cell)}")

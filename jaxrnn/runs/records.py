@@ -51,9 +51,11 @@ def is_file_name(name: str) -> bool:
     return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
 
 
-def recorded_in(path: Path, cls: type[T], plain: Any) -> T:
-    """`from_plain` of what the file at `path` holds, which its errors name."""
-    return _naming(path, lambda: from_plain(cls, plain))
+def recorded_in(
+    path: Path, cls: type[T], plain: Any, read: Callable[[type[T], Any], T] = from_plain
+) -> T:
+    """`read` of what the file at `path` holds, which its errors name."""
+    return _naming(path, lambda: read(cls, plain))
 
 
 def read_vocabulary_file(path: Path) -> Vocabulary:

@@ -1,16 +1,65 @@
-"""Tables on standard output."""
+"""What a run found, written and printed."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from jaxrnn.runs.claims import Claim, claims_table
+from jaxrnn.runs.experiment import Experiment, Report
+from jaxrnn.runs.files import writing
+from jaxrnn.runs.log import RunLog
+from jaxrnn.runs.sampling import write_sample
+from jaxrnn.runs.summary import write_summary
+
+
+def finish(experiment: Experiment, config: Any, log: RunLog) -> None:
+    """Reports a run whose settings are all trained; summary.json comes last of the files, and what
+    is printed after it."""
+    report, run = experiment.report(config, log), log.run
+    for name, text in report.samples.items():
+        write_sample(run, name, text)
+    shown = write_pictures(report, run.path)
+    seconds = log.all_seconds
+    write_summary(run, experiment.name, config, report.results, report.claims, seconds)
+    print_report(report)
+    print(f"summary {run.summary}", *shown, sep="\n")
+    if report.samples:
+        print(f"samples {run.samples}")
+
+
+def write_pictures(report: Report, folder: Path) -> list[str]:
+    """Writes a report's plots and arrays below a folder; returns a line for each."""
+    from jaxrnn.analysis.arrays import write_arrays
+
+    shown = []
+    for name, draw in report.plots.items():
+        path = folder / "plots" / f"{name}.png"
+        with writing(path):
+            draw(path)
+        shown.append(f"plot {path}")
+    for name, arrays in report.arrays.items():
+        path = folder / f"{name}.npz"
+        with writing(path):
+            write_arrays(path, arrays)
+        shown.append(f"arrays {path}")
+    return shown
+
+
+def print_report(report: Report) -> None:
+    """The tables, the claims and the notes."""
+    for table in report.tables:
+        print_table(table.columns, table.rows, title=table.title)
+    print_claims(report.claims)
+    for note in report.notes:
+        print(note)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str) -> None:
     """Prints `title`, and `rows` under `columns`; numbers come formatted."""
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Table as Drawn
 
-    table = Table()
+    table = Drawn()
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:

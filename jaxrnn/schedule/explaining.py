@@ -54,7 +54,7 @@ def explain_choice(choice: Choice, params: Params, carry: Carry, xs: X) -> Expla
     if choice.schedule == "checkpointed":
         length = jax.tree.leaves(xs)[0].shape[0]
         size = segment_length(length)
-        lines.insert(0, f"in segments of {size} time steps; each runs again on the way back")
+        lines.insert(0, f"in segments of {size} time steps; each runs again in the backward pass")
     return Explanation(choice.schedule, choice.reason, tuple(lines))
 
 
@@ -107,7 +107,7 @@ def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
         saving = decide(loop, readers)
         makers = {v: e.primitive.name for e in saving.forward.equations for v in e.outvars}
         kept = ", ".join(f"{makers[v]} {list(v.aval.shape)}" for v in saving.saved)
-        lines.append(f"  kept for the way back: {kept or 'the carry alone'}")
+        lines.append(f"  kept for the backward pass: {kept or 'the carry alone'}")
     return lines
 
 

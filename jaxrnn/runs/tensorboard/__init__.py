@@ -1,4 +1,4 @@
-"""TensorBoard for every training: what is written where, under which name.
+"""TensorBoard for every training run: what is written where, under which name.
 
 A member's events are in `tensorboard/seed_K` of the run, or in `tensorboard/SETTING/seed_K` where
 the run has several settings; what is about all of them is in `tensorboard` itself. PART is the name
@@ -14,10 +14,10 @@ under its name in `jaxrnn.analysis.named`: layer_1, layer_1/c, layer_1/gate_2.
         speed/steps_per_second, speed/examples_per_second    of this member, beside the others;
                                 an example is a sequence of the batch
         metrics/NAME            what else the gradient style or the validation measures
-    scalars, at every look
+    scalars, at every observation
         norm/params, norm/updates
         saturation/VALUE of gates and tanh units; saturation/all_gates, .../all_tanh_units
-    histograms and distributions, at every look
+    histograms and distributions, at every observation
         activations/VALUE
         params/LEAF, gradients/LEAF
     graphs      a time step of training: PART, loss, gradient/PART, optimizer/LEAF, inputs
@@ -27,10 +27,10 @@ under its name in `jaxrnn.analysis.named`: layer_1, layer_1/c, layer_1/gate_2.
                 samples/NAME in `tensorboard` itself, of the run's end
     images      plots/NAME in `tensorboard` itself
 
-An experiment has all of it for `record=session.record` in its call of `train_setting` and for
-`parts` in its `Training`: `Parts.vectors` names what goes to the projector.
+An experiment has all of it for the `parts` of its `Training`: `Parts.vectors` names what goes to
+the projector.
 
-A look is one pass over a fixed batch (`make_observe`). Looks are taken where a chunk of training
+An observation is one pass over a fixed batch (`make_observe`). It is made where a chunk of training
 steps ends: at the start, at the end, and in between as often as keeps them and all other writing
 below `SHARE` of the time; or every so many training steps, where that is asked for
 (`--tensorboard-every`). `python -m experiments.speed --case tensorboard` measures what they cost.

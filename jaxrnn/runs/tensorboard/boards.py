@@ -16,7 +16,7 @@ from jaxrnn.parallel import over_members
 from jaxrnn.runs.directory import RunDirectory, read_metrics
 from jaxrnn.runs.files import read_json
 from jaxrnn.runs.load import read_vocabulary
-from jaxrnn.runs.loop import Prepared
+from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.runs.tensorboard.board import Board
 from jaxrnn.runs.tensorboard.graph import training_graph
@@ -24,8 +24,9 @@ from jaxrnn.runs.tensorboard.observing import Observation, make_observe
 from jaxrnn.runs.tensorboard.projector import MOST, write_projector
 
 SHARE = 0.03
-"""What logging may take of the time, counted here. The rest up to 5 % is left for the last look of
-a run, and for what it costs beyond that (`python -m experiments.speed --case tensorboard`)."""
+"""What logging may take of the time, counted here. The rest up to 5 % is left for the last
+observation of a run, and for what it costs beyond that (`python -m experiments.speed --case
+tensorboard`)."""
 
 SCALARS = {
     "loss": "loss/training",
@@ -46,7 +47,7 @@ class Boards(Recorder):
     Args:
       step: the training step of the checkpoint from which the training goes on, or 0; what was
         written of later ones is taken back.
-      every: training steps between two looks; 0 chooses by what they cost.
+      every: training steps of the logging interval; 0 chooses by what an observation costs.
       clock: seconds that training took, by which it chooses.
     """
 
@@ -77,16 +78,16 @@ class Boards(Recorder):
         if self._parts is not None:
             batch = jax.jit(self._parts.batch)()
             self._batch_size = jax.tree.leaves(batch.targets)[0].shape[1]
-            looked = over_members(make_observe(self._parts, batch), prepared.devices)
-            self._observe = jax.jit(looked)
+            observe = over_members(make_observe(self._parts, batch), prepared.devices)
+            self._observe = jax.jit(observe)
             self._vectors = jax.jit(jax.vmap(self._parts.vectors))
             if step == 0:
                 graph = training_graph(self._parts, batch)
                 for board in self._boards:
                     board.graph(graph)
-        self._looked = step
+        self._observed = step
         self._spent = 0.0
-        self._costs = {"look": 0.0, "vectors": 0.0}
+        self._costs = {"observation": 0.0, "vectors": 0.0}
         self._began = self._clock()
 
     def begin(self, step: int, state: TrainState) -> None:
@@ -94,9 +95,9 @@ class Boards(Recorder):
             jax.block_until_ready(self._observe(state))  # compiles: what that takes is paid once
             self._began = self._clock()
             jax.block_until_ready(self._observe(state))
-            self._costs["look"] = self._clock() - self._began
+            self._costs["observation"] = self._clock() - self._began
             if step == 0:
-                self._look(step, state)
+                self._observe_at(step, state)
         self.flush()
 
     def line(self, member: int, step: int, numbers: Mapping[str, Any]) -> None:
@@ -119,9 +120,9 @@ class Boards(Recorder):
                     board.scalars(step, {"optimizer/learning_rate": rate})
         if self._observe is None:
             return
-        passed = step // self._every > self._looked // self._every if self._every else False
-        if passed or (not self._every and self._affords("look")):
-            self._look(step, state)
+        passed = step // self._every > self._observed // self._every if self._every else False
+        if passed or (not self._every and self._affords("observation")):
+            self._observe_at(step, state)
 
     def epoch(self, step: int, state: TrainState, best: np.ndarray) -> None:
         with self._counted():
@@ -142,8 +143,8 @@ class Boards(Recorder):
                 board.flush()
 
     def end(self, step: int, state: TrainState) -> None:
-        if self._observe is not None and self._looked < step:
-            self._look(step, state)
+        if self._observe is not None and self._observed < step:
+            self._observe_at(step, state)
         self._show_vectors(state)
         for board in self._boards:
             board.ended("success")
@@ -156,15 +157,15 @@ class Boards(Recorder):
         for board in self._boards:
             board.close()
 
-    def _look(self, step: int, state: TrainState) -> None:
+    def _observe_at(self, step: int, state: TrainState) -> None:
         assert self._observe is not None
-        with self._counted("look"):
+        with self._counted("observation"):
             found: Observation = jax.device_get(self._observe(state))
             for member, board in enumerate(self._boards):
                 mine = jax.tree.map(lambda a, member=member: a[member], found)
                 board.scalars(step, mine.scalars)
                 board.histograms(step, mine.histograms)
-        self._looked = step
+        self._observed = step
 
     def _show_vectors(self, state: TrainState) -> None:
         vocabulary = read_vocabulary(self._run, self._setting)

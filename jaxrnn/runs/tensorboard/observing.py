@@ -1,4 +1,4 @@
-"""A look into a training: one pass over a fixed batch, all of it on the device."""
+"""An observation of a training run: one pass over a fixed batch, all of it on the device."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Observation(NamedTuple):
 def make_observe(parts: Parts, batch: Batch) -> Callable[[TrainState], Observation]:
     """`state -> Observation` of one member: what its params do with `batch`, from fresh sequences,
     and what a training step would do with it. It depends on params and opt_state alone, so that
-    what changes from one look to the next is what was learnt.
+    what changes from one observation to the next is what was learnt.
 
     Histograms are of every value in a step ("activations/...", under the first of its names in
     `jaxrnn.analysis.named`), of params and of their gradients by the training's own estimator.

@@ -1,0 +1,297 @@
+"""Character model: learn a text one character at a time, and write more of it.
+
+Question:  How well does a stack of recurrent layers predict the next character of a text, and
+           which cell does it best? After R2RT, "Recurrent Neural Networks in Tensorflow II" (2016).
+Command:   python -m experiments.char --epochs 3
+Expected:  training loss of epoch 3 below 3.20 nats per character; 3.28 were published for
+           `--init published`. `--preset quick` writes words and lines: validation near 1.58 nats.
+           `--preset cells`, the post's comparison: layer-norm LSTM, then GRU, then LSTM, where
+           1.72, 1.75 and 2.03 were published. With `--init default` all learn sooner, the GRU most.
+           `--preset best` aims below 1.47 nats on validation, a transformer's of 10.7 million
+Run time:  about 1 minute on two CPU cores; `--preset quick` about 1.5, `--preset cells` about 20,
+           `--preset best` below 60
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from jaxrnn import runs
+from jaxrnn.analysis.plots import learning_curves
+from jaxrnn.base import Batch, Cell, Params, require_positive
+from jaxrnn.cell_files import cell_name, check_cells
+from jaxrnn.data import capital_table, text_streams
+from jaxrnn.evaluation import dynamic_evaluate
+from jaxrnn.models import cross_entropy
+from jaxrnn.optimizers import clipped_adam
+from jaxrnn.parallel import Devices
+from jaxrnn.runs import replaced
+from jaxrnn.runs.claims import Claim, at_most, below, ordered, within
+
+POST = "R2RT, Recurrent Neural Networks in Tensorflow II (25 July 2016)"
+COMMENTS = f"{POST}, comparison of cells, read in a third party's copy of its code"
+NANO = "Karpathy, nanoGPT (2022), its 10.7-million-parameter transformer on the same split"
+KRAUSE = "Krause et al. (2018), https://arxiv.org/abs/1709.07432"
+CELLS = {
+    "layer_norm_lstm": ("layer-norm LSTM", 1.7185, 3867.6),
+    "gru_reset_before": ("GRU", 1.7532, 1051.7),
+    "lstm": ("LSTM", 2.0281, 614.5),
+}
+"""The post's comparison by our cells: name, training loss of epoch 20 (the order), and what all 20
+took, seconds. Our other GRU resets the product instead."""
+TOLERANCE = 0.06
+PROMPT, TOP, LENGTH = "A", 5, 750
+"""The post's text at the end: after one character, always of the five likeliest."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """R2RT's model and training; the last tenth of the text is held out, which the post did not."""
+
+    cells: tuple[str, ...] = ()
+    """Train a model of each of these cells in turn, instead of --cell, and compare them."""
+    capitals: Literal["symbols", "flag"] = "symbols"
+    """flag: the model reads lower-cased characters beside a flag; it predicts characters still."""
+    num_steps: int = 200
+    """Characters of a stream in a training step."""
+    dynamic_rate: float = 0.0
+    """Learning rate of dynamic evaluation, when training is done: the held-out text is read once
+    from its start, and learnt as soon as it was predicted; 0 does without."""
+    dynamic_steps: int = 50
+    """Characters between two of its updates."""
+    sample_length: int = 300
+    """Characters that the first seed writes at the end of each epoch."""
+    text: runs.TextConfig = runs.TextConfig()
+    model: runs.ModelConfig = runs.ModelConfig(num_layers=3, embedding_size=100)
+    gradient: runs.GradientConfig = runs.GradientConfig()
+    optimizer: runs.OptimizerConfig = runs.OptimizerConfig(learning_rate=1e-4, max_norm=1.0)
+    loop: runs.LoopConfig = runs.LoopConfig(epochs=20)
+
+
+TINY = {"hidden_size": 16, "embedding_size": 8, "batch_size": 4, "num_steps": 16, "num_layers": 1}
+BRIEF = {"corpus": "nvidia", "epochs": 3, "log_every": 5, "sample_length": 40}
+LEARNING = {"cell": "gru", "embedding_size": 64, "learning_rate": 2e-3}
+# the post trains on all of the text, and its GRU resets h before the product; with orthogonal
+# recurrent matrices all learn sooner, the GRU most. No clipping is handed down of it
+AS_POST = {"valid_fraction": 0.0, "init": "published", "max_norm": None}
+IN_ORDER = ("gru_reset_before", "lstm", "layer_norm_lstm")
+# What was tried for the lowest validation loss that an hour on two cores trains, 12 epochs each:
+# half the hidden size with half the dropout ends at 1.494, this is at 1.497 after 11, still falling
+# where the small one has settled; plain dropout changes 0.003; four times the epochs bring 0.056
+LOWEST = {"num_layers": 2, "hidden_size": 512, "dropout": 0.4, "dropout_kind": "variational"}
+SLOWLY = {"num_steps": 128, "decay": "cosine", "warmup": 100, "epochs": 48, "dynamic_rate": 1e-4}
+
+PUBLISHED = Config()
+COMPARISON = replaced(PUBLISHED, **AS_POST, cells=IN_ORDER, num_steps=80)
+BEST = replaced(PUBLISHED, **LEARNING, **LOWEST, **SLOWLY)
+PRESETS = {
+    "smoke": replaced(PUBLISHED, **TINY, **BRIEF, learning_rate=1e-2),
+    "quick": replaced(PUBLISHED, **LEARNING, num_layers=1, hidden_size=256, num_steps=64, epochs=3),
+    "published": PUBLISHED,
+    "cells": COMPARISON,
+    # the post's own cell beside its GRU; what they came to there is not handed down
+    "custom": replaced(
+        COMPARISON, cells=("gru_reset_before", "mixture_gru"), num_steps=30, epochs=5
+    ),
+    "best": BEST,
+    # the post names no rate; `--dropout 0` is what to hold it against
+    "dropout": replaced(PUBLISHED, num_steps=80, dropout=0.1),
+}
+
+
+def settings(config: Config) -> dict[str, Config]:
+    """One model, or one of each cell."""
+    if not config.cells:
+        return {"char": config}
+    check_cells(config.cells)
+    return {cell_name(cell): replaced(config, cell=cell, cells=()) for cell in config.cells}
+
+
+def build(config: Config, devices: Devices = ()) -> runs.Setting:
+    text = runs.configured_text(config.text, "character")
+    require_positive(dynamic_steps=config.dynamic_steps)
+    if config.dynamic_rate and len(text.valid) < 2:
+        raise ValueError(
+            f"--dynamic-rate is {config.dynamic_rate}, and no text is held out to evaluate on; "
+            "give a larger --valid-fraction, or --dynamic-rate 0"
+        )
+    capitals = capital_table(text.vocabulary) if config.capitals == "flag" else ()
+    size, steps = text.vocabulary.size, config.num_steps
+    model = runs.token_model(config.model, size, num_steps=steps, capitals=capitals)
+    return runs.text_setting(
+        config, text, model, num_steps=steps, sample_length=config.sample_length, devices=devices
+    )
+
+
+def report(config: Config, log: runs.RunLog) -> runs.Report:
+    text, parts = runs.configured_text(config.text, "character"), settings(config)
+    rows = [_row(name, part, log, text) for name, part in parts.items()]
+    names, model = [row["setting"] for row in rows], config.model
+    title = f"{model.num_layers} x {model.cell} {model.hidden_size} on {config.text.corpus}"
+    if config.cells:
+        posts = {f"the post's {c}: {x:.3f}": x for c, x in published_losses(config).items()}
+        fields = {"training": "train_loss", "validation": "valid_loss"}
+        drawn = {title: {n: (n, field) for n in names} for title, field in fields.items()}
+        panels = log.panels(drawn, {"training": posts}, epochs=True)
+    else:
+        shown = {"training": ("char", "loss"), "validation": ("char", "valid_loss")}
+        panels = log.panels({f"{model.num_layers} x {cell_name(model.cell)}": shown})
+    draw = partial(learning_curves, panels=panels, y_label="loss (nats per character)")
+    return runs.Report(
+        results=rows,
+        claims=claims(config, rows),
+        tables=[_comparison(config, rows) if config.cells else runs.epochs_table(title, rows[0])],
+        plots={"learning_curves": draw},
+        samples=_as_published(config, log, text) if config.cells and config.sample_length else {},
+        notes=[
+            f"{row['setting']}: {row['dynamic_valid_loss']:.4f} nats in dynamic evaluation, "
+            f"where the model learns every {config.dynamic_steps} characters once it was "
+            "tested on them; no figure to hold against a model that stays as it is"
+            for row in rows
+            if "dynamic_valid_loss" in row
+        ],
+    )
+
+
+def _row(name: str, config: Config, log: runs.RunLog, text: runs.Text) -> dict[str, Any]:
+    model = config.model
+    row = {
+        "cell": model.cell,
+        "layers": model.num_layers,
+        "hidden_size": model.hidden_size,
+        "num_steps": config.num_steps,
+        "epochs": config.loop.epochs,
+        "init": model.init,
+        **log.row(name),
+    }
+    if config.dynamic_rate:
+        losses = [
+            _dynamic_loss(config, *log.load(name, k), text) for k, _ in enumerate(row["seeds"])
+        ]
+        row["dynamic_valid_loss"] = float(np.median(losses))
+        row["dynamic_valid_loss_per_seed"] = losses
+    return row
+
+
+def _dynamic_loss(config: Config, cell: Cell, params: Params, text: runs.Text) -> float:
+    """Nats per character of the held-out text as one stream, which the model learns as it goes:
+    Adam, clipped as in training."""
+    optimizer = clipped_adam(config.dynamic_rate, config.optimizer.max_norm)
+    evaluate = partial(dynamic_evaluate, cell, cross_entropy, optimizer)
+    batch, steps = Batch(*text_streams(text.valid, 1)), config.dynamic_steps
+    key = jax.random.key(0)  # the evaluation model draws nothing
+    return float(jax.jit(lambda p: evaluate(p, key, batch, num_steps=steps))(params))
+
+
+def _as_published(config: Config, log: runs.RunLog, text: runs.Text) -> dict[str, str]:
+    """The post's text, by the last params of each cell; another prompt where the text has none of
+    the post's."""
+    found, vocabulary = {}, text.vocabulary
+    prompt = runs.starting_text(vocabulary) if vocabulary.missing(PROMPT) else PROMPT
+    for name in log.models:
+        cell, params = log.load(name, which="last")
+        write = runs.writer(cell, vocabulary.encode(prompt), LENGTH, top_k=TOP)
+        ids = write(params, jax.random.key(config.loop.seed))
+        found[f"{name}_end_seed_{config.loop.seed}"] = prompt + vocabulary.decode(ids)
+    return found
+
+
+def _comparison(config: Config, rows: Sequence[dict[str, Any]]) -> runs.Table:
+    post, fastest = published_losses(config), min(row["seconds_per_epoch"] for row in rows)
+    model = config.model
+    return runs.Table(
+        f"{model.num_layers} x {model.hidden_size} on {config.text.corpus}, {config.num_steps} "
+        f"time steps, {model.init} weights: nats per character, training loss of epoch "
+        f"{config.loop.epochs} (the post's of its last), lowest validation loss; median of "
+        f"{config.loop.seeds} seed(s)",
+        ["cell", "parameters", "train", "the post's", "valid", "s / epoch", "ratio"],
+        [
+            [
+                row["setting"],
+                f"{row['parameters']:,}",
+                f"{row['train_loss']:.4f}",
+                runs.or_dash(post.get(row["cell"])),
+                runs.or_dash(row["valid_loss"]),
+                f"{row['seconds_per_epoch']:.3g}",
+                f"{row['seconds_per_epoch'] / fastest:.2f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+WITHOUT_EFFECT = {"seed", "seeds", "log_every", "sample_length", "epochs", "schedule"}
+"""Fields on which no statement depends; the schedule changes the time alone."""
+ASKED = WITHOUT_EFFECT | {"init", "valid_fraction", "cell", "cells"}
+"""And those in which the post is not followed: its weights learn later, and it held out nothing."""
+
+
+def claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
+    """What is said of these models; undecided where this run changed what it depends on."""
+    dynamic = {"dynamic_rate", "dynamic_steps"}
+    if config.cells:
+        return comparison_claims(config, rows)
+    if runs.alike(config, BEST, WITHOUT_EFFECT - {"epochs"} | dynamic):
+        stays, learns = rows[0]["valid_loss"], rows[0].get("dynamic_valid_loss")
+        gain = None if learns is None else learns - stays
+        return [
+            below("validation loss: below the transformer's", NANO, stays, 1.4697),
+            below("dynamic evaluation - validation loss: better", KRAUSE, gain, 0.0),
+        ]
+    third = _loss(rows[0], 3) if runs.alike(config, PUBLISHED, ASKED - {"cell"}) else None
+    published = third if config.model.init == "published" else None
+    ours = third if config.model.init == "default" else None
+    source = f"{POST}, dynamic_rnn, epoch 3"
+    return [
+        within("epoch 3, published weights: training loss", source, published, 3.283, TOLERANCE),
+        below("epoch 3, default weights: training loss", "jaxrnn's own aim", ours, 3.20),
+    ]
+
+
+def comparison_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
+    """About epoch 20 of the post's comparison; undecided where this run has not come so far, or
+    lacks a cell. A run that holds a part of the text out decides the order alone."""
+    by_cell = {row["cell"]: row for row in rows if runs.alike(config, COMPARISON, ASKED)}
+    losses = {cell: _loss(by_cell.get(cell), 20) for cell in CELLS}
+    whole = config.text.valid_fraction == 0
+    slow, fast = (by_cell.get(cell) for cell in ("layer_norm_lstm", "lstm"))
+    ratio = slow["seconds_per_epoch"] / fast["seconds_per_epoch"] if slow and fast else None
+    most = round(CELLS["layer_norm_lstm"][2] / CELLS["lstm"][2], 1)
+    order = {CELLS[cell][0]: loss for cell, loss in losses.items()}
+    slower = "layer-norm LSTM / LSTM, seconds per epoch: no more than the post's"
+    return [
+        ordered("training loss of epoch 20: the order of cells", COMMENTS, order),
+        *(
+            at_most(
+                f"{name}: training loss of epoch 20, {loss:g} + {TOLERANCE:g} or better",
+                COMMENTS,
+                losses[cell] if whole else None,
+                round(loss + TOLERANCE, 4),
+            )
+            for cell, (name, loss, _) in CELLS.items()
+        ),
+        at_most(slower, COMMENTS, ratio, most),
+    ]
+
+
+def published_losses(config: Config) -> dict[str, float]:
+    """Of the config's cells the post's losses, where this run trains as the post did."""
+    followed = runs.alike(config, COMPARISON, ASKED)
+    return {cell: CELLS[cell][1] for cell in config.cells if followed and cell in CELLS}
+
+
+def _loss(row: dict[str, Any] | None, epoch: int) -> float | None:
+    """The training loss of an epoch, counted from 1."""
+    losses = [each["train_loss"] for each in row["per_epoch"]] if row else []
+    return losses[epoch - 1] if len(losses) >= epoch else None
+
+
+EXPERIMENT = runs.Experiment("char", __doc__, PRESETS, settings, build, report)
+main = EXPERIMENT.main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

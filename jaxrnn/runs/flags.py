@@ -1,0 +1,161 @@
+"""The flags of a training command: an experiment's config, and what every such command takes."""
+
+from dataclasses import dataclass, field, make_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from jaxrnn.runs.bound import check_run
+from jaxrnn.runs.checking import check_numbers
+from jaxrnn.runs.command import parse
+from jaxrnn.runs.config import changed, config_of, flags_of, record_of
+from jaxrnn.runs.directory import create_run, default_run_path, open_run
+from jaxrnn.runs.experiment import Experiment
+from jaxrnn.runs.places import from_anywhere
+from jaxrnn.runs.records import read_record, recorded_experiment, recorded_in
+
+PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
+
+
+@dataclass(frozen=True)
+class TrainingFlags:
+    """What every training command takes besides its config."""
+
+    run: Path | None = None
+    """Directory of a new run; runs/EXPERIMENT/TIME if not given."""
+    resume: Path | None = None
+    """Directory of a run to continue with its own config; --epochs may be raised."""
+    devices: int = 0
+    """How many devices (on a CPU: cores) to use; 0 chooses by size."""
+    trust: bool = False
+    """Run the code of the run's own cell, where it was not written or trusted here."""
+    no_cell_code: bool = False
+    """Run no code that a run or a file brings: known cells alone."""
+    checkpoint_seconds: float = 30.0
+    """Least time between two checkpoints; 0 saves after every chunk."""
+    explain: bool = False
+    """Print how the model is unrolled: what leaves the loop over time, and why not."""
+    tensorboard: bool = False
+    """Write TensorBoard's files into the run; a resumed run goes on with those it has."""
+    tensorboard_every: int = 0
+    """Training steps of TensorBoard's logging interval; 0: as many as cost a twenty-fifth."""
+
+    @property
+    def path(self) -> Path:
+        """Of the run."""
+        path = self.resume or self.run
+        assert path is not None  # `placed` fills it in
+        return path
+
+
+def placed(flags: TrainingFlags, name: str) -> TrainingFlags:
+    """The flags with the directory of a new run of the experiment `name`, where none is given.
+
+    Raises:
+      FileExistsError: a new run whose directory exists.
+    """
+    if flags.run is None and flags.resume is None:
+        return replace(flags, run=default_run_path(name))
+    if flags.run is not None and flags.run.exists():
+        create_run(flags.run)  # says so before any work is done
+    return flags
+
+
+def read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFlags]:
+    """The config and flags of a command line. `--preset` and `--resume` are looked at first: they
+    decide what the defaults of all other flags are."""
+    from tyro.conf import arg
+
+    names = tuple(experiment.presets)
+    given, resume = value_of("--preset", argv), value_of("--resume", argv)
+    preset = given if given in names else "published"  # tyro says so of another name
+    recorded, default = None, experiment.presets[preset]
+    if resume == "":
+        raise ValueError("--resume is empty; give the directory of a run")
+    if resume is not None and given is not None:
+        raise ValueError("--resume continues with the run's own config; leave --preset out")
+    if resume is not None:
+        recorded = recorded_config(experiment, Path(resume), "--resume")
+        default = config_of(type(default), recorded)
+    arguments = make_dataclass(
+        "Arguments",
+        [
+            ("config", type(default), field(default=default)),
+            ("preset", Annotated[Literal[names], arg(help=PRESET)], field(default=preset)),
+            ("flags", TrainingFlags, field(default_factory=TrainingFlags)),
+        ],
+        frozen=True,
+    )
+    read = parse(
+        arguments,
+        prog=experiment.command,
+        description=experiment.doc or "",
+        default=arguments(config=default, preset=preset),
+        argv=argv,
+    )
+    if read.flags.resume is not None and read.flags.run is not None:
+        raise ValueError("--run and --resume are both given; give one of them")
+    if read.flags.devices < 0:
+        raise ValueError(f"--devices is {read.flags.devices}; give at least 1, or 0 to choose")
+    if read.flags.tensorboard_every < 0:
+        every = read.flags.tensorboard_every
+        raise ValueError(f"--tensorboard-every is {every}; give at least 1, or 0 to choose")
+    if not read.flags.checkpoint_seconds >= 0:
+        raise ValueError(f"--checkpoint-seconds is {read.flags.checkpoint_seconds}; give 0 or more")
+    check_numbers(read.config)
+    config = from_anywhere(read.config, cells=resume is None)
+    if recorded is not None:
+        _check_unchanged(recorded, config, resume)
+    return config, read.flags
+
+
+def value_of(flag: str, argv: list[str]) -> str | None:
+    """What follows `flag`; of several, the last counts, as for tyro."""
+    found = None
+    for i, argument in enumerate(argv):
+        if argument == flag and i + 1 < len(argv):
+            found = argv[i + 1]
+        elif argument.startswith(f"{flag}="):
+            found = argument.partition("=")[2]
+    return found
+
+
+def recorded_config(experiment: Experiment, path: Path, flag: str) -> dict[str, Any]:
+    """The record of the config of a run that `flag` names.
+
+    Raises:
+      ValueError: a run of another experiment, or one whose files do not belong together; as
+        `open_run`.
+    """
+    run = open_run(path, flag)
+    if (its := recorded_experiment(run)) != experiment.name:
+        remedy = f"give it to python -m experiments.{its}"
+        raise ValueError(f"{flag} {path} is a run of {its!r}; {remedy}")
+    record = read_record(run)
+    published = type(experiment.presets["published"])
+    config = recorded_in(run.config, published, record["config"], config_of)
+    check_run(run, record | {"config": record_of(config)})
+    return record["config"]
+
+
+def _check_unchanged(recorded: dict[str, Any], config: Any, path: str | None) -> None:
+    for name, (old, new) in changed(recorded, config).items():
+        if name == "epochs" and _raised(old, new):
+            if (decay := flags_of(config).get("decay", "none")) == "none":
+                continue
+            raise ValueError(
+                f"--resume {path}: --epochs is {new}, the run began with {old} and --decay "
+                f"{decay}, which ends there; start a new run"
+            )
+        if name == "corpus":
+            continue  # the same text may be elsewhere: `open_directory` looks at its sha256
+        flag = "--" + name.replace("_", "-")
+        raise ValueError(
+            f"--resume {path}: {flag} is {new!r}, the run began with {old!r}; leave it out "
+            "(only --epochs may be raised), or start a new run"
+        )
+
+
+def _raised(old: Any, new: Any) -> bool:
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_raised, old, new))
+    return isinstance(old, int) and isinstance(new, int) and new >= old

@@ -1,0 +1,150 @@
+"""The one path from a command line to a finished run."""
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.runs.checking import members
+from jaxrnn.runs.command import guarded, one_line
+from jaxrnn.runs.devices import start_devices
+from jaxrnn.runs.directory import RunDirectory, open_run
+from jaxrnn.runs.environment import as_recorded
+from jaxrnn.runs.experiment import Experiment, Setting
+from jaxrnn.runs.files import read_json, write_json
+from jaxrnn.runs.flags import TrainingFlags, placed, read_flags
+from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
+from jaxrnn.runs.lock import lock_run, releasing_locks
+from jaxrnn.runs.log import RunLog
+from jaxrnn.runs.loop import Diverged, train_setting
+from jaxrnn.runs.opening import open_directory, their_cells, with_stored_cells
+from jaxrnn.runs.preparing import Prepared, prepare
+from jaxrnn.runs.progress import warn
+from jaxrnn.runs.recorder import Recorder, Several
+from jaxrnn.runs.report import finish
+from jaxrnn.runs.sampling import Sampler
+from jaxrnn.unroll import Schedule, explain
+
+
+def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
+    """Runs an experiment from its command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+
+    def body():
+        # Ctrl-C waits for a moment when it does no harm: one that breaks into XLA's compiler is
+        # lost, or makes Python crash when it ends.
+        with interrupts() as asked, releasing_locks():
+            _run(experiment, arguments, asked)
+
+    return guarded(body)
+
+
+def _run(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
+    config, flags = read_flags(experiment, argv)
+    if flags.resume is not None:
+        lock_run(flags.resume)  # before minutes are spent on what is refused then
+    devices = start_devices(flags, experiment.workload(config))
+    flags = placed(flags, experiment.name)
+    with _saying_how_to_go_on(experiment, config, flags), as_recorded(flags.resume):
+        resumed = None if flags.resume is None else open_run(flags.resume)
+        config = experiment.resolved(config, resumed)
+        seeds = members(config.loop.seed, config.loop.seeds)
+        # members of several seeds take the devices; a single one divides its batch over them
+        over = devices if len(seeds) == 1 else ()
+        parts = experiment.settings(with_stored_cells(config, flags))
+        settings = [
+            experiment.build(part, over)._replace(name=name) for name, part in parts.items()
+        ]
+        every = [
+            prepare(each, seeds, devices if each.divides or len(seeds) > 1 else devices[:1])
+            for each in settings
+        ]
+        if asked.requested:
+            raise KeyboardInterrupt
+        run = open_directory(experiment, config, flags, settings, seeds, devices)
+        if flags.explain:
+            for each in settings:
+                print(f"{each.name}, {_explained(each, config.gradient.schedule)}")
+        for prepared in every:
+            _train(experiment, run, prepared, flags)
+        finish(experiment, config, RunLog(run))
+        if _with_tensorboard(run, flags):
+            from jaxrnn.runs.tensorboard.boards import show_results
+
+            show_results(run)
+
+
+def _train(
+    experiment: Experiment, run: RunDirectory, prepared: Prepared, flags: TrainingFlags
+) -> None:
+    """One setting; where it may diverge, that ends it alone."""
+    setting, seeds = prepared.setting, prepared.seeds
+    ended = read_json(run.diverged) if run.diverged.is_file() else {}
+    if setting.name in ended:
+        return
+
+    def record(run: RunDirectory, prepared: Prepared, step: int) -> Recorder:
+        prefix = "" if setting.name == experiment.name else setting.name
+        recorders: list[Recorder] = [Sampler(run, setting, seeds, prefix)]
+        recorders += [make(run, setting.name, seeds) for make in setting.recorders]
+        if _with_tensorboard(run, flags):
+            from jaxrnn.runs.tensorboard.boards import Boards
+
+            recorders.append(Boards(run, prepared, step, flags.tensorboard_every))
+        return Several(recorders)
+
+    try:
+        train_setting(run, prepared, checkpoint_seconds=flags.checkpoint_seconds, record=record)
+    except Diverged as error:
+        if not setting.may_diverge:
+            raise
+        write_json(run.diverged, ended | {setting.name: str(error)})
+        warn(str(error))
+
+
+def _with_tensorboard(run: RunDirectory, flags: TrainingFlags) -> bool:
+    """A resumed run goes on with the files that it has."""
+    return flags.tensorboard or (flags.resume is not None and run.tensorboard.is_dir())
+
+
+def _explained(setting: Setting, schedule: Schedule) -> str:
+    """How a training step unrolls the model."""
+    parts = setting.training.parts
+    assert parts is not None  # every experiment shows what it trains
+    inputs = jax.eval_shape(parts.batch).inputs
+    xs = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), inputs)
+    params = parts.cell.init(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(0), jax.tree.leaves(xs)[0].shape[1])
+    carry = jax.vmap(parts.cell.init_carry, in_axes=(None, 0))(params, keys)
+    return str(explain(parts.cell, params, carry, xs, schedule=schedule))
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on(
+    experiment: Experiment, config: Any, flags: TrainingFlags
+) -> Iterator[None]:
+    """What stops a run says how to resume it, and names the cell where it may be to blame."""
+    path = flags.path
+    command = f"{experiment.command} --resume {shlex.quote(str(path))}"
+    begun = RunDirectory(path).config
+    try:
+        yield
+    except Interrupted as interrupted:
+        if not begun.is_file():
+            gone = f"{path} was removed meanwhile, so there is nothing to resume"
+            raise Interrupted(f"{interrupted}; {gone}") from None
+        raise Interrupted(f"{interrupted}; resume with: {command}") from None
+    except KeyboardInterrupt:
+        if not begun.is_file():
+            raise  # nothing has begun
+        raise Interrupted(f"stopped; resume from the last checkpoint with: {command}") from None
+    except Exception as error:
+        theirs = their_cells(config)
+        if isinstance(error, ValueError | OSError) or not theirs:
+            raise
+        # it may well come from the researcher's file
+        raise ValueError(f"with --cell {', '.join(theirs)}: {one_line(error)}") from error

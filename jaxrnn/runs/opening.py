@@ -1,0 +1,145 @@
+"""The directory of a run that begins, or goes on: what it is made of, written and held against what
+it was."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxrnn.cell_files import cell_file, cell_name
+from jaxrnn.cell_neighbours import code_sha256
+from jaxrnn.data import Vocabulary
+from jaxrnn.parallel import Devices
+from jaxrnn.runs.cell_code import check_code, keep_cell, trust
+from jaxrnn.runs.config import flags_of, record_of, replaced, to_plain
+from jaxrnn.runs.directory import RunDirectory, create_run, open_run, refuse_links_out
+from jaxrnn.runs.environment import describe_environment, recorded_texts
+from jaxrnn.runs.experiment import Experiment, Setting
+from jaxrnn.runs.files import write_json
+from jaxrnn.runs.flags import TrainingFlags
+from jaxrnn.runs.lock import lock_run
+from jaxrnn.runs.records import read_vocabulary_file
+
+
+def open_directory(
+    experiment: Experiment,
+    config: Any,
+    flags: TrainingFlags,
+    settings: Sequence[Setting],
+    seeds: Sequence[int],
+    devices: Devices,
+) -> RunDirectory:
+    """The run directory, ready to train in; what makes the run is in it.
+
+    Raises:
+      FileExistsError: a new run whose directory exists.
+      ValueError: a resumed run whose texts, or their symbols, are not what they were.
+    """
+    texts = {name: sha256 for setting in settings for name, sha256 in setting.texts.items()}
+    resumed = flags.resume is not None
+    run = open_run(flags.path) if resumed else create_run(flags.path)
+    if resumed:
+        refuse_links_out(run.path)
+        _check_texts(run, texts)
+    lock_run(run.path)
+    record = {
+        "experiment": experiment.name,
+        "config": record_of(config),
+        "settings": [{"name": each.name, "model": to_plain(each.model)} for each in settings],
+        "seeds": list(seeds),
+    }
+    # the config first: with it alone a killed run can already be resumed
+    write_json(run.config, record)
+    for setting in settings:
+        source = cell_file(setting.model.cell)
+        if source is not None and not run.cell.exists():
+            keep_cell(run, source)
+    first, *_ = [each.vocabulary for each in settings if each.vocabulary is not None] or [None]
+    for setting in settings:
+        if setting.vocabulary is not None:
+            own = setting.vocabulary != first
+            _keep(run.own_vocabulary(setting.name) if own else run.vocabulary, setting.vocabulary)
+    if not run.environment.exists():
+        write_json(run.environment, describe_environment(texts, len(devices)))
+    print(f"{'resuming' if resumed else 'run'} {run.path}", flush=True)
+    return run
+
+
+def with_stored_cells(config: Any, flags: TrainingFlags) -> Any:
+    """The config with the cells to build from: a resumed run keeps the source it began with.
+
+    Raises:
+      ValueError: the researcher's file is not what it was when the run began, or is not to be run.
+    """
+    for cell in their_cells(config):
+        _check_cell(cell, flags)
+    return config if flags.resume is None else with_cells_of(open_run(flags.resume), config)
+
+
+def with_cells_of(run: RunDirectory, config: Any) -> Any:
+    """The config with a researcher's cells from the source that the run keeps of them."""
+
+    def stored(cell: str) -> str:
+        # where it is not there the run was killed before it kept its source
+        theirs = cell_file(cell) is not None and run.cell.is_file()
+        return f"{run.cell}:{cell_name(cell)}" if theirs else cell
+
+    flags, changes = flags_of(config), {}
+    if "cell" in flags:
+        changes["cell"] = stored(flags["cell"])
+    if "cells" in flags:
+        changes["cells"] = tuple(map(stored, flags["cells"]))
+    return replaced(config, **changes)
+
+
+def their_cells(config: Any) -> list[str]:
+    """The config's cells that are in a researcher's own file."""
+    flags = flags_of(config)
+    return [cell for cell in flags.get("cells") or (flags.get("cell", ""),) if cell_file(cell)]
+
+
+def _check_cell(name: str, flags: TrainingFlags) -> None:
+    """Before the code of a researcher's cell is run."""
+    source = cell_file(name)
+    assert source is not None
+    if flags.resume is None:
+        if flags.no_cell_code:
+            raise ValueError(f"--no-cell-code: --cell {name} is code; give a known cell")
+        if source.is_file():
+            trust(source)  # whoever names it does
+        return
+    run = open_run(flags.resume)
+    code = run.cell if run.cell.is_file() else source
+    check_code(run, code, trusted=flags.trust, known_only=flags.no_cell_code)
+    if code is not source and source.is_file() and code_sha256(source) != code_sha256(code):
+        raise ValueError(
+            f"--resume {flags.resume}: the cell in {source} is not the one the run began with, "
+            f"{code}; restore it, or start a new run"
+        )
+
+
+def _keep(path: Path, vocabulary: Vocabulary) -> None:
+    """Raises: ValueError, a resumed run that divided its text in another way."""
+    path.parent.mkdir(exist_ok=True)
+    if path.is_file():
+        if read_vocabulary_file(path).symbols != vocabulary.symbols:
+            raise ValueError(
+                f"--resume {path.parent}: the run began with other symbols of its text, those "
+                f"of {path}; resume it with the version that it was made with, or start a new run"
+            )
+        return
+    write_json(path, vocabulary.to_json())
+
+
+def _check_texts(run: RunDirectory, texts: Mapping[str, str]) -> None:
+    if not run.environment.exists() and not run.checkpoints.exists():
+        return  # killed before it got so far: the run begins now
+    recorded = recorded_texts(run.path)
+    if sorted(recorded.values()) == sorted(texts.values()):
+        return  # the same texts, wherever they are
+    for name in {**recorded, **texts}:
+        if recorded.get(name) != texts.get(name):
+            raise ValueError(
+                f"--resume {run.path}: the text {name} is not the one the run began with "
+                f"(sha256 {texts.get(name)}, then {recorded.get(name)}); "
+                "restore it, or start a new run"
+            )

@@ -1,0 +1,164 @@
+"""A setting's pure functions over all its members, jitted, and what is refused before anything
+runs."""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from jaxrnn.base import Metrics, Params, PyTree, TrainState
+from jaxrnn.parallel import Devices, over_members, place, shardings
+from jaxrnn.runs.experiment import Setting
+from jaxrnn.unstable import jaxprs_in, opened
+
+
+class Best(NamedTuple):
+    """The params with the lowest validation loss so far; while there is none, the latest, and the
+    loss is infinite."""
+
+    params: Params
+    loss: Float[Array, " S"]
+    step: Int[Array, " S"]
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds, every leaf with a leading axis of members."""
+
+    state: TrainState
+    best: Best
+
+
+class Prepared(NamedTuple):
+    """A setting's functions over all members, jitted, and the shapes of what is saved."""
+
+    setting: Setting
+    seeds: Sequence[int]
+    devices: Devices
+    init: Callable[[], TrainState]
+    first_best: Callable[[TrainState], Best]
+    chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
+    validate: Callable[[Params], Metrics]
+    update_best: Callable[[Best, TrainState, ArrayLike], Best]
+    finalize_best: Callable[[Best, TrainState], Best]
+    like: Saved
+
+
+def check_setting(setting: Setting, members: int, devices: Devices) -> TrainState:
+    """Refuses what can be refused before a training step is traced; returns the shapes of the state
+    of all members.
+
+    Raises:
+      ValueError: a state larger than the machine's memory, a learning rate below 0, more steps than
+        can be counted.
+    """
+    most = (2**31 - 1) // setting.training.steps_per_epoch
+    if setting.epochs > most:
+        raise ValueError(f"--epochs is {setting.epochs}; give at most {most:,}")
+    if not 0 <= setting.learning_rate < np.inf:
+        raise ValueError(f"--learning-rate is {setting.learning_rate}; give 0 or more")
+    init = over_members(setting.training.init, devices)
+    key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), members))
+    rate = jax.ShapeDtypeStruct((members,), jnp.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that the next line refuses
+        shapes = jax.eval_shape(init, key, rate)
+    require_memory(_bytes_of(shapes), "the training state")
+    return shapes
+
+
+def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepared:
+    """Traces everything once, one member to a seed, so that a setting that cannot work fails here,
+    before a run directory exists.
+
+    Raises:
+      ValueError: as `check_setting`, and an array larger than the machine's memory; and whatever
+        tracing raises.
+    """
+    members = len(seeds)
+    shapes = check_setting(setting, members, devices)
+    init = over_members(setting.training.init, devices)
+    chunk = jax.jit(
+        over_members(setting.training.chunk, devices),
+        donate_argnums=0,
+        out_shardings=(shardings(shapes, devices), None),
+    )
+    validate = jax.jit(over_members(setting.validate, devices))
+    program, _ = opened(chunk.trace(shapes).jaxpr)
+    require_memory(_largest_array(program), "one array of a training step")
+    jax.eval_shape(validate, shapes.params)
+
+    def first_state():
+        keys = jax.vmap(jax.random.key)(jnp.array(seeds, jnp.uint32))
+        rates = jnp.full(members, setting.learning_rate, jnp.float32)
+        return place(jax.jit(init)(keys, rates), devices)
+
+    def first_best(state):
+        return Best(state.params, jnp.full(members, jnp.inf), jnp.zeros(members, jnp.int32))
+
+    def choose(condition, new, old):
+        def where(new, old):
+            return jnp.where(condition.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        return jax.tree.map(where, new, old)
+
+    def update_best(best, state, loss):
+        return choose(loss < best.loss, Best(state.params, loss, state.step), best)
+
+    def finalize_best(best, state):
+        return choose(jnp.isinf(best.loss), Best(state.params, best.loss, state.step), best)
+
+    return Prepared(
+        setting=setting,
+        seeds=seeds,
+        devices=devices,
+        init=first_state,
+        first_best=jax.jit(first_best),
+        chunk=chunk,
+        validate=validate,
+        update_best=jax.jit(update_best),
+        finalize_best=jax.jit(finalize_best),
+        like=Saved(shapes, jax.eval_shape(first_best, shapes)),
+    )
+
+
+def require_memory(needed: int, what: str) -> None:
+    """Says so before anything is allocated: a machine that swaps to death explains nothing.
+
+    Raises:
+      ValueError: `needed` bytes are more than this machine has.
+    """
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows; a system without the name
+        return
+    if needed > there:
+        raise ValueError(
+            f"{what} needs {needed / 2**30:,.0f} GiB, this machine has {there / 2**30:,.0f}; "
+            "give smaller sizes or fewer seeds"
+        )
+
+
+def _largest_array(jaxpr: Any) -> int:
+    """Bytes of the largest array that a program computes anywhere: less than it needs."""
+    largest = 0
+    for equation in jaxpr.eqns:
+        shaped = [variable.aval for variable in equation.outvars if hasattr(variable.aval, "size")]
+        largest = max([largest, *(_largest_array(inner) for inner in jaxprs_in(equation))])
+        largest = max([largest, *(_bytes_of(array) for array in shaped)])
+    return largest
+
+
+def _bytes_of(shapes: PyTree) -> int:
+    """How much the arrays take; a key counts as two words."""
+
+    def width(dtype):
+        is_key = jnp.issubdtype(dtype, jax.dtypes.prng_key)
+        return 8 if is_key else jnp.dtype(dtype).itemsize
+
+    return sum(a.size * width(a.dtype) for a in jax.tree.leaves(shapes))

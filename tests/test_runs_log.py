@@ -1,0 +1,99 @@
+"""What is read from a run's log: every number against lines that are written by hand."""
+
+import numpy as np
+import pytest
+
+from jaxrnn.models import TokenModel
+from jaxrnn.runs import RunLog, every_tenth
+from jaxrnn.runs.config import to_plain
+from jaxrnn.runs.directory import MetricsLog, create_run
+from jaxrnn.runs.files import write_json
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Two settings of two seeds, 20 training steps in two epochs; the second has no validation."""
+    run = create_run(tmp_path / "run")
+    model = to_plain(TokenModel(5, 5, "elman", 3))
+    settings = [{"name": name, "model": model} for name in ("first", "second")]
+    about = {"experiment": "made up", "config": {}}
+    write_json(run.config, about | {"settings": settings, "seeds": [4, 5]})
+    lines = MetricsLog(run.metrics)
+    clock = 0.0
+    for setting, offset in (("first", 0.0), ("second", 10.0)):
+        for epoch in (1, 2):
+            for step, steps in ((10 * epoch - 2, 8), (10 * epoch - 1, 1), (10 * epoch, 1)):
+                clock += 1.0
+                for seed in (4, 5):
+                    loss = offset + seed - step / 20
+                    at = {"setting": setting, "seed": seed, "epoch": epoch, "step": step}
+                    lines.append(at | {"loss": loss, "steps": steps, "seconds": clock})
+            for seed in (4, 5):
+                at = {"setting": setting, "seed": seed, "epoch": epoch, "step": 10 * epoch}
+                valid = {"valid_loss": seed + (1.0 if epoch == 1 else 0.5)}
+                valid = valid if setting == "first" else {}
+                lines.append(at | {"train_loss": 2.0 / epoch} | valid | {"seconds": clock + 0.25})
+    lines.close()
+    return RunLog(run)
+
+
+def test_curves_and_seconds(log):
+    assert list(log.models) == ["first", "second"]
+    assert log.seeds("first") == [4, 5]
+    np.testing.assert_allclose(log.curves("second", "loss")[5][0], [8, 14.6])
+    assert log.curves("second", "valid_loss") == {}
+    assert (log.seconds("first"), log.seconds("second")) == (6.25, 12.25)
+    assert log.all_seconds == 18.5
+
+
+def test_numbers_over_seeds(log):
+    assert log.lowest("first") == [4.5, 5.5]
+    assert log.lowest("second") == []
+    assert log.by_epoch("first", "valid_loss") == [5.5, 5.0]
+    # the line that an epoch ends with, not the last of its chunks
+    assert log.by_epoch("first", "seconds") == [3.25, 6.25]
+
+
+def test_the_last_tenth_begins_a_line(log):
+    # of 20 training steps the last 2, whose lines hold one each
+    np.testing.assert_allclose(log.over_last_tenth("first", "loss"), [4 - 0.975, 5 - 0.975])
+    for count in (7, 40, 163):
+        ends = every_tenth(count, 3)
+        assert ends[-1] == count
+        assert {count - i * count // 10 for i in range(1, 10)} - {0} <= {*ends}
+        assert np.diff([0, *ends]).max() <= 3
+        assert ends == sorted(ends)
+
+
+def test_a_mean_is_weighted_by_training_steps(tmp_path):
+    run = create_run(tmp_path / "run")
+    settings = [{"name": "a", "model": to_plain(TokenModel(2, 2))}]
+    about = {"experiment": "made up", "config": {}, "seeds": [0]}
+    write_json(run.config, about | {"settings": settings})
+    lines = MetricsLog(run.metrics)
+    for step, steps, loss in ((80, 80, 9.0), (95, 7, 2.0), (100, 3, 4.0)):
+        lines.append({"setting": "a", "seed": 0, "step": step, "loss": loss, "steps": steps})
+    lines.close()
+    assert RunLog(run).over_last_tenth("a", "loss") == [pytest.approx((7 * 2 + 3 * 4) / 10)]
+
+
+def test_rows_and_panels(log):
+    row, other = log.row("first"), log.row("second")
+    assert (row["parameters"], row["seeds"]) == (5 * 3 + 3 * 3 + 3 + 3 * 5 + 5, [4, 5])
+    assert (row["train_loss"], row["valid_loss"], other["valid_loss"]) == (1.0, 5.0, None)
+    assert row["valid_spread"] == {"median": 5.0, "min": 4.5, "max": 5.5}
+    assert [epoch["seconds"] for epoch in row["per_epoch"]] == [3.25, 3.0]
+    panels = log.panels(
+        {"valid": {"one": ("first", "valid_loss"), "two": ("second", "valid_loss")}, "none": {}},
+        {"valid": {"known": 1.0}},
+        epochs=True,
+    )
+    (panel,) = panels
+    assert (panel.title, list(panel.curves), panel.lines) == ("valid", ["one"], {"known": 1.0})
+    np.testing.assert_array_equal(panel.curves["one"][0], [[1, 5.0], [2, 4.5]])
+
+
+def test_once_is_kept(log):
+    drawn = iter([{"a": 1}, {"a": 2}])
+    assert log.once("counted", lambda: next(drawn)) == {"a": 1}
+    assert RunLog(log.run).once("counted", lambda: next(drawn)) == {"a": 1}
