@@ -5,7 +5,7 @@ import json
 import jax
 import jax.numpy as jnp
 import pytest
-from experiments_support import SMALL_TOY, files_of, logged, small_char, summary, write_text
+from experiments_support import SMALL_TOY, files_of, logged, small_char, summary, unbind, write_text
 
 from experiments import char, generate, toy
 from jaxrnn import runs
@@ -76,6 +76,7 @@ def test_a_run_older_than_the_choice_computes_in_float32(experiment, tmp_path):
         assert older.pop("precision") == "float32"
     assert record["config"].pop("schedule") == "auto"
     path.write_text(json.dumps(record))
+    unbind(run)
     cell, params, _, _ = runs.load(run)
     carry = cell.init_carry(params, jax.random.key(0))
     assert {leaf.dtype for leaf in jax.tree.leaves(carry)} == {jnp.dtype("float32")}
