@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, Integer
 
 from jaxrnn.base import (
     Batch,
@@ -24,7 +25,7 @@ from jaxrnn.training import make_train_step
 from jaxrnn.unroll import try_integers, unroll, unroll_last
 
 
-def held_out(tokens, batch_size: int) -> Batch | None:
+def held_out(tokens: Integer[Array | np.ndarray, " N"], batch_size: int) -> Batch | None:
     """The tokens [N] that nothing trains on as streams side by side, at most `batch_size` of them;
     None where they are too few to predict one."""
     batch_size = min(batch_size, len(tokens) // 2)
@@ -58,7 +59,11 @@ AT_ONCE = 256
 
 
 def window_validation(
-    cell: Cell, objective: Objective, tokens, *, num_steps: int
+    cell: Cell,
+    objective: Objective,
+    tokens: Integer[Array | np.ndarray, " N"],
+    *,
+    num_steps: int,
 ) -> Callable[[Params], Metrics]:
     """As `validation`, of a model that reads windows: the mean loss of the token behind every
     window of `num_steps` of `tokens` [N], each from a carry of its own; `{}` where there is none.

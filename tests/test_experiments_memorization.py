@@ -130,7 +130,7 @@ def test_a_phase_with_patience_ends_at_its_best_epoch():
 
 def test_phases_that_do_not_fit_together():
     for changes, message in [
-        ({"patience": (1,)}, "--patience 1, "),
+        ({"patience": (1,)}, "--patience and --shuffled have 3, 3, 3, 1, 3 entries"),
         ({"batch_size": (1, 0, 1)}, "batch_size is 0"),
         ({"patience": (0, -1, 0)}, "--patience is -1"),
         ({"learning_rate": (0.0, 1.0, 1.0)}, "--learning-rate holds 0.0"),

@@ -5,11 +5,16 @@ import os
 import shutil
 from pathlib import Path
 
+import jax
 import pytest
 from experiments_support import error_of, small_char, unbind, write_text
 
-from experiments import char, generate, inspect
+from experiments import char, generate, inspect, toy
 from jaxrnn.runs import load
+from jaxrnn.runs.config import replaced
+from jaxrnn.runs.flags import TrainingFlags
+from jaxrnn.runs.lock import releasing_locks
+from jaxrnn.runs.opening import open_directory
 
 CELL = """
 import helpers
@@ -75,6 +80,17 @@ def commands(run: Path, trained: Path):
         "generate": (generate.main, ["--run", str(run), "--length", "3"]),
         "inspect": (inspect.main, ["--run", str(run), "--text", str(text), "--length", "5"]),
     }
+
+
+def test_a_run_keeps_a_cell_that_no_setting_trains(tmp_path):
+    """As that of truncation whose parts only measure."""
+    cells = tmp_path / "cells.py"
+    cells.write_text("from jaxrnn import elman as mine\n")
+    config = replaced(toy.Config(), cell=f"{cells}:mine")
+    flags = TrainingFlags(run=tmp_path / "run")
+    with releasing_locks():
+        begun = open_directory(toy.EXPERIMENT, config, flags, [], [0], jax.devices()[:1])
+    assert begun.cell.read_text() == cells.read_text()
 
 
 def test_a_run_keeps_what_its_cell_imports(run, trained):

@@ -8,7 +8,6 @@ import jax
 
 from experiments.baselines.config import WORD, Config, text_of
 from jaxrnn import runs
-from jaxrnn.data import text_streams
 from jaxrnn.evaluation import held_out, validation
 from jaxrnn.models import TokenModel, build_model, count_parameters, cross_entropy
 from jaxrnn.parallel import Devices
@@ -45,19 +44,11 @@ def build(config: Config, devices: Devices = ()) -> runs.Setting:
 
 def network(config: Config, text: runs.Text, devices: Devices) -> runs.Setting:
     """A network of the config's hidden size; over several `devices` the batch is divided."""
-    model, loop = _model(config, text), config.loop
-    cell, rows = build_model(model), text_streams(text.train, loop.batch_size)
-    batch = held_out(text.valid, min(loop.batch_size, VALID_STREAMS))
-    given = {"num_steps": config.num_steps, "devices": devices, "log_every": loop.log_every}
-    return runs.Setting(
-        model=model,
-        training=runs.configured_training(config, build_model(model, training=True), rows, **given),
-        learning_rate=config.optimizer.learning_rate,
-        epochs=loop.epochs,
-        validate=validation(cell, cross_entropy, batch, num_steps=VALID_STEPS),
-        vocabulary=text.vocabulary,
-        texts=text.sha256,
-    )
+    model, steps = _model(config, text), config.num_steps
+    setting = runs.text_setting(config, text, model, num_steps=steps, devices=devices)
+    batch = held_out(text.valid, min(config.loop.batch_size, VALID_STREAMS))
+    validate = validation(build_model(model), cross_entropy, batch, num_steps=VALID_STEPS)
+    return setting._replace(validate=validate)
 
 
 def size_by_parameters(config: Config, text: runs.Text) -> int:

@@ -82,16 +82,16 @@ PRESETS = {
 
 def settings(config: Config) -> dict[str, Config]:
     """One of each cell."""
-    names = ("most_epochs", "learning_rate", "batch_size", "patience", "shuffled")
-    counts = {name: len(getattr(config, name)) for name in names}
-    if len(set(counts.values())) != 1 or not config.most_epochs:
-        entries = ", ".join(f"--{name.replace('_', '-')} {n}" for name, n in counts.items())
-        raise ValueError(f"the phases have {entries} entries; give each the same number")
+    runs.entries(
+        most_epochs=config.most_epochs,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        patience=config.patience,
+        shuffled=config.shuffled,
+    )
     require_positive(most_epochs=min(config.most_epochs), batch_size=min(config.batch_size))
     if not min(config.learning_rate) > 0:
         raise ValueError(f"--learning-rate holds {min(config.learning_rate)}; give numbers above 0")
-    if min(config.patience) < 0:
-        raise ValueError(f"--patience is {config.patience}; give 0 or more")
     model, rate, size = config.model, config.learning_rate[0], max(config.batch_size)
     if model.init == "published" and model.num_layers > 1:
         raise ValueError(

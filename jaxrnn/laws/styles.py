@@ -102,7 +102,7 @@ def errors_travel_as_declared(style: Style) -> None:
         init_carry=lambda w, key: jnp.zeros(()),
         step=lambda w, c, x: (c + w * x, c + w * x),
     )
-    pairs = [(3, 3), (4, 2), (7, 3)]
+    pairs = [(4, 4), (4, 2), (4, 1), (7, 3)]
     cases = [
         as_declared(style, Case(window, stride, 3 * stride, history))
         for window, stride in pairs

@@ -126,12 +126,13 @@ class Experiment(NamedTuple):
         return f"python -m experiments.{self.name}"
 
     def workload(self, config: Any) -> Workload:
-        """For the choice of devices: the largest of what the flags say."""
+        """For the choice of devices: of each flag, under the first name that there is, the largest
+        entry."""
         flags = flags_of(config)
 
         def largest(*names: str) -> int:
-            found = jax.tree.leaves([flags[name] for name in names if name in flags])
-            return max(found, default=1)
+            found = [flags[name] for name in names if name in flags]
+            return max(jax.tree.leaves(found[:1]), default=1)
 
         return Workload(
             members=flags["seeds"],

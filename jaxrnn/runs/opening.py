@@ -49,15 +49,16 @@ def open_directory(
     }
     # the config first: with it alone a killed run can already be resumed
     write_json(run.config, record)
-    for setting in settings:
-        source = cell_file(setting.model.cell)
-        if source is not None and not run.cell.exists():
+    # also one that no setting trains, and only what is measured reads
+    for source in filter(None, map(cell_file, their_cells(config))):
+        if not run.cell.exists():
             keep_cell(run, source)
     first, *_ = [each.vocabulary for each in settings if each.vocabulary is not None] or [None]
     for setting in settings:
         if setting.vocabulary is not None:
             own = setting.vocabulary != first
-            _keep(run.own_vocabulary(setting.name) if own else run.vocabulary, setting.vocabulary)
+            path = run.own_vocabulary(setting.name) if own else run.vocabulary
+            _keep(run, path, setting.vocabulary)
     if not run.environment.exists():
         write_json(run.environment, describe_environment(texts, len(devices)))
     print(f"{'resuming' if resumed else 'run'} {run.path}", flush=True)
@@ -117,13 +118,13 @@ def _check_cell(name: str, flags: TrainingFlags) -> None:
         )
 
 
-def _keep(path: Path, vocabulary: Vocabulary) -> None:
+def _keep(run: RunDirectory, path: Path, vocabulary: Vocabulary) -> None:
     """Raises: ValueError, a resumed run that divided its text in another way."""
     path.parent.mkdir(exist_ok=True)
     if path.is_file():
         if read_vocabulary_file(path).symbols != vocabulary.symbols:
             raise ValueError(
-                f"--resume {path.parent}: the run began with other symbols of its text, those "
+                f"--resume {run.path}: the run began with other symbols of its text, those "
                 f"of {path}; resume it with the version that it was made with, or start a new run"
             )
         return
