@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Int, UInt32
 from jaxtyping import Key as KeyArray
 
@@ -126,7 +127,7 @@ def distinct(tree: PyTree) -> PyTree:
     return jax.tree.map(own, tree)
 
 
-def draw_bernoulli(key: Key, probability: float, shape: tuple[int, ...]) -> Bool[Array, "..."]:
+def draw_bernoulli(key: Key, probability: ArrayLike, shape: tuple[int, ...]) -> Bool[Array, "..."]:
     """Truth values that are the same with `jax_enable_x64` and without: a Python number would be
     compared with numbers of more bits there, which are other draws."""
     return jax.random.bernoulli(key, jnp.float32(probability), shape)

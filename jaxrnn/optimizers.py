@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Params, require_one_of, require_positive
+from jaxrnn.swept import own
 
 Optimizer = optax.GradientTransformation
 Decay = Literal["none", "linear", "cosine"]
@@ -49,7 +50,7 @@ def clipped_momentum(
     Reference: Polyak (1964), https://doi.org/10.1016/0041-5553(64)90137-5
     """
     return _clipped(
-        lambda learning_rate: optax.sgd(learning_rate, momentum), learning_rate, max_norm
+        lambda learning_rate: optax.sgd(learning_rate, own(momentum)), learning_rate, max_norm
     )
 
 
@@ -63,7 +64,7 @@ def clipped_adamw(
     """
 
     def rule(learning_rate):
-        return optax.adamw(learning_rate, weight_decay=weight_decay, mask=_matrices)
+        return optax.adamw(learning_rate, weight_decay=own(weight_decay), mask=_matrices)
 
     return _clipped(rule, learning_rate, max_norm)
 
@@ -149,7 +150,7 @@ def _clipped(rule, learning_rate, max_norm):
     """The learning rate goes into the optimizer's state, so that a sweep can `vmap` over it."""
 
     def build(learning_rate):
-        clip = optax.identity() if max_norm is None else optax.clip_by_global_norm(max_norm)
+        clip = optax.identity() if max_norm is None else optax.clip_by_global_norm(own(max_norm))
         return optax.chain(clip, rule(learning_rate))
 
     return optax.inject_hyperparams(build)(learning_rate=learning_rate)

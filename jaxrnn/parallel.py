@@ -105,16 +105,24 @@ def _sequences(carry: Carry, batch: Batch, some: slice) -> tuple[Carry, Batch]:
     return jax.tree.map(lambda a: a[some], carry), jax.tree.map(lambda a: a[:, some], batch)
 
 
-def over_members(function: Callable[..., PyTree], devices: Devices) -> Callable[..., PyTree]:
+def over_members(
+    function: Callable[..., PyTree], devices: Devices, at_once: int = 1
+) -> Callable[..., PyTree]:
     """`function` of one member to a function of all, every leaf with a leading axis of members.
 
-    Each device takes its share one after another (`lax.map`): the compiled body is that of a single
-    member, so a member's numbers do not depend on which others run beside it. Where the devices do
-    not divide the members, the last member fills the shares up and what it gives there is dropped.
+    Each device takes its share of them, `at_once` side by side (`vmap`) and these one after another
+    (`lax.map`). With one at a time the compiled body is that of a single member, so a member's
+    numbers are bit for bit those that it has alone; side by side they agree to rounding. Where the
+    devices do not divide the members, the last member fills the shares up and what it gives there
+    is dropped.
     """
 
     def one_after_another(*arguments):
-        return lax.map(lambda each: function(*each), arguments)
+        share = jax.tree.leaves(arguments)[0].shape[0]
+        if at_once > 1 and at_once >= share:
+            return jax.vmap(function)(*arguments)
+        batch_size = at_once if at_once > 1 else None
+        return lax.map(lambda each: function(*each), arguments, batch_size=batch_size)
 
     def mapped(*arguments):
         members = jax.tree.leaves(arguments)[0].shape[0]

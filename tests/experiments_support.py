@@ -13,7 +13,7 @@ from jaxrnn.runs.checking import check_numbers, members
 from jaxrnn.runs.command import one_line
 from jaxrnn.runs.flags import read_flags
 from jaxrnn.runs.lock import LOCK
-from jaxrnn.runs.preparing import check_setting
+from jaxrnn.runs.preparing import check_setting, of_seeds
 from jaxrnn.training import Training
 
 CLOCKS = {"seconds", "steps_per_second", "seconds_per_epoch"}
@@ -156,7 +156,8 @@ def refusal(experiment: Any, config: Any) -> str:
         config = experiment.EXPERIMENT.resolved(config, None)
         seeds = members(config.loop.seed, config.loop.seeds)
         for part in experiment.settings(config).values():
-            check_setting(experiment.build(part), len(seeds), jax.devices()[:1])
+            setting = experiment.build(part)
+            check_setting(setting, of_seeds(setting, seeds), jax.devices()[:1])
     except Exception as error:
         return one_line(error)
     raise AssertionError("it is not refused")

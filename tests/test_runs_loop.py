@@ -16,14 +16,15 @@ from stopping import after_lines, dies_after
 
 from jaxrnn.base import TrainState
 from jaxrnn.models import TokenModel
-from jaxrnn.runs import loop
+from jaxrnn.runs import keeping
 from jaxrnn.runs.checkpoints import committed_steps, restore_checkpoint
 from jaxrnn.runs.directory import MetricsLog, create_run, open_run
 from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.files import DiskFull, write_json
 from jaxrnn.runs.interrupt import Interrupted, interrupts
-from jaxrnn.runs.loop import Diverged, train_setting
-from jaxrnn.runs.preparing import Prepared, prepare
+from jaxrnn.runs.keeping import Diverged
+from jaxrnn.runs.loop import train_setting
+from jaxrnn.runs.preparing import Prepared, of_seeds, prepare
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.training import Training
 
@@ -67,7 +68,7 @@ def nearest_to_ten(params):
 def prepared(lost: float = 2000.0, validate=nearest_to_ten, epochs: int = 3) -> Prepared:
     training = Training(init, chunk, 3 * epochs, STEPS)
     setting = Setting(TokenModel(2, 2), training, lost, epochs, validate, name="tiny")
-    return prepare(setting, [0, 1], jax.devices()[:1])
+    return prepare(setting, of_seeds(setting, [0, 1]), jax.devices()[:1])
 
 
 class Epochs(Recorder):
@@ -87,7 +88,7 @@ def train(path: Path, of: Prepared, seconds: float = 0.0) -> list[int]:
         write_json(create_run(path).config, record)
     ended = []
     train_setting(
-        open_run(path),
+        [open_run(path)],
         of,
         checkpoint_seconds=seconds,
         record=lambda *_: Epochs(ended),
@@ -230,7 +231,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
 
 def test_a_checkpoint_counts_on_no_line_that_may_be_lost(tmp_path, monkeypatch):
     log, flush, synced = tmp_path / "run" / "metrics.jsonl", MetricsLog.flush, []
-    save = loop.save_checkpoint
+    save = keeping.save_checkpoint
 
     def flushing(self):
         flush(self)
@@ -241,7 +242,7 @@ def test_a_checkpoint_counts_on_no_line_that_may_be_lost(tmp_path, monkeypatch):
         return save(*arguments)
 
     monkeypatch.setattr(MetricsLog, "flush", flushing)
-    monkeypatch.setattr(loop, "save_checkpoint", saving)
+    monkeypatch.setattr(keeping, "save_checkpoint", saving)
     train(tmp_path / "run", prepared())
 
 

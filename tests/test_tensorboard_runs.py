@@ -20,7 +20,7 @@ from jaxrnn.optimizers import current_learning_rate
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.files import write_json
-from jaxrnn.runs.preparing import prepare
+from jaxrnn.runs.preparing import of_seeds, prepare
 from jaxrnn.runs.tensorboard.boards import SHARE, Boards, show_results
 from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import make_observe
@@ -94,7 +94,8 @@ def test_every_text_of_a_run_is_shown(tmp_path):
     record = {"config": {}, "settings": [{"name": "char"}]}
     write_json(run.config, record)
     devices = jax.devices()[:1]
-    prepared = prepare(character_training(Shape(2, 3, 4), devices), [0, 1], devices)
+    setting = character_training(Shape(2, 3, 4), devices)
+    prepared = prepare(setting, of_seeds(setting, [0, 1]), devices)
     boards = Boards(run, prepared, 0, 0)
     state = prepared.init()
     for epoch in (1, 2):
@@ -151,7 +152,7 @@ def test_looks_take_their_share_of_the_time(tmp_path, tmp_path_factory, monkeypa
     devices = jax.devices()[:1]
     training = training_of(char, config_of(char, *small_char(shared_text(tmp_path_factory))))
     setting = Setting(TokenModel(2, 2), training, 0.01, 2, name="char")
-    prepared = prepare(setting, [0, 1], devices)
+    prepared = prepare(setting, of_seeds(setting, [0, 1]), devices)
     boards = Boards(run, prepared, 0, 0, lambda: now[0])
     observe: Any = boards._observe
     state = prepared.init()

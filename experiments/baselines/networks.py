@@ -12,7 +12,7 @@ from jaxrnn.evaluation import held_out, validation
 from jaxrnn.models import TokenModel, build_model, count_parameters, cross_entropy
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.checking import members
-from jaxrnn.runs.preparing import prepare
+from jaxrnn.runs.preparing import of_seeds, prepare
 
 LARGEST = 16_384
 """No hidden size above it is tried."""
@@ -86,7 +86,7 @@ def size_by_seconds(config: Config, seconds: Callable[[int], float]) -> int:
 
 def measured_seconds(setting: runs.Setting, seeds: Sequence[int], devices: Devices) -> float:
     """What the whole training run would take, by its second chunk: the first compiles."""
-    prepared, training = prepare(setting, seeds, devices), setting.training
+    prepared, training = prepare(setting, of_seeds(setting, seeds), devices), setting.training
     state, _ = prepared.chunk(prepared.init())
     jax.block_until_ready(state)
     start = time.monotonic()

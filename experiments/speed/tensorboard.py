@@ -22,7 +22,7 @@ from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.runs import Setting
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_json
-from jaxrnn.runs.preparing import Prepared, prepare
+from jaxrnn.runs.preparing import Prepared, of_seeds, prepare
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.training import stream_training
 
@@ -66,7 +66,8 @@ def tensorboard_case(folder: Path, shape: Shape, steps: int) -> Iterator[Case]:
 
     devices = chosen_devices(shape)
     chunks = -(-steps // LOG_EVERY)
-    prepared = prepare(character_training(shape, devices), [0], devices)
+    setting = character_training(shape, devices)
+    prepared = prepare(setting, of_seeds(setting, [0]), devices)
     run = RunDirectory(folder)
     write_json(run.config, {"config": {}, "settings": [{"name": "char"}]})
     clock = Stopwatch()

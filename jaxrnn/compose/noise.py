@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxrnn.base import Carry, Cell, draw_bernoulli, named_leaves
+from jaxrnn.swept import own
 
 
 def dropout(rate: float, *, training: bool = True) -> Cell:
@@ -94,8 +95,9 @@ def _zoned(carry, new, rates, training):
         if not rate or not jnp.issubdtype(a.dtype, jnp.inexact):
             return a
         if not training:
-            return rate * old + (1 - rate) * a
-        return jnp.where(draw_bernoulli(key, rate, a.shape), old, a)
+            kept = own(rate, a.dtype)
+            return kept * old + (1 - kept) * a
+        return jnp.where(draw_bernoulli(key, own(rate), a.shape), old, a)
 
     return tree.unflatten(map(zone, keys, rates, leaves, jax.tree.leaves(carry["cell"])))
 
@@ -125,8 +127,8 @@ def _dropping(
         if rate == 0 or not training:
             return new, x
         key = jax.random.fold_in(carry["key"], mask_of(carry["step"]))
-        keep = draw_bernoulli(key, 1 - rate, x.shape)
-        return new, jnp.where(keep, x / (1 - rate), 0)
+        keep = draw_bernoulli(key, 1 - own(rate), x.shape)
+        return new, jnp.where(keep, x / (1 - own(rate, x.dtype)), 0)
 
     return Cell(lambda key: (), init_carry, step)
 

@@ -19,6 +19,7 @@ from jaxrnn.base import (
 )
 from jaxrnn.gradients.sequence import require_sequences
 from jaxrnn.jaxprs.equations import is_float
+from jaxrnn.swept import own
 
 
 class Dropping(NamedTuple):
@@ -75,8 +76,8 @@ def weight_drop(
             def mask(path, leaf):
                 if path_name(path) not in keys:
                     return leaf
-                keep = draw_bernoulli(keys[path_name(path)], 1 - rate, leaf.shape)
-                return jnp.where(keep, leaf / (1 - rate), 0)
+                keep = draw_bernoulli(keys[path_name(path)], 1 - own(rate), leaf.shape)
+                return jnp.where(keep, leaf / (1 - own(rate, leaf.dtype)), 0)
 
             return jax.tree.map_with_path(mask, tree)
 

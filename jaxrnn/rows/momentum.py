@@ -21,6 +21,7 @@ from jaxrnn.base import Cell, GradientEstimator, Metrics, Params, TrainState
 from jaxrnn.optimizers import Optimizer, updates_of
 from jaxrnn.rows.layout import layout_of, leaves_of, rows_of, with_leaves, without
 from jaxrnn.rows.narrowing import Narrowed, Rows
+from jaxrnn.swept import own
 
 
 class Table(NamedTuple):
@@ -77,6 +78,7 @@ def row_momentum(
     """
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}; give at least 0 and less than 1")
+    momentum = own(momentum)
     layout = layout_of(cell, tables)
 
     def current(state: TrainState, rows: Rows) -> tuple[Params, Params]:

@@ -121,9 +121,15 @@ def restore_checkpoint(
 
 
 def restore_latest(
-    directory: Path, like: PyTree, warn: Callable[[str], None], *, part: str = ""
+    directory: Path,
+    like: PyTree,
+    warn: Callable[[str], None],
+    *,
+    part: str = "",
+    newest: int | None = None,
 ) -> tuple[int, PyTree, Any] | None:
-    """The newest sound checkpoint as (step, tree, record), or None where there is none at all.
+    """The newest sound checkpoint as (step, tree, record), or None where there is none at all; with
+    `newest`, of those up to that training step.
 
     Each damaged one, without its manifest for one, is reported to `warn` in one line and skipped.
     Raises: DamagedCheckpoint if all are; ValueError and PermissionError as `restore_checkpoint`.
@@ -131,6 +137,7 @@ def restore_latest(
     committed = _committed(Path(directory))
     lost = {int(folder.name): folder for folder in _finished(directory)}
     steps, passed = sorted({*committed, *lost}), []
+    steps = [step for step in steps if newest is None or step <= newest]
     while steps:
         step = steps.pop()
         try:

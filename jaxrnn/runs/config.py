@@ -101,6 +101,11 @@ def replaced(config: T, **changes: Any) -> T:
     return dataclasses.replace(config, **own)  # pyright: ignore[reportArgumentType]
 
 
+def field_value(cls: type, name: str, plain: Any) -> Any:
+    """What `plain` is as the value of a flag. Raises: ValueError, one line that names the flag."""
+    return _value(_flags(cls)[name][1], plain, name)
+
+
 def alike(config: T, other: T, free: Iterable[str] = ()) -> bool:
     """Whether two configs have the same values of all flags but the free ones."""
     return not {n for n, v in flags_of(config).items() if v != flags_of(other)[n]} - {*free}

@@ -9,6 +9,7 @@ from jaxrnn.parallel import Devices, Workload, choose_devices
 from jaxrnn.runs.allocator import keep_pages
 from jaxrnn.runs.environment import recorded_devices
 from jaxrnn.runs.flags import TrainingFlags
+from jaxrnn.runs.progress import warn
 
 
 def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
@@ -19,16 +20,13 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     count = flags.devices
+    recorded = 0
     if flags.resume is not None and (flags.resume / "environment.json").is_file():
         recorded = recorded_devices(flags.resume)
-        if count not in (0, recorded):
-            raise ValueError(
-                f"--devices is {count}, the run began on {recorded}; leave it out: another number "
-                "would change its results"
-            )
-        count = recorded
     automatic = count == 0
-    if automatic:
+    if automatic and recorded:
+        count = recorded
+    elif automatic:
         count = choose_devices("cpu", cores, workload)
     # Raises where the backend is up already (a notebook, a test): then what exists is used. Never
     # fewer than somebody asked for before.
@@ -38,10 +36,15 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     there = jax.devices()
     if jax.default_backend() == "cpu":
         keep_pages()
-    if automatic and jax.default_backend() != "cpu":
+    if automatic and not recorded and jax.default_backend() != "cpu":
         count = choose_devices(jax.default_backend(), len(there), workload)
     elif automatic:
         count = min(count, len(there))
     if count > len(there):
         raise ValueError(f"--devices is {count}; give at most {len(there)} here")
+    if recorded not in (0, count):
+        warn(
+            f"{flags.resume} began on {recorded} devices and goes on with {count}: its numbers may "
+            "differ in their last digits from those that it would have had"
+        )
     return there[:count]

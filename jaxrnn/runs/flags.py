@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from tyro.conf import UseAppendAction
+
 from jaxrnn.runs.bound import check_run
 from jaxrnn.runs.checking import check_numbers
 from jaxrnn.runs.command import parse
@@ -12,6 +14,7 @@ from jaxrnn.runs.directory import create_run, default_run_path, open_run
 from jaxrnn.runs.experiment import Experiment
 from jaxrnn.runs.places import from_anywhere
 from jaxrnn.runs.records import read_record, recorded_experiment, recorded_in
+from jaxrnn.runs.sweep.directory import is_sweep, read_sweep
 
 PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
 
@@ -24,6 +27,13 @@ class TrainingFlags:
     """Directory of a new run; runs/EXPERIMENT/TIME if not given."""
     resume: Path | None = None
     """Directory of a run to continue with its own config; --epochs may be raised."""
+    sweep: Annotated[tuple[str, ...], UseAppendAction] = ()
+    """FIELD=A,B,C, FIELD=log:1e-4..1e-2:7 or FIELD=linear:0..0.5:6, once for each field; every
+    combination is a run below --run. random:32 draws so many; ranges then need no last number."""
+    halving: int = 0
+    """Successive halving: after each rung of epochs one in so many points of the sweep goes on."""
+    bit_exact: bool = False
+    """Members have the numbers that each has alone, bit for bit, and not to rounding."""
     devices: int = 0
     """How many devices (on a CPU: cores) to use; 0 chooses by size."""
     trust: bool = False
@@ -94,6 +104,7 @@ def read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFl
     )
     if read.flags.resume is not None and read.flags.run is not None:
         raise ValueError("--run and --resume are both given; give one of them")
+    _check_sweep(read.flags)
     if read.flags.devices < 0:
         raise ValueError(f"--devices is {read.flags.devices}; give at least 1, or 0 to choose")
     if read.flags.tensorboard_every < 0:
@@ -126,15 +137,34 @@ def recorded_config(experiment: Experiment, path: Path, flag: str) -> dict[str, 
       ValueError: a run of another experiment, or one whose files do not belong together; as
         `open_run`.
     """
+    if is_sweep(path):
+        record = read_sweep(path)
+        _check_experiment(experiment, record.experiment, path, flag)
+        return record.config
     run = open_run(path, flag)
-    if (its := recorded_experiment(run)) != experiment.name:
-        remedy = f"give it to python -m experiments.{its}"
-        raise ValueError(f"{flag} {path} is a run of {its!r}; {remedy}")
+    _check_experiment(experiment, recorded_experiment(run), path, flag)
     record = read_record(run)
     published = type(experiment.presets["published"])
     config = recorded_in(run.config, published, record["config"], config_of)
     check_run(run, record | {"config": record_of(config)})
     return record["config"]
+
+
+def _check_experiment(experiment: Experiment, its: str, path: Path, flag: str) -> None:
+    if its != experiment.name:
+        remedy = f"give it to python -m experiments.{its}"
+        raise ValueError(f"{flag} {path} is a run of {its!r}; {remedy}")
+
+
+def _check_sweep(flags: TrainingFlags) -> None:
+    sweep = bool(flags.sweep)
+    if flags.resume is not None and (sweep or flags.halving or flags.bit_exact):
+        raise ValueError(
+            "--resume goes on with the sweep as it began; leave --sweep, --halving and --bit-exact "
+            "out"
+        )
+    if flags.halving and not sweep:
+        raise ValueError(f"--halving is {flags.halving}; give --sweep with it, or leave it out")
 
 
 def _check_unchanged(recorded: dict[str, Any], config: Any, path: str | None) -> None:

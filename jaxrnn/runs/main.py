@@ -15,18 +15,16 @@ from jaxrnn.runs.devices import start_devices
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.environment import as_recorded
 from jaxrnn.runs.experiment import Experiment, Setting
-from jaxrnn.runs.files import read_json, write_json
 from jaxrnn.runs.flags import TrainingFlags, placed, read_flags
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
 from jaxrnn.runs.lock import lock_run, releasing_locks
 from jaxrnn.runs.log import RunLog
-from jaxrnn.runs.loop import Diverged, train_setting
 from jaxrnn.runs.opening import open_directory, their_cells, with_stored_cells
-from jaxrnn.runs.preparing import Prepared, prepare
-from jaxrnn.runs.progress import warn
-from jaxrnn.runs.recorder import Recorder, Several
+from jaxrnn.runs.preparing import of_seeds, prepare
 from jaxrnn.runs.report import finish
-from jaxrnn.runs.sampling import Sampler
+from jaxrnn.runs.sweep.directory import SWEEP, is_sweep
+from jaxrnn.runs.sweep.main import sweep
+from jaxrnn.runs.train import train, with_tensorboard
 from jaxrnn.unroll import Schedule, explain
 
 
@@ -45,6 +43,10 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
 
 def _run(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
     config, flags = read_flags(experiment, argv)
+    if flags.sweep or (flags.resume is not None and is_sweep(flags.resume)):
+        with _saying_how_to_go_on(experiment, config, flags := placed(flags, experiment.name)):
+            sweep(experiment, config, flags, asked)
+        return
     if flags.resume is not None:
         lock_run(flags.resume)  # before minutes are spent on what is refused then
     devices = start_devices(flags, experiment.workload(config))
@@ -60,55 +62,27 @@ def _run(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
             experiment.build(part, over)._replace(name=name) for name, part in parts.items()
         ]
         every = [
-            prepare(each, seeds, devices if each.divides or len(seeds) > 1 else devices[:1])
+            prepare(
+                each,
+                of_seeds(each, seeds),
+                devices if each.divides or len(seeds) > 1 else devices[:1],
+            )
             for each in settings
         ]
         if asked.requested:
             raise KeyboardInterrupt
         run = open_directory(experiment, config, flags, settings, seeds, devices)
+        print(f"{'run' if resumed is None else 'resuming'} {run.path}", flush=True)
         if flags.explain:
             for each in settings:
                 print(f"{each.name}, {_explained(each, config.gradient.schedule)}")
         for prepared in every:
-            _train(experiment, run, prepared, flags)
+            train(experiment, [run], prepared, flags)
         finish(experiment, config, RunLog(run))
-        if _with_tensorboard(run, flags):
+        if with_tensorboard(run, flags):
             from jaxrnn.runs.tensorboard.boards import show_results
 
             show_results(run)
-
-
-def _train(
-    experiment: Experiment, run: RunDirectory, prepared: Prepared, flags: TrainingFlags
-) -> None:
-    """One setting; where it may diverge, that ends it alone."""
-    setting, seeds = prepared.setting, prepared.seeds
-    ended = read_json(run.diverged) if run.diverged.is_file() else {}
-    if setting.name in ended:
-        return
-
-    def record(run: RunDirectory, prepared: Prepared, step: int) -> Recorder:
-        prefix = "" if setting.name == experiment.name else setting.name
-        recorders: list[Recorder] = [Sampler(run, setting, seeds, prefix)]
-        recorders += [make(run, setting.name, seeds) for make in setting.recorders]
-        if _with_tensorboard(run, flags):
-            from jaxrnn.runs.tensorboard.boards import Boards
-
-            recorders.append(Boards(run, prepared, step, flags.tensorboard_every))
-        return Several(recorders)
-
-    try:
-        train_setting(run, prepared, checkpoint_seconds=flags.checkpoint_seconds, record=record)
-    except Diverged as error:
-        if not setting.may_diverge:
-            raise
-        write_json(run.diverged, ended | {setting.name: str(error)})
-        warn(str(error))
-
-
-def _with_tensorboard(run: RunDirectory, flags: TrainingFlags) -> bool:
-    """A resumed run goes on with the files that it has."""
-    return flags.tensorboard or (flags.resume is not None and run.tensorboard.is_dir())
 
 
 def _explained(setting: Setting, schedule: Schedule) -> str:
@@ -130,7 +104,7 @@ def _saying_how_to_go_on(
     """What stops a run says how to resume it, and names the cell where it may be to blame."""
     path = flags.path
     command = f"{experiment.command} --resume {shlex.quote(str(path))}"
-    begun = RunDirectory(path).config
+    begun = path / SWEEP if is_sweep(path) else RunDirectory(path).config
     try:
         yield
     except Interrupted as interrupted:

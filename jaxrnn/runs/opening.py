@@ -61,7 +61,6 @@ def open_directory(
             _keep(run, path, setting.vocabulary)
     if not run.environment.exists():
         write_json(run.environment, describe_environment(texts, len(devices)))
-    print(f"{'resuming' if resumed else 'run'} {run.path}", flush=True)
     return run
 
 

@@ -3,7 +3,8 @@ runs."""
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxrnn.base import Metrics, Params, PyTree, TrainState
 from jaxrnn.parallel import Devices, over_members, place, shardings
 from jaxrnn.runs.experiment import Setting
+from jaxrnn.swept import Swept
 from jaxrnn.unstable import jaxprs_in, opened
 
 
@@ -34,8 +36,28 @@ class Saved(NamedTuple):
     best: Best
 
 
+class Members(NamedTuple):
+    """Who is trained side by side by one compiled program, an entry each.
+
+    Attributes:
+      seeds: what each is drawn from.
+      learning_rates: of each.
+      swept: other flags by name, each with a number of every member; see `SWEPT`.
+    """
+
+    seeds: Sequence[int]
+    learning_rates: Sequence[float]
+    swept: Mapping[str, Sequence[float]] = {}
+
+
 class Prepared(NamedTuple):
-    """A setting's functions over all members, jitted, and the shapes of what is saved."""
+    """A setting's functions over all members, jitted, and the shapes of what is saved.
+
+    Attributes:
+      members: of how they are computed, for the record: "at_once" of them side by side on a device,
+        and how that was chosen.
+      again: the same with another number of them side by side.
+    """
 
     setting: Setting
     seeds: Sequence[int]
@@ -47,9 +69,15 @@ class Prepared(NamedTuple):
     update_best: Callable[[Best, TrainState, ArrayLike], Best]
     finalize_best: Callable[[Best, TrainState], Best]
     like: Saved
+    members: Mapping[str, Any]
+    again: Callable[[int], "Prepared"]
 
 
-def check_setting(setting: Setting, members: int, devices: Devices) -> TrainState:
+class NotSwept(ValueError):
+    """What a flag says is part of the program, and not a number that it computes with."""
+
+
+def check_setting(setting: Setting, members: Members, devices: Devices) -> TrainState:
     """Refuses what can be refused before a training step is traced; returns the shapes of the state
     of all members.
 
@@ -60,11 +88,12 @@ def check_setting(setting: Setting, members: int, devices: Devices) -> TrainStat
     most = (2**31 - 1) // setting.training.steps_per_epoch
     if setting.epochs > most:
         raise ValueError(f"--epochs is {setting.epochs}; give at most {most:,}")
-    if not 0 <= setting.learning_rate < np.inf:
-        raise ValueError(f"--learning-rate is {setting.learning_rate}; give 0 or more")
-    init = over_members(setting.training.init, devices)
-    key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), members))
-    rate = jax.ShapeDtypeStruct((members,), jnp.float32)
+    for learning_rate in members.learning_rates:
+        if not 0 <= learning_rate < np.inf:
+            raise ValueError(f"--learning-rate is {learning_rate}; give 0 or more")
+    init, count = over_members(setting.training.init, devices), len(members.seeds)
+    key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
+    rate = jax.ShapeDtypeStruct((count,), jnp.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes that the next line refuses
         shapes = jax.eval_shape(init, key, rate)
@@ -72,34 +101,65 @@ def check_setting(setting: Setting, members: int, devices: Devices) -> TrainStat
     return shapes
 
 
-def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepared:
-    """Traces everything once, one member to a seed, so that a setting that cannot work fails here,
-    before a run directory exists.
+def prepare(
+    setting: Setting,
+    members: Members,
+    devices: Devices,
+    *,
+    at_once: int = 1,
+    build: Callable[[Mapping[str, float]], Setting] | None = None,
+) -> Prepared:
+    """Traces everything once, so that a setting that cannot work fails here, before a run directory
+    exists.
+
+    Args:
+      at_once: how many members a device computes side by side.
+      build: the setting with other values of the swept flags, which are `Swept`.
 
     Raises:
       ValueError: as `check_setting`, and an array larger than the machine's memory; and whatever
         tracing raises.
+      NotSwept: a swept flag that the training run does not compute with.
     """
-    members = len(seeds)
     shapes = check_setting(setting, members, devices)
-    init = over_members(setting.training.init, devices)
+    values = {name: np.array(a, np.float32) for name, a in members.swept.items()}
+    given: list[Swept] = []
+
+    def of_member(values) -> Setting:
+        if not values:
+            return setting
+        assert build is not None  # whoever sweeps a flag says how
+        swept = {name: Swept(members.swept[name][0], a) for name, a in values.items()}
+        given.extend(swept.values())
+        return build(swept)
+
+    def chunk_of(values, state):
+        return of_member(values).training.chunk(state)
+
+    def validate_of(values, params):
+        return of_member(values).validate(params)
+
     chunk = jax.jit(
-        over_members(setting.training.chunk, devices),
-        donate_argnums=0,
+        over_members(chunk_of, devices, at_once),
+        donate_argnums=1,
         out_shardings=(shardings(shapes, devices), None),
     )
-    validate = jax.jit(over_members(setting.validate, devices))
-    program, _ = opened(chunk.trace(shapes).jaxpr)
+    validate = jax.jit(over_members(validate_of, devices, at_once))
+    program, _ = opened(chunk.trace(values, shapes).jaxpr)
+    if unused := [name for name, a in zip(values, given, strict=False) if not a.used]:
+        raise NotSwept(f"{', '.join(unused)} is part of the program")
     require_memory(_largest_array(program), "one array of a training step")
-    jax.eval_shape(validate, shapes.params)
+    jax.eval_shape(validate, values, shapes.params)
 
     def first_state():
-        keys = jax.vmap(jax.random.key)(jnp.array(seeds, jnp.uint32))
-        rates = jnp.full(members, setting.learning_rate, jnp.float32)
+        init = over_members(setting.training.init, devices)
+        keys = jax.vmap(jax.random.key)(jnp.array(members.seeds, jnp.uint32))
+        rates = jnp.array(members.learning_rates, jnp.float32)
         return place(jax.jit(init)(keys, rates), devices)
 
     def first_best(state):
-        return Best(state.params, jnp.full(members, jnp.inf), jnp.zeros(members, jnp.int32))
+        count = len(members.seeds)
+        return Best(state.params, jnp.full(count, jnp.inf), jnp.zeros(count, jnp.int32))
 
     def choose(condition, new, old):
         def where(new, old):
@@ -115,16 +175,23 @@ def prepare(setting: Setting, seeds: Sequence[int], devices: Devices) -> Prepare
 
     return Prepared(
         setting=setting,
-        seeds=seeds,
+        seeds=members.seeds,
         devices=devices,
         init=first_state,
         first_best=jax.jit(first_best),
-        chunk=chunk,
-        validate=validate,
+        chunk=partial(chunk, values),
+        validate=partial(validate, values),
         update_best=jax.jit(update_best),
         finalize_best=jax.jit(finalize_best),
         like=Saved(shapes, jax.eval_shape(first_best, shapes)),
+        members={"at_once": at_once},
+        again=lambda other: prepare(setting, members, devices, at_once=other, build=build),
     )
+
+
+def of_seeds(setting: Setting, seeds: Sequence[int]) -> Members:
+    """A member to a seed."""
+    return Members(seeds, [setting.learning_rate] * len(seeds))
 
 
 def require_memory(needed: int, what: str) -> None:

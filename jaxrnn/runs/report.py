@@ -15,16 +15,22 @@ from jaxrnn.runs.summary import write_summary
 def finish(experiment: Experiment, config: Any, log: RunLog) -> None:
     """Reports a run whose settings are all trained; summary.json comes last of the files, and what
     is printed after it."""
+    report, shown = write_report(experiment, config, log)
+    print_report(report)
+    print(f"summary {log.run.summary}", *shown, sep="\n")
+    if report.samples:
+        print(f"samples {log.run.samples}")
+
+
+def write_report(experiment: Experiment, config: Any, log: RunLog) -> tuple[Report, list[str]]:
+    """The same without printing; returns the report, and a line for each picture."""
     report, run = experiment.report(config, log), log.run
     for name, text in report.samples.items():
         write_sample(run, name, text)
     shown = write_pictures(report, run.path)
     seconds = log.all_seconds
     write_summary(run, experiment.name, config, report.results, report.claims, seconds)
-    print_report(report)
-    print(f"summary {run.summary}", *shown, sep="\n")
-    if report.samples:
-        print(f"samples {run.samples}")
+    return report, shown
 
 
 def write_pictures(report: Report, folder: Path) -> list[str]:

@@ -1,0 +1,93 @@
+"""The directory of a sweep:
+
+sweep.json        what is swept, and the values of each run
+environment.json  as of a run
+RUN/              an ordinary run, which can be resumed, sampled and inspected alone
+summary.json      every run's results side by side; plots/, sweep.csv
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.files import read_json, write_json
+from jaxrnn.runs.records import REMEDY, is_file_name
+
+SWEEP = "sweep.json"
+
+
+class SweepRecord(NamedTuple):
+    """The content of sweep.json.
+
+    Attributes:
+      experiment: its name.
+      config: the record of the config without what is swept.
+      runs: folder to the values of its swept flags.
+      bit_exact: whether members have the numbers that each has alone, bit for bit.
+      halving: the part of the points that each rung keeps, as 1 / halving; 0 keeps all.
+      rungs: {"epochs", "kept"} of each rung that is over: after how many epochs, and the names of
+        the runs that went on.
+    """
+
+    experiment: str
+    config: dict[str, Any]
+    runs: dict[str, dict[str, Any]]
+    bit_exact: bool
+    halving: int
+    rungs: list[dict[str, Any]]
+
+    @property
+    def fields(self) -> dict[str, list[Any]]:
+        """What is swept, each with the values that it takes."""
+        values: dict[str, list[Any]] = {}
+        for run in self.runs.values():
+            for field, value in run.items():
+                taken = values.setdefault(field, [])
+                if value not in taken:
+                    taken.append(value)
+        return values
+
+
+def is_sweep(path: Path) -> bool:
+    return (Path(path) / SWEEP).is_file()
+
+
+def run_of(path: Path, name: str) -> RunDirectory:
+    return RunDirectory(Path(path) / name)
+
+
+def write_sweep(path: Path, record: SweepRecord) -> None:
+    write_json(path / SWEEP, record._asdict() | {"fields": record.fields})
+
+
+def read_sweep(path: Path) -> SweepRecord:
+    """Raises: OSError; ValueError, one line that names the file and the field."""
+    file = Path(path) / SWEEP
+    content = read_json(file)
+    kinds = SweepRecord.__annotations__
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{file}: its content is {content!r:.60}, not an object; {REMEDY}")
+    plain = {"experiment": str, "config": dict, "runs": dict, "bit_exact": bool}
+    plain |= {"halving": int, "rungs": list}
+    for field in kinds:
+        value = content.get(field)
+        if not isinstance(value, plain[field]):
+            said = f"{value!r:.60}" if field in content else "missing"
+            raise ValueError(f"{file}: {field} is {said}; {REMEDY}")
+    record = SweepRecord(**{field: content[field] for field in kinds})
+    for name, values in record.runs.items():
+        if not is_file_name(name) or not isinstance(values, dict):
+            raise ValueError(f"{file}: runs has {name!r:.60}, no name of a run; {REMEDY}")
+    names = [name for rung in record.rungs for name in _kept(file, rung)]
+    if unknown := set(names) - set(record.runs):
+        raise ValueError(f"{file}: rungs has {min(unknown)!r:.60}, which is no run; {REMEDY}")
+    return record
+
+
+def _kept(file: Path, rung: Any) -> Sequence[str]:
+    if not isinstance(rung, dict) or not isinstance(rung.get("epochs"), int):
+        raise ValueError(f"{file}: rungs has {rung!r:.60}, no rung; {REMEDY}")
+    if not isinstance(rung.get("kept"), list) or not all(isinstance(n, str) for n in rung["kept"]):
+        raise ValueError(f"{file}: a rung's kept is {rung.get('kept')!r:.60}; {REMEDY}")
+    return rung["kept"]

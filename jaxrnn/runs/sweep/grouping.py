@@ -1,0 +1,138 @@
+"""Which training runs of a sweep are one compiled program."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxrnn.parallel import Devices
+from jaxrnn.runs.checking import members
+from jaxrnn.runs.config import flags_of, replaced
+from jaxrnn.runs.experiment import Experiment, Setting
+from jaxrnn.runs.preparing import Members, NotSwept, Prepared, prepare
+from jaxrnn.runs.sweep.points import Point
+
+SWEPT = ("dropout", "zoneout", "weight_drop", "weight_decay", "momentum", "max_norm")
+"""Flags that a program computes with: where they differ, and are not 0, the program is the same."""
+RATE = "learning_rate"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training run: a setting of one point."""
+
+    point: Point
+    part: Any
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Group:
+    """Training runs whose members are trained side by side.
+
+    Attributes:
+      swept: flags that are traced, besides the learning rate.
+      devices: that the members are divided over, or the batch of a single one.
+    """
+
+    trained: Sequence[Trained]
+    swept: Sequence[str]
+    devices: Devices
+
+    @property
+    def points(self) -> list[Point]:
+        return [each.point for each in self.trained]
+
+    def among(self, names: Sequence[str]) -> "Group":
+        """What of it belongs to the points of these names."""
+        some = [each for each in self.trained if each.point.name in names]
+        return Group(some, self.swept, self.devices)
+
+    def members(self) -> Members:
+        """Of all its training runs, one after the other."""
+        every = [(each, seed) for each in self.trained for seed in _seeds(each.point.config)]
+        return Members(
+            seeds=[seed for _, seed in every],
+            learning_rates=[each.setting.learning_rate for each, _ in every],
+            swept={n: [flags_of(each.part)[n] for each, _ in every] for n in self.swept},
+        )
+
+    def prepared(self, experiment: Experiment, at_once: int = 1) -> Prepared:
+        """Raises: as `prepare`."""
+        first, who = self.trained[0], self.members()
+        if len(who.seeds) == 1:  # divides its batch over the devices, where it can
+            setting = experiment.build(first.part, self.devices)._replace(name=first.setting.name)
+            return prepare(setting, who, self.devices if setting.divides else self.devices[:1])
+
+        def build(swept: Mapping[str, float]) -> Setting:
+            return experiment.build(replaced(first.part, **swept), ())
+
+        return prepare(first.setting, who, self.devices, at_once=at_once, build=build)
+
+
+def groups_of(
+    experiment: Experiment, points: Sequence[Point], devices: Devices, *, bit_exact: bool
+) -> list[tuple[Group, Prepared]]:
+    """Every training run of the points, in groups of one program each, prepared: what cannot work
+    is refused here.
+
+    Args:
+      bit_exact: share programs only where that changes no bit of a member's numbers, which is where
+        learning rates and seeds differ alone.
+
+    Raises:
+      ValueError: as `settings`, `build` and `prepare`, and names the point.
+    """
+    every = [each for point in points for each in _of_point(experiment, point, devices)]
+    allowed = () if bit_exact else SWEPT
+    groups: dict[Any, list[Trained]] = {}
+    for each in every:
+        groups.setdefault(_program(each, points, allowed), []).append(each)
+    found = []
+    for some in groups.values():
+        group = Group(some, _differing(some, allowed), devices)
+        try:
+            found.append((group, group.prepared(experiment)))
+        except NotSwept:
+            alone: dict[Any, list[Trained]] = {}
+            for each in some:
+                alone.setdefault(_program(each, points, ()), []).append(each)
+            parts = [Group(same, (), devices) for same in alone.values()]
+            found += [(part, part.prepared(experiment)) for part in parts]
+    return found
+
+
+def _of_point(experiment: Experiment, point: Point, devices: Devices) -> list[Trained]:
+    seeds = _seeds(point.config)
+    try:
+        config = experiment.resolved(point.config, None)
+        return [
+            Trained(point, part, experiment.build(part, ())._replace(name=name))
+            for name, part in experiment.settings(config).items()
+        ]
+    except ValueError as error:
+        raise ValueError(f"{point.name} with {len(seeds)} seeds: {error}") from error
+
+
+def _program(each: Trained, points: Sequence[Point], allowed: Sequence[str]) -> Any:
+    """What is the same of all training runs of one program: everything but numbers that it computes
+    with, of which only whether they are there."""
+    flags = flags_of(each.part) | {"seed": 0}
+    if isinstance(flags.get(RATE), int | float):
+        flags[RATE] = 0.0
+    for name in allowed:
+        if name in flags:
+            flags[name] = bool(flags[name])
+    return (each.setting.name, repr(sorted(flags.items())))
+
+
+def _differing(some: Sequence[Trained], allowed: Sequence[str]) -> list[str]:
+    first = flags_of(some[0].part)
+    return [
+        name
+        for name in allowed
+        if name in first and len({flags_of(each.part)[name] for each in some}) > 1
+    ]
+
+
+def _seeds(config: Any) -> range:
+    return members(config.loop.seed, config.loop.seeds)

@@ -1,0 +1,173 @@
+"""The path of a sweep, from its flags to its table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jaxrnn.parallel import Devices
+from jaxrnn.runs.checking import members
+from jaxrnn.runs.config import record_of
+from jaxrnn.runs.devices import start_devices
+from jaxrnn.runs.directory import RunDirectory, create_run
+from jaxrnn.runs.environment import as_recorded, describe_environment
+from jaxrnn.runs.experiment import Experiment
+from jaxrnn.runs.files import write_json
+from jaxrnn.runs.flags import TrainingFlags, recorded_config
+from jaxrnn.runs.interrupt import Interrupts
+from jaxrnn.runs.lock import lock_run
+from jaxrnn.runs.log import RunLog
+from jaxrnn.runs.opening import open_directory, with_stored_cells
+from jaxrnn.runs.preparing import Prepared
+from jaxrnn.runs.progress import warn
+from jaxrnn.runs.report import write_report
+from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, run_of, write_sweep
+from jaxrnn.runs.sweep.grouping import Group, groups_of
+from jaxrnn.runs.sweep.halving import best_of, kept_of, rungs_of, score_of
+from jaxrnn.runs.sweep.points import Point, points_of, sweep_points
+from jaxrnn.runs.train import train
+
+
+def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Interrupts) -> None:
+    """Runs the experiment at every point, those of one program side by side; resumes a sweep.
+
+    Args:
+      config: the experiment's, without what is swept.
+      flags: of the command line; a resumed sweep has its own points.
+      asked: whether somebody asked to stop.
+    """
+    if flags.resume is not None:
+        lock_run(flags.resume)
+    record = _record(experiment, config, flags)
+    points = _points(config, record)
+    seeds = len(members(config.loop.seed, config.loop.seeds))
+    workload = experiment.workload(config)._replace(members=len(points) * seeds)
+    devices = start_devices(flags, workload)
+    with as_recorded(flags.resume):
+        single = {point.name: _single(flags, point) for point in points}
+        points = [
+            point._replace(config=with_stored_cells(point.config, single[point.name]))
+            for point in points
+        ]
+        rungs = _rungs(experiment, points, record)
+        groups = groups_of(experiment, points, devices, bit_exact=record.bit_exact)
+        if asked.requested:
+            raise KeyboardInterrupt
+        runs = _open(experiment, record, points, groups, flags, single, devices)
+        print(f"{'sweep' if flags.resume is None else 'resuming'} {flags.path}", flush=True)
+        programs = len(groups)
+        print(f"{len(points)} runs of {seeds} seeds, {programs} compiled programs", flush=True)
+        flags = replace(flags, bit_exact=record.bit_exact)
+        left = [point.name for point in points]
+        for past in record.rungs:
+            left = past["kept"]
+        for epochs in [*rungs[len(record.rungs) :], None]:
+            for group, prepared in groups:
+                _train(experiment, group, prepared, left, runs, flags, epochs)
+            if epochs is not None:
+                scores = {name: score_of(runs[name]) for name in left}
+                left = best_of(scores, kept_of(len(left), record.halving))
+                record.rungs.append({"epochs": epochs, "kept": left})
+                write_sweep(flags.path, record)
+                print(f"after {epochs} epochs {len(left)} of them go on: {', '.join(left)}")
+        for point in points:
+            if point.name in left:
+                _finish(experiment, point, runs[point.name])
+
+
+def _record(experiment: Experiment, config: Any, flags: TrainingFlags) -> SweepRecord:
+    """What a new sweep is, or what a resumed one began as."""
+    if flags.resume is not None:
+        return read_sweep(flags.resume)
+    points = sweep_points(config, flags.sweep)
+    return SweepRecord(
+        experiment=experiment.name,
+        config=record_of(config),
+        runs={point.name: point.values for point in points},
+        bit_exact=flags.bit_exact,
+        halving=flags.halving,
+        rungs=[],
+    )
+
+
+def _points(config: Any, record: SweepRecord) -> list[Point]:
+    found = points_of(config, list(record.runs.values()))
+    return [point._replace(name=name) for point, name in zip(found, record.runs, strict=True)]
+
+
+def _rungs(experiment: Experiment, points: Sequence[Point], record: SweepRecord) -> list[int]:
+    if not record.halving:
+        return []
+    parts = [list(experiment.settings(point.config).values()) for point in points]
+    epochs = {part.loop.epochs for own in parts for part in own}
+    if {len(own) for own in parts} != {1} or len(epochs) != 1:
+        raise ValueError(
+            f"--halving is {record.halving}, which compares one training run of each point after "
+            "as many epochs; sweep neither epochs nor an experiment of several settings with it"
+        )
+    return rungs_of(len(points), min(epochs), record.halving)
+
+
+def _single(flags: TrainingFlags, point: Point) -> TrainingFlags:
+    """The flags with which a point would be run, or resumed, alone."""
+    run = run_of(flags.path, point.name)
+    begun = run.config.is_file()
+    where = {"resume": run.path, "run": None} if begun else {"resume": None, "run": run.path}
+    return replace(flags, **where)
+
+
+def _open(
+    experiment: Experiment,
+    record: SweepRecord,
+    points: Sequence[Point],
+    groups: Sequence[tuple[Group, Prepared]],
+    flags: TrainingFlags,
+    single: Mapping[str, TrainingFlags],
+    devices: Devices,
+) -> dict[str, RunDirectory]:
+    """The directory of the sweep and those of its runs, made or held against what they were."""
+    path, texts = flags.path, {}
+    if flags.resume is None:
+        create_run(path)
+        lock_run(path)
+    write_sweep(path, record)
+    runs: dict[str, RunDirectory] = {}
+    for point in points:
+        own = single[point.name]
+        if own.resume is not None:
+            recorded_config(experiment, own.resume, "--resume")  # held against its checkpoints
+        every = [each for group, _ in groups for each in group.trained if each.point == point]
+        settings = [each.setting for each in every]
+        seeds = members(point.config.loop.seed, point.config.loop.seeds)
+        runs[point.name] = open_directory(experiment, point.config, own, settings, seeds, devices)
+        texts |= {name: sha256 for each in settings for name, sha256 in each.texts.items()}
+    if not (path / "environment.json").exists():
+        write_json(path / "environment.json", describe_environment(texts, len(devices)))
+    return runs
+
+
+def _train(
+    experiment: Experiment,
+    group: Group,
+    prepared: Prepared,
+    left: Sequence[str],
+    runs: Mapping[str, RunDirectory],
+    flags: TrainingFlags,
+    epochs: int | None,
+) -> None:
+    """A group's points that are left, side by side."""
+    names = [p.name for p in group.points if p.name in left and not runs[p.name].summary.is_file()]
+    if not names:
+        return
+    if len(names) < len(group.points):
+        prepared = group.among(names).prepared(experiment)
+    there = [runs[name] for name in names]
+    train(experiment, there, prepared, flags, epochs=epochs, lenient=True)
+
+
+def _finish(experiment: Experiment, point: Point, run: RunDirectory) -> None:
+    if run.summary.is_file():
+        return
+    try:
+        write_report(experiment, point.config, RunLog(run))
+    except Exception as error:  # of numbers that are null, say
+        warn(f"{run.path} has no report: {error}")

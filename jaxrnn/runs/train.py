@@ -1,0 +1,73 @@
+"""Trains a setting of one run, or of several side by side, with all that follows it."""
+
+from collections.abc import Sequence
+
+from jaxrnn.runs.checkpoints import latest_record
+from jaxrnn.runs.choosing import choose_at_once, describe
+from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.experiment import Experiment
+from jaxrnn.runs.files import read_json, write_json
+from jaxrnn.runs.flags import TrainingFlags
+from jaxrnn.runs.keeping import Diverged
+from jaxrnn.runs.loop import train_setting
+from jaxrnn.runs.preparing import Prepared
+from jaxrnn.runs.progress import warn
+from jaxrnn.runs.recorder import Recorder, Several
+from jaxrnn.runs.sampling import Sampler
+
+
+def train(
+    experiment: Experiment,
+    runs: Sequence[RunDirectory],
+    prepared: Prepared,
+    flags: TrainingFlags,
+    *,
+    epochs: int | None = None,
+    lenient: bool = False,
+) -> None:
+    """One setting, to its end or for so many epochs; where it may diverge, that ends it alone.
+
+    Args:
+      runs: an even share of the members each, in order.
+      epochs, lenient: as in `train_setting`.
+    """
+    setting = prepared.setting
+    diverged = runs[0].diverged
+    ended = read_json(diverged) if len(runs) == 1 and diverged.is_file() else {}
+    if setting.name in ended:
+        return
+
+    def record(run: RunDirectory, prepared: Prepared, step: int) -> Recorder:
+        prefix = "" if setting.name == experiment.name else setting.name
+        recorders: list[Recorder] = [Sampler(run, setting, prepared.seeds, prefix)]
+        recorders += [make(run, setting.name, prepared.seeds) for make in setting.recorders]
+        if with_tensorboard(run, flags):
+            from jaxrnn.runs.tensorboard.boards import Boards
+
+            recorders.append(Boards(run, prepared, step, flags.tensorboard_every))
+        return Several(recorders)
+
+    if not flags.bit_exact:
+        kept = latest_record(runs[0].checkpoints / setting.name)
+        prepared = choose_at_once(prepared, None if kept is None else kept.get("members", {}))
+        if line := describe(prepared.members):
+            print(f"{setting.name}: {line}", flush=True)
+    try:
+        train_setting(
+            runs,
+            prepared,
+            checkpoint_seconds=flags.checkpoint_seconds,
+            record=record,
+            epochs=epochs,
+            lenient=lenient,
+        )
+    except Diverged as error:
+        if not setting.may_diverge:
+            raise
+        write_json(diverged, ended | {setting.name: str(error)})
+        warn(str(error))
+
+
+def with_tensorboard(run: RunDirectory, flags: TrainingFlags) -> bool:
+    """A resumed run goes on with the files that it has."""
+    return flags.tensorboard or (flags.resume is not None and run.tensorboard.is_dir())

@@ -1,0 +1,171 @@
+"""Sweeps: runs side by side that are each what they are alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from experiments_support import error_of, logged, small_char, write_text
+from stopping import assert_same_run, dies_after
+
+from experiments import char, toy
+from jaxrnn.runs.config import replaced
+from jaxrnn.runs.sweep.directory import read_sweep
+from jaxrnn.runs.sweep.grouping import SWEPT, groups_of
+from jaxrnn.runs.sweep.points import points_of
+
+# Two settings of which one has no two alike sizes, each an epoch of three lines.
+TOY = [
+    *["--preset", "smoke", "--length", "600", "--batch-size", "10", "--log-every", "4"],
+    *["--devices", "2", "--checkpoint-seconds", "0"],
+]
+RATES = ("0.05", "0.2", "0.5")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweep") / "whole"
+    assert toy.main([*TOY, "--sweep", f"learning_rate={','.join(RATES)}", "--run", str(path)]) == 0
+    return path
+
+
+def test_a_run_of_a_sweep_is_the_run_alone(swept, tmp_path):
+    """Rates and seeds change no bit of each other's numbers."""
+    assert {*read_sweep(swept).runs} == {f"learning_rate={rate}" for rate in RATES}
+    for rate in RATES[1:]:
+        alone = tmp_path / rate
+        assert toy.main([*TOY, "--learning-rate", rate, "--run", str(alone)]) == 0
+        assert_same_run(swept / f"learning_rate={rate}", alone, members=2)
+
+
+@pytest.mark.parametrize("lines", [1, 30])
+def test_a_sweep_that_dies_goes_on(swept, tmp_path, lines):
+    path = tmp_path / "run"
+    flags = [*TOY, "--sweep", f"learning_rate={','.join(RATES)}", "--run", str(path)]
+    dies_after(lines, lambda: toy.main(flags))
+    assert toy.main(["--resume", str(path), "--checkpoint-seconds", "0"]) == 0
+    for name in read_sweep(swept).runs:
+        assert_same_run(path / name, swept / name, members=2)
+
+
+def test_a_run_of_a_sweep_goes_on_alone(swept, tmp_path):
+    path = tmp_path / "run"
+    flags = [*TOY, "--sweep", f"learning_rate={','.join(RATES)}", "--run", str(path)]
+    dies_after(17, lambda: toy.main(flags))
+    name = f"learning_rate={RATES[1]}"
+    assert toy.main(["--resume", str(path / name)]) == 0
+    assert_same_run(path / name, swept / name, members=2)
+    assert toy.main(["--resume", str(path)]) == 0  # the others, and that one is left as it is
+    for name in read_sweep(swept).runs:
+        assert_same_run(path / name, swept / name, members=2)
+
+
+# Of each flag two values that are not 0, no two of them alike in what they do.
+NUMBERS = {
+    "dropout": (0.2, 0.4),
+    "zoneout": (0.3, 0.1),
+    "weight_drop": (0.1, 0.5),
+    "weight_decay": (0.3, 3.0),
+    "momentum": (0.5, 0.9),
+    "max_norm": (0.5, 0.05),
+}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "momentum"])
+def test_swept_numbers_are_those_of_each_alone(tmp_path, optimizer):
+    """One program computes with every member's own."""
+    assert {*NUMBERS} == {*SWEPT}
+    unread = {"adamw": "momentum", "momentum": "weight_decay"}[optimizer]
+    read = {name: pair for name, pair in NUMBERS.items() if name != unread}
+    config = replaced(
+        char.PRESETS["smoke"],
+        corpus=str(write_text(tmp_path)),
+        cell="elman",
+        hidden_size=6,
+        embedding_size=4,
+        num_layers=1,
+        batch_size=8,
+        num_steps=30,
+        optimizer=optimizer,
+        learning_rate=0.01,
+        seeds=2,
+        log_every=5,
+    )
+    rows = [{name: pair[i] for name, pair in read.items()} for i in (0, 1)]
+    devices = jax.devices()[:1]
+
+    def chunks(points, bit_exact):
+        groups = groups_of(char.EXPERIMENT, points, devices, bit_exact=bit_exact)
+        return [prepared.chunk(prepared.init())[1]["loss"] for _, prepared in groups]
+
+    points = points_of(config, rows)
+    (together,) = chunks(points, bit_exact=False)
+    alone = np.concatenate(chunks(points, bit_exact=True))
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
+    assert abs(alone[0] - alone[2]).max() > 1e-3
+
+
+def test_what_is_part_of_a_program_has_its_own(tmp_path):
+    """A momentum that the optimizer does not have, a rate of 0, and another size."""
+    config = replaced(toy.PRESETS["smoke"], length=600, batch_size=10, seeds=1)
+    rows = [{"momentum": 0.1}, {"momentum": 0.2}, {"dropout": 0.0}, {"dropout": 0.1}]
+    rows += [{"dropout": 0.2}, {"cell": "gru"}]
+    points = points_of(
+        config, [{"momentum": 0.8, "dropout": 0.0, "cell": "elman"} | r for r in rows]
+    )
+    groups = groups_of(toy.EXPERIMENT, points, jax.devices()[:1], bit_exact=False)
+    found = sorted(len(group.points) for group, _ in groups)
+    assert found == [1, 1, 1, 1, 2]
+
+
+def test_what_diverges_ends_alone(tmp_path, capsys):
+    path = tmp_path / "run"
+    flags = ["--sweep", "learning_rate=0.2,3e38", "--optimizer", "momentum", "--run", str(path)]
+    assert toy.main([*TOY, *flags]) == 0
+    assert "seed 0 is not finite" in capsys.readouterr().err
+    fine, lost = logged(path / "learning_rate=0.2"), logged(path / "learning_rate=3e+38")
+    assert all(line["loss"] is not None for line in fine if "loss" in line)
+    assert lost[-1]["train_loss"] is None
+    alone = tmp_path / "alone"
+    own = ["--learning-rate", "0.2", "--optimizer", "momentum", "--run", str(alone)]
+    assert toy.main([*TOY, *own]) == 0
+    assert_same_run(path / "learning_rate=0.2", alone, members=2)
+
+
+def test_successive_halving_goes_on_where_it_died(tmp_path):
+    text = write_text(tmp_path)
+    flags = [*small_char(text), "--epochs", "4", "--sample-length", "0", "--halving", "2"]
+    flags += ["--sweep", "learning_rate=1e-5,1e-2,1e-3,3e-2", "--checkpoint-seconds", "0"]
+    whole, died = tmp_path / "whole", tmp_path / "died"
+    assert char.main([*flags, "--run", str(whole)]) == 0
+    rungs = read_sweep(whole).rungs
+    assert [(rung["epochs"], len(rung["kept"])) for rung in rungs] == [(1, 2), (2, 1)]
+    assert "learning_rate=1e-05" not in rungs[0]["kept"]
+    epochs = {name: logged(whole / name)[-1]["epoch"] for name in read_sweep(whole).runs}
+    assert sorted(epochs.values()) == [1, 1, 2, 4]
+    dies_after(40, lambda: char.main([*flags, "--run", str(died)]))
+    assert char.main(["--resume", str(died)]) == 0
+    assert read_sweep(died).rungs == rungs
+    for name in epochs:
+        assert logged(died / name) == logged(whole / name)
+
+
+def test_what_a_sweep_refuses(tmp_path, capsys, swept):
+    def refused(*flags):
+        return error_of(capsys, toy.main, [*TOY, "--run", tmp_path / "new", *flags])
+
+    assert "there is no flag rate" in refused("--sweep", "rate=1")
+    assert "cell 'none' is not known" in refused("--sweep", "cell=elman,none")
+    assert "--halving is 3" in refused("--halving", "3")
+    assert not (tmp_path / "new").exists()
+    copy = Path(shutil.copytree(swept, tmp_path / "copy"))
+    record = json.loads((copy / "sweep.json").read_text())
+    for field, value in [("runs", {"../x": {}}), ("rungs", [{"epochs": 1, "kept": ["no"]}])]:
+        (copy / "sweep.json").write_text(json.dumps(record | {field: value}))
+        assert "sweep.json" in error_of(capsys, toy.main, ["--resume", str(copy)])
+    (copy / "sweep.json").write_text(json.dumps(record))
+    assert "as it began" in error_of(
+        capsys, toy.main, ["--resume", str(copy), "--sweep", "cell=gru"]
+    )
