@@ -164,3 +164,14 @@ def test_a_system_that_does_not_tell_its_memory(monkeypatch):
     require_memory(2**60, "a training step")
     monkeypatch.delattr(os, "sysconf")
     require_memory(2**60, "a training step")
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    left = [tmp_path / ".environment.json.26284", tmp_path / "samples" / ".epoch_002.txt.1646"]
+    stays = [tmp_path / ".lock", tmp_path / "metrics.jsonl", tmp_path / ".2", tmp_path / "a.1646"]
+    (tmp_path / "samples").mkdir()
+    for path in (*left, *stays):
+        path.touch()
+    files.remove_leftovers(tmp_path)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in stays)

@@ -81,7 +81,7 @@ class Epochs(Recorder):
         self._ended.append(step // STEPS)
 
 
-def train(path: Path, of: Prepared, seconds: float = 0.0) -> list[int]:
+def train(path: Path, of: Prepared, seconds: float = 0.0, keep: int = 2) -> list[int]:
     """Trains on, or from the start; returns the epochs that ended."""
     if not path.exists():
         record = {"experiment": "tiny", "config": {}, "settings": [], "seeds": [0, 1]}
@@ -91,6 +91,7 @@ def train(path: Path, of: Prepared, seconds: float = 0.0) -> list[int]:
         [open_run(path)],
         of,
         checkpoint_seconds=seconds,
+        keep=keep,
         record=lambda *_: Epochs(ended),
     )
     return ended
@@ -229,6 +230,11 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     assert steps_kept(tmp_path / "run") == []
 
 
+def test_so_many_checkpoints_stay(tmp_path):
+    train(tmp_path / "run", prepared(), keep=3)
+    assert steps_kept(tmp_path / "run") == ENDS[-3:]
+
+
 def test_a_checkpoint_counts_on_no_line_that_may_be_lost(tmp_path, monkeypatch):
     log, flush, synced = tmp_path / "run" / "metrics.jsonl", MetricsLog.flush, []
     save = keeping.save_checkpoint
@@ -237,9 +243,9 @@ def test_a_checkpoint_counts_on_no_line_that_may_be_lost(tmp_path, monkeypatch):
         flush(self)
         synced.append(log.stat().st_size)
 
-    def saving(*arguments):
+    def saving(*arguments, **options):
         assert synced.pop() == log.stat().st_size
-        return save(*arguments)
+        return save(*arguments, **options)
 
     monkeypatch.setattr(MetricsLog, "flush", flushing)
     monkeypatch.setattr(keeping, "save_checkpoint", saving)

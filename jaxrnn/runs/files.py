@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,6 +129,14 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what processes that were killed while they wrote left below `folder`, of which no
+    other process writes; checkpoints are tidied by who writes them."""
+    for path in Path(folder).rglob(".*"):
+        if re.fullmatch(r"\..+\.\d+", path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:

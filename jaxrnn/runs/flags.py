@@ -42,6 +42,8 @@ class TrainingFlags:
     """Run no code that a run or a file brings: known cells alone."""
     checkpoint_seconds: float = 30.0
     """Least time between two checkpoints; 0 saves after every chunk."""
+    keep: int = 2
+    """Checkpoints that stay, the newest; the params of the lowest validation loss are in each."""
     explain: bool = False
     """Print how the model is unrolled: what leaves the loop over time, and why not."""
     tensorboard: bool = False
@@ -110,6 +112,8 @@ def read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFl
     if read.flags.tensorboard_every < 0:
         every = read.flags.tensorboard_every
         raise ValueError(f"--tensorboard-every is {every}; give at least 1, or 0 to choose")
+    if read.flags.keep < 1:
+        raise ValueError(f"--keep is {read.flags.keep}; give at least 1")
     if not read.flags.checkpoint_seconds >= 0:
         raise ValueError(f"--checkpoint-seconds is {read.flags.checkpoint_seconds}; give 0 or more")
     check_numbers(read.config)

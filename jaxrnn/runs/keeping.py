@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,34 +23,46 @@ class Diverged(ValueError):
     """The loss is NaN or infinite; the checkpoints before that are kept."""
 
 
+class Rules(NamedTuple):
+    """How a run is kept.
+
+    Attributes:
+      checkpoint_seconds: between two checkpoints, at least.
+      keep: how many of them stay, the newest.
+      lenient: a member that diverged ends alone, and not the run.
+    """
+
+    checkpoint_seconds: float
+    keep: int
+    lenient: bool
+
+
 class Keeper:
     """Writes the log and the checkpoints of one setting of a run.
 
     Args:
       share: whose members they are.
-      checkpoint_seconds: between two checkpoints, at least.
+      rules: how often, how many, and what of members that diverge.
       kept: the record of the checkpoint at training step `step`.
       recorder: is told of every line.
       seen: the hash of the log so far, for `MetricsLog`.
-      lenient: a member that diverged ends alone.
     """
 
     def __init__(
         self,
         share: Share,
-        checkpoint_seconds: float,
+        rules: Rules,
         kept: Mapping[str, Any],
         step: int,
         recorder: Recorder,
         seen: Any,
-        lenient: bool,
     ):
         run, setting = share.run, share.prepared.setting
         self.share, self.recorder = share, recorder
         self.seconds: float = kept["seconds"]
         self._directory = run.checkpoints / setting.name
         self._setting, self._seeds = setting, list(share.prepared.seeds)
-        self._interval, self._lenient = checkpoint_seconds, lenient
+        self._rules = rules
         self._log = MetricsLog(run.metrics, seen)
         self._bound = bound_to(run, setting.name)
         self._lines = kept["log_lines"]
@@ -100,7 +112,7 @@ class Keeper:
         return losses
 
     def is_due(self) -> bool:
-        return time.monotonic() - self._saved_time >= self._interval
+        return time.monotonic() - self._saved_time >= self._rules.checkpoint_seconds
 
     def save(self, step: int, saved: Saved) -> None:
         # the logs first: a checkpoint must never count on lines that are not on the disk
@@ -118,7 +130,7 @@ class Keeper:
             "members": dict(self.share.prepared.members),
             BOUND: self._bound,
         }
-        save_checkpoint(self._directory, step, saved, record)
+        save_checkpoint(self._directory, step, saved, record, keep=self._rules.keep)
         self._saved_step, self._saved_time = step, time.monotonic()
 
     def close(self) -> None:
@@ -137,7 +149,7 @@ class Keeper:
             return
         seed, name = self._seeds[member], self._setting.name
         fault = f"the loss or gradient of seed {seed} is not finite at step {step} (setting {name})"
-        if self._lenient:
+        if self._rules.lenient:
             self._lost[member] = True
             warn(f"{fault}; the others go on")
             return

@@ -16,7 +16,7 @@ from jaxrnn.runs.checkpoints import restore_latest
 from jaxrnn.runs.directory import RunDirectory, cut_log
 from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.interrupt import Interrupted, interrupts
-from jaxrnn.runs.keeping import BEGUN, Keeper
+from jaxrnn.runs.keeping import BEGUN, Keeper, Rules
 from jaxrnn.runs.preparing import Prepared, Saved
 from jaxrnn.runs.progress import progress, warn
 from jaxrnn.runs.recorder import Recorder
@@ -28,6 +28,7 @@ def train_setting(
     prepared: Prepared,
     *,
     checkpoint_seconds: float,
+    keep: int = 2,
     record: Callable[[RunDirectory, Prepared, int], Recorder] = lambda *_: Recorder(),
     epochs: int | None = None,
     lenient: bool = False,
@@ -37,6 +38,7 @@ def train_setting(
     Args:
       runs: whose members are trained side by side, an even share of them each, in order.
       checkpoint_seconds: between two checkpoints, at least.
+      keep: how many of them stay, the newest.
       record: `(run, prepared, step) -> Recorder`, the callback from training step `step` on.
       epochs: after how many to end, if not with the setting's last.
       lenient: a member whose loss is NaN or infinite ends alone: what is logged of it is null from
@@ -62,7 +64,8 @@ def train_setting(
             # a recorder begins before the clock of the training runs
             recorder = stack.enter_context(closing(record(share.run, share.prepared, step)))
             recorder.begin(step, share.of(saved.state))
-            keeper = Keeper(share, checkpoint_seconds, kept, step, recorder, so_far, lenient)
+            rules = Rules(checkpoint_seconds, keep, lenient)
+            keeper = Keeper(share, rules, kept, step, recorder, so_far)
             keepers.append(stack.enter_context(closing(keeper)))
         clock = _Clock(len(keepers))
         asked = stack.enter_context(interrupts())

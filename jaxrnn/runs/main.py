@@ -19,7 +19,7 @@ from jaxrnn.runs.flags import TrainingFlags, placed, read_flags
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
 from jaxrnn.runs.lock import lock_run, releasing_locks
 from jaxrnn.runs.log import RunLog
-from jaxrnn.runs.opening import open_directory, their_cells, with_stored_cells
+from jaxrnn.runs.opening import check_texts, open_directory, their_cells, with_stored_cells
 from jaxrnn.runs.preparing import of_seeds, prepare
 from jaxrnn.runs.report import finish
 from jaxrnn.runs.sweep.directory import SWEEP, is_sweep
@@ -36,22 +36,40 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         # Ctrl-C waits for a moment when it does no harm: one that breaks into XLA's compiler is
         # lost, or makes Python crash when it ends.
         with interrupts() as asked, releasing_locks():
-            _run(experiment, arguments, asked)
+            config, flags = read_flags(experiment, arguments)
+            if flags.sweep or (flags.resume is not None and is_sweep(flags.resume)):
+                with _saying_how_to_go_on(
+                    experiment, config, flags := placed(flags, experiment.name)
+                ):
+                    sweep(experiment, config, flags, asked)
+            else:
+                run(experiment, config, flags, asked)
 
     return guarded(body)
 
 
-def _run(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
-    config, flags = read_flags(experiment, argv)
-    if flags.sweep or (flags.resume is not None and is_sweep(flags.resume)):
-        with _saying_how_to_go_on(experiment, config, flags := placed(flags, experiment.name)):
-            sweep(experiment, config, flags, asked)
-        return
+def run(
+    experiment: Experiment,
+    config: Any,
+    flags: TrainingFlags,
+    asked: Interrupts,
+    repeated: RunDirectory | None = None,
+) -> RunDirectory:
+    """Makes a run, or goes on with one; returns it.
+
+    Args:
+      config: the experiment's.
+      flags: of the command line.
+      asked: whether somebody asked to stop.
+      repeated: a run that the new one repeats: on as many devices, with its draws, its members
+        computed as there.
+    """
     if flags.resume is not None:
         lock_run(flags.resume)  # before minutes are spent on what is refused then
     devices = start_devices(flags, experiment.workload(config))
     flags = placed(flags, experiment.name)
-    with _saying_how_to_go_on(experiment, config, flags), as_recorded(flags.resume):
+    origin = flags.resume if repeated is None else repeated.path
+    with _saying_how_to_go_on(experiment, config, flags), as_recorded(origin):
         resumed = None if flags.resume is None else open_run(flags.resume)
         config = experiment.resolved(config, resumed)
         seeds = members(config.loop.seed, config.loop.seeds)
@@ -69,6 +87,8 @@ def _run(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
             )
             for each in settings
         ]
+        if repeated is not None:
+            check_texts(repeated, settings, "DIR")
         if asked.requested:
             raise KeyboardInterrupt
         run = open_directory(experiment, config, flags, settings, seeds, devices)
@@ -77,12 +97,13 @@ def _run(experiment: Experiment, argv: list[str], asked: Interrupts) -> None:
             for each in settings:
                 print(f"{each.name}, {_explained(each, config.gradient.schedule)}")
         for prepared in every:
-            train(experiment, [run], prepared, flags)
+            train(experiment, [run], prepared, flags, like=repeated)
         finish(experiment, config, RunLog(run))
         if with_tensorboard(run, flags):
             from jaxrnn.runs.tensorboard.boards import show_results
 
             show_results(run)
+    return run
 
 
 def _explained(setting: Setting, schedule: Schedule) -> str:

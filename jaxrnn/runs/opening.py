@@ -1,7 +1,7 @@
 """The directory of a run that begins, or goes on: what it is made of, written and held against what
 it was."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from jaxrnn.runs.config import flags_of, record_of, replaced, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, open_run, refuse_links_out
 from jaxrnn.runs.environment import describe_environment, recorded_texts
 from jaxrnn.runs.experiment import Experiment, Setting
-from jaxrnn.runs.files import write_json
+from jaxrnn.runs.files import remove_leftovers, write_json
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.lock import lock_run
 from jaxrnn.runs.records import read_vocabulary_file
@@ -34,13 +34,15 @@ def open_directory(
       FileExistsError: a new run whose directory exists.
       ValueError: a resumed run whose texts, or their symbols, are not what they were.
     """
-    texts = {name: sha256 for setting in settings for name, sha256 in setting.texts.items()}
     resumed = flags.resume is not None
     run = open_run(flags.path) if resumed else create_run(flags.path)
     if resumed:
         refuse_links_out(run.path)
-        _check_texts(run, texts)
+        if run.environment.exists() or run.checkpoints.exists():  # else the run begins now
+            check_texts(run, settings, "--resume")
     lock_run(run.path)
+    if resumed:
+        remove_leftovers(run.path)
     record = {
         "experiment": experiment.name,
         "config": record_of(config),
@@ -60,7 +62,7 @@ def open_directory(
             path = run.own_vocabulary(setting.name) if own else run.vocabulary
             _keep(run, path, setting.vocabulary)
     if not run.environment.exists():
-        write_json(run.environment, describe_environment(texts, len(devices)))
+        write_json(run.environment, describe_environment(_texts(settings), len(devices)))
     return run
 
 
@@ -130,16 +132,19 @@ def _keep(run: RunDirectory, path: Path, vocabulary: Vocabulary) -> None:
     write_json(path, vocabulary.to_json())
 
 
-def _check_texts(run: RunDirectory, texts: Mapping[str, str]) -> None:
-    if not run.environment.exists() and not run.checkpoints.exists():
-        return  # killed before it got so far: the run begins now
-    recorded = recorded_texts(run.path)
+def check_texts(run: RunDirectory, settings: Sequence[Setting], flag: str) -> None:
+    """Raises: ValueError, which names `flag`: the settings read other texts than the run did."""
+    recorded, texts = recorded_texts(run.path), _texts(settings)
     if sorted(recorded.values()) == sorted(texts.values()):
         return  # the same texts, wherever they are
     for name in {**recorded, **texts}:
         if recorded.get(name) != texts.get(name):
             raise ValueError(
-                f"--resume {run.path}: the text {name} is not the one the run began with "
+                f"{flag} {run.path}: the text {name} is not the one the run began with "
                 f"(sha256 {texts.get(name)}, then {recorded.get(name)}); "
                 "restore it, or start a new run"
             )
+
+
+def _texts(settings: Sequence[Setting]) -> dict[str, str]:
+    return {name: sha256 for setting in settings for name, sha256 in setting.texts.items()}

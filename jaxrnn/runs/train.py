@@ -24,12 +24,14 @@ def train(
     *,
     epochs: int | None = None,
     lenient: bool = False,
+    like: RunDirectory | None = None,
 ) -> None:
     """One setting, to its end or for so many epochs; where it may diverge, that ends it alone.
 
     Args:
       runs: an even share of the members each, in order.
       epochs, lenient: as in `train_setting`.
+      like: a run that computes its members as this one should.
     """
     setting = prepared.setting
     diverged = runs[0].diverged
@@ -48,7 +50,7 @@ def train(
         return Several(recorders)
 
     if not flags.bit_exact:
-        kept = latest_record(runs[0].checkpoints / setting.name)
+        kept = latest_record((like or runs[0]).checkpoints / setting.name)
         prepared = choose_at_once(prepared, None if kept is None else kept.get("members", {}))
         if line := describe(prepared.members):
             print(f"{setting.name}: {line}", flush=True)
@@ -57,6 +59,7 @@ def train(
             runs,
             prepared,
             checkpoint_seconds=flags.checkpoint_seconds,
+            keep=flags.keep,
             record=record,
             epochs=epochs,
             lenient=lenient,
