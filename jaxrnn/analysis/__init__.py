@@ -5,4 +5,7 @@ and outputs over time; `saturation` how often units are at an end of their range
 what each prediction owes to each input; `flow` how gradients go back through the carry; `memory`
 turns these into numbers. All are pure functions of one example, to be jitted and vmapped by the
 caller. `arrays` and `plots` write files.
+
+`statistics` is what several seeds say: interquartile means with intervals, comparisons, windows of
+learning rates; `coverage` how often such an interval holds the truth.
 """
