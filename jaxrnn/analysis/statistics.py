@@ -14,7 +14,7 @@ What the intervals cover with few seeds is less than they say: `jaxrnn.analysis.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,11 +29,11 @@ AT_ONCE = 2**22
 
 
 class Interval(NamedTuple):
-    """A statistic of the scores, and the ends of its interval; arrays where it is one."""
+    """A statistic of the scores, and the ends of its interval: numbers, or arrays of them."""
 
-    value: Statistic
-    low: Statistic
-    high: Statistic
+    value: Any
+    low: Any
+    high: Any
 
 
 class RateWindow(NamedTuple):

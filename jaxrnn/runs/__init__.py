@@ -12,6 +12,7 @@ from jaxrnn.runs.configured import (
     token_model,
 )
 from jaxrnn.runs.experiment import Experiment, Report, Setting, Table
+from jaxrnn.runs.frame import frame, results
 from jaxrnn.runs.groups import (
     Decided,
     GradientConfig,
@@ -49,12 +50,14 @@ __all__ = [
     "entries",
     "epochs_table",
     "every_tenth",
+    "frame",
     "load",
     "median_and_spread",
     "or_dash",
     "read_text",
     "replaced",
     "require_memory",
+    "results",
     "spread_columns",
     "starting_text",
     "text_setting",
