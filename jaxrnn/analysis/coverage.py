@@ -7,6 +7,8 @@ the few seeds that there are, so that it says 95 % and covers less: whoever prin
 prints `covers` with it.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy import stats
 
@@ -41,6 +43,15 @@ def covers(seeds: int) -> float:
         raise ValueError(f"seeds is {seeds}; an interval needs at least 2")
     column = max(i for i, count in enumerate(SEEDS) if count <= seeds)
     return min(values[column] for values in COVERAGE.values())
+
+
+def interval_note(counts: Iterable[int]) -> str:
+    """What to say beside intervals of so many seeds each."""
+    several = [count for count in counts if count > 1]
+    if not several:
+        return "no interval of one seed"
+    few = min(several)
+    return f"95 % bootstrap interval (which covers {100 * covers(few):.0f} % at {few} seeds)"
 
 
 def true_iqm(distribution) -> float:

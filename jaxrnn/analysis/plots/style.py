@@ -1,0 +1,41 @@
+"""What all figures share: colours, line styles, and how they become a file."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+# Okabe and Ito's palette, told apart by colour-blind readers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+# where there are more curves than colours, the colours come again
+DASHES = ("-", "--", ":")
+SHAPES = "os^Dv"
+
+
+def colour(i: int) -> str:
+    """Of the i-th curve."""
+    return COLOURS[i % len(COLOURS)]
+
+
+def dash(i: int) -> str:
+    """Of the i-th curve."""
+    return DASHES[i // len(COLOURS) % len(DASHES)]
+
+
+def shape(i: int) -> str:
+    """Of the i-th series of marks."""
+    return SHAPES[i // len(COLOURS) % len(SHAPES)]
+
+
+def caption(figure: Any, text: str) -> None:
+    """Small print at the foot of a figure, in lines as wide as it is."""
+    if text:
+        lines = textwrap.fill(text, int(17 * figure.get_figwidth()))
+        figure.supxlabel(lines, fontsize=6.5, color="0.4", linespacing=1.4)
+
+
+def save(figure: Any, path: Path, *, bbox: str | None = None) -> None:
+    """Writes a figure as a PNG file, whose folder is made; `bbox` "tight" makes it
+    as large as what is drawn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, bbox_inches=bbox)
