@@ -3,11 +3,11 @@
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from experiments_support import logged
+from sweep_support import FIXTURE, make_sweep
 from trained_runs import toy_run
 
 from jaxrnn import runs
@@ -15,8 +15,6 @@ from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.frame import KEYS, results_rows, run_paths
 
 pytest.importorskip("pandas")
-
-FIXTURE = Path(__file__).parent / "fixtures" / "version_0_1_0" / "run"
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +24,8 @@ def toys(tmp_path_factory):
 
 @pytest.fixture
 def sweep(tmp_path):
-    """Of three rates, the last of which has not begun: runs of version 0.1.0 with other rates."""
-    rates = {"rate_1": 0.001, "rate_2": 0.01, "rate_3": 0.1}
-    for name in ("rate_1", "rate_2"):
-        shutil.copytree(FIXTURE, tmp_path / name)
-        config = json.loads((FIXTURE / "config.json").read_text())
-        config["config"]["learning_rate"] = rates[name]
-        (tmp_path / name / "config.json").write_text(json.dumps(config))
-    content = {
-        "experiment": "char",
-        "fields": {"learning_rate": [*rates.values()]},
-        "runs": {name: {"learning_rate": rate} for name, rate in rates.items()},
-    }
-    (tmp_path / "sweep.json").write_text(json.dumps(content))
-    return tmp_path
+    """The last of its three runs has not begun."""
+    return make_sweep(tmp_path / "sweep", begun=2)
 
 
 def test_every_logged_number_is_in_one_row(toys):

@@ -178,7 +178,7 @@ def test_the_true_interquartile_mean():
 
 def test_an_interval_covers_what_the_table_says():
     """A part of the table's simulation; `full` has all of it."""
-    found = coverage.simulated(coverage.DISTRIBUTIONS["normal"], 8, trials=400, resamples=400)
+    found = coverage.simulated(coverage.distributions()["normal"], 8, trials=400, resamples=400)
     recorded = coverage.COVERAGE["normal"][coverage.SEEDS.index(8)]
     assert found == pytest.approx(recorded, abs=0.05)
     assert coverage.covers(8) <= recorded < 0.95
@@ -188,11 +188,11 @@ def test_an_interval_covers_what_the_table_says():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", coverage.DISTRIBUTIONS)
+@pytest.mark.parametrize("name", coverage.COVERAGE)
 def test_the_table_of_coverage(name):
     for count, recorded in zip(coverage.SEEDS, coverage.COVERAGE[name], strict=True):
         found = coverage.simulated(
-            coverage.DISTRIBUTIONS[name], count, trials=1_000, resamples=500, seed=1
+            coverage.distributions()[name], count, trials=1_000, resamples=500, seed=1
         )
         assert found == pytest.approx(recorded, abs=0.04), count
 

@@ -137,5 +137,5 @@ def _draw(ax, label, seeds, colour, dash, above):
         least, most = np.nanmin(values[:, known], 0), np.nanmax(values[:, known], 0)
         ax.fill_between(steps[known], least, most, color=colour, alpha=0.12, linewidth=0)
         ax.fill_between(steps, low, high, color=colour, alpha=0.3, linewidth=0)
-    marker = "o" if len(steps) < 2 else None
-    ax.plot(steps, line, dash, color=colour, linewidth=1.5, label=label, marker=marker)
+    marker = "o" if len(steps) < 9 else None
+    ax.plot(steps, line, dash, color=colour, linewidth=1.5, label=label, marker=marker, ms=4)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,25 +46,36 @@ def rate_curves(
     figure = Figure(figsize=(5.6, 3.9 + 0.2 * rows), layout="constrained")
     ax = figure.subplots()
     low, high = _limits(bands)
-    room = 0.045 * (high - low)
+    # one rate that is far off must not flatten the rest
+    ax.set_yscale("log" if 0 < 2.5 * low < high else "linear")
+    scale = ax.yaxis.get_transform()
+    bottom, top = scale.transform(np.array([low, high]))
+    room = (top - bottom) * np.array([-0.08 - 0.05 * len(bands), 0.1])
+    ends = scale.inverted().transform(np.array([bottom, top]) + room)
     for i, (label, band) in enumerate(bands.items()):
-        known = np.isfinite(band.value)
-        shown = [np.where(np.isfinite(each), each, np.nan) for each in band[1:4]]
+        known, mine = np.isfinite(band.value), colour(i)
+        value, least = (np.where(np.isfinite(each), each, np.nan) for each in band[1:3])
         # an interval that reaches a diverged seed has no upper end to draw
-        top = np.where(np.isposinf(band.high) & known, high + 4 * room, shown[2])
-        ax.fill_between(band.x, shown[1], top, color=colour(i), alpha=0.2, linewidth=0)
-        ax.plot(band.x, shown[0], dash(i) + "o", ms=4, lw=1.5, color=colour(i), label=label)
+        most = np.where(np.isposinf(band.high) & known, 2 * ends[1], band.high)
+        most = np.where(np.isfinite(most), most, np.nan)
+        ax.fill_between(band.x, least, most, alpha=0.2, linewidth=0, color=mine)
+        ax.plot(band.x, value, dash(i) + "o", ms=4, lw=1.5, label=label, color=mine)
+        beside: Any = {"transform": ax.get_xaxis_transform(), "color": mine}
         lost = band.x[~known]
-        ax.plot(lost, np.full(len(lost), high - i * room), "x", ms=6, color=colour(i), mew=1.6)
+        ax.plot(lost, np.full(len(lost), 0.97 - 0.045 * i), "x", ms=6, mew=1.6, **beside)
         if band.window is not None:
-            ax.plot(band.window, [low - (i + 1) * room] * 2, "|-", ms=5, lw=2.2, color=colour(i))
+            ax.plot(band.window, [0.03 + 0.045 * i] * 2, "|-", ms=7, mew=2, lw=2.2, **beside)
     ax.set_xscale("log")
     every = np.concatenate([band.x for band in bands.values()])
     decades = np.log10(every.max() / every.min())
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1, 3)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.set_ylim(low - (len(bands) + 1.5) * room, high + room)
+    if ax.get_yscale() == "log":
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_ylim(*ends)
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     ax.spines[["top", "right"]].set_visible(False)
@@ -135,5 +146,4 @@ def _limits(bands: Mapping[str, Band]) -> tuple[float, float]:
     ends = [each[np.isfinite(each)] for band in bands.values() for each in (band.low, band.high)]
     every = np.concatenate([values, *ends])
     low, high = float(every.min()), float(every.max())
-    margin = 0.05 * (high - low) or 0.05 * abs(low) or 0.05
-    return low - margin, high + margin
+    return low, high if high > low else low + (0.1 * abs(low) or 0.1)
