@@ -141,10 +141,11 @@ def report(config: Config, log: runs.RunLog) -> runs.Report:
         shown = {"training": ("char", "loss"), "validation": ("char", "valid_loss")}
         panels = log.panels({f"{model.num_layers} x {cell_name(model.cell)}": shown})
     draw = partial(learning_curves, panels=panels, y_label="loss (nats per character)")
+    first = _comparison(config, rows) if config.cells else runs.epochs_table(title, rows[0])
     return runs.Report(
         results=rows,
         claims=claims(config, rows),
-        tables=[_comparison(config, rows) if config.cells else runs.epochs_table(title, rows[0])],
+        tables=[first, *runs.spread_tables(runs.row_spreads(rows))],
         plots={"learning_curves": draw},
         samples=_as_published(config, log, text) if config.cells and config.sample_length else {},
         notes=[

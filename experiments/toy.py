@@ -101,8 +101,10 @@ def report(config: Config, log: runs.RunLog) -> runs.Report:
     drawn = {title: {"loss": (name, "loss")} for name, title in titles.items()}
     panels = log.panels(drawn, dict.fromkeys(drawn, lines))
     table = runs.Table(
-        "loss in nats; floors: " + ", ".join(f"{name} {x:.4f}" for name, x in lines.items()),
-        ["steps", "state", "epochs", "seeds", "median loss", "lowest", "highest", "seconds"],
+        "loss in nats; floors: "
+        + ", ".join(f"{name} {x:.4f}" for name, x in lines.items())
+        + f"; {runs.spread_note(row['spread'] for row in rows)}",
+        ["steps", "state", "epochs", "seeds", *runs.SPREAD, "seconds"],
         [
             [
                 *(row[name] for name in ("num_steps", "state_size", "epochs")),

@@ -150,11 +150,9 @@ def test_a_network_is_scored_by_its_best_epoch(rows, run):
         for seed in (0, 1)
     ]
     assert row["valid_nats"] == row["nats_per_token"] == pytest.approx(np.median(best))
-    assert row["spread"] == {
-        "median": pytest.approx(np.median(best)),
-        "min": min(best),
-        "max": max(best),
-    }
+    spread = row["spread"]
+    assert spread["median"] == spread["iqm"] == pytest.approx(np.median(best))
+    assert (spread["min"], spread["max"], spread["seeds"]) == (min(best), max(best), 2)
 
 
 def test_the_likeliest_text_is_always_the_same(rows):

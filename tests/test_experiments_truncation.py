@@ -254,7 +254,8 @@ def test_the_whole_grid_is_extrapolated():
 def grid_row(name, **fields):
     """A row of the summary, as far as the grid's report reads it."""
     row = {"part": "published", "name": name, "diverged": False, "turned": True}
-    row |= {"valid_loss": 5.0, "valid_loss_per_seed": [5.0], "spread": {"median": 5.0}}
+    row |= {"valid_loss": 5.0, "valid_loss_per_seed": [5.0]}
+    row["spread"] = runs.median_and_spread([5.0])
     return row | {"seconds": 1.0, "targets": 1} | fields
 
 

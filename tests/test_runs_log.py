@@ -81,7 +81,13 @@ def test_rows_and_panels(log):
     row, other = log.row("first"), log.row("second")
     assert (row["parameters"], row["seeds"]) == (5 * 3 + 3 * 3 + 3 + 3 * 5 + 5, [4, 5])
     assert (row["train_loss"], row["valid_loss"], other["valid_loss"]) == (1.0, 5.0, None)
-    assert row["valid_spread"] == {"median": 5.0, "min": 4.5, "max": 5.5}
+    spread = row["valid_spread"]
+    assert {key: spread[key] for key in ("median", "min", "max")} == {
+        "median": 5.0,
+        "min": 4.5,
+        "max": 5.5,
+    }
+    assert (spread["seeds"], spread["iqm"], spread["interval"]) == (2, 5.0, [4.5, 5.5])
     assert [epoch["seconds"] for epoch in row["per_epoch"]] == [3.25, 3.0]
     panels = log.panels(
         {"valid": {"one": ("first", "valid_loss"), "two": ("second", "valid_loss")}, "none": {}},

@@ -36,7 +36,7 @@ def report(config: Config, log: runs.RunLog) -> runs.Report:
     return runs.Report(
         results=rows,
         claims=all_claims(rows, found["known"]),
-        tables=[_table(config, rows)],
+        tables=[_table(config, rows), *runs.spread_tables(_spreads(rows))],
         plots={"loss_and_copies": partial(draw, rows=rows)},
         samples=samples,
         notes=notes,
@@ -89,6 +89,12 @@ def level_rows(
     sample = text.vocabulary.decode(text.valid[: config.sample_length])
     row = {"model": HELD_OUT, "level": level, "family": "text", **dict.fromkeys(nothing)}
     return [*rows, row | {"seconds": 0.0} | own | {"sample": sample, "samples": {}}]
+
+
+def _spreads(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of the networks; an n-gram has no seed."""
+    several = [row for row in rows if row.get("spread")]
+    return {f"{row['model']}, nats per {row['level']}": row["spread"] for row in several}
 
 
 def _table(config: Config, rows: Sequence[dict[str, Any]]) -> runs.Table:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.compare.groups import Group, Measure, best_of, by_setting, window_of
+from jaxrnn import runs
 from jaxrnn.analysis.coverage import interval_note
 from jaxrnn.analysis.statistics import (
     Interval,
     RateWindow,
     bootstrap,
-    median,
     probability_of_improvement,
 )
 from jaxrnn.runs import Table
@@ -33,7 +33,7 @@ def tables(
         Table(
             f"{measure.name}, nats: interquartile mean (IQM) of the seeds and its {note}; {over}"
             "P(better): that a seed has a lower loss than one of the first row",
-            ["setting", *rate, "seeds", *COLUMNS, "P(better)"],
+            ["setting", *rate, "seeds", *runs.SPREAD, "P(better)"],
             [_row(group, groups[0], by_rate) for group in groups],
         )
     ]
@@ -52,18 +52,13 @@ def tables(
     return found
 
 
-COLUMNS = ["IQM", "interval", "median", "lowest", "highest"]
-
-
 def _row(group: Group, first: Group, by_rate: bool) -> list[str]:
     lost = f" ({group.diverged} diverged)" if group.diverged else ""
     return [
         group.label,
         *([_rate(group.rate)] if by_rate else []),
         f"{len(group.losses)}{lost}",
-        _loss(group.iqm),
-        _interval(group.interval),
-        *map(_loss, (float(median(group.losses)), group.losses.min(), group.losses.max())),
+        *runs.spread_columns(runs.median_and_spread(group.losses[:, 0].tolist())),
         "-" if group is first else improvement(group, first),
     ]
 

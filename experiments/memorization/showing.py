@@ -141,8 +141,8 @@ def _pictures(name: str, seen: dict[str, Any], text: str, window: int) -> dict[s
 
 
 def losses_plot(config: Config, log: runs.RunLog) -> Draw:
-    """The loss of every epoch of a run, of each setting the median over seeds, until the last of
-    them has ended."""
+    """The loss of every epoch of a run, of each setting over its seeds, until the last of them
+    has ended."""
     (panel,) = log.panels({"": {name: (name, "loss") for name in log.models}}, {"": LOSSES})
     for name, seeds in panel.curves.items():
         phases = log.curves(name, "phase").values()
@@ -154,14 +154,15 @@ def losses_plot(config: Config, log: runs.RunLog) -> Draw:
 
 def _table(results: Sequence[dict[str, Any]]) -> runs.Table:
     columns = ("loss", "accuracy", "mean_lag", "half_life", "share_beyond_16")
-    rows = []
+    rows, spreads = [], []
     for name in dict.fromkeys(row["cell"] for row in results):
         mine = [row for row in results if row["cell"] == name]
         for column in columns:
-            spread = runs.spread_columns(runs.median_and_spread([row[column] for row in mine]))
-            rows.append([name, f"{mine[0]['parameters']:,}", len(mine), column, *spread])
-    shown = ["cell", "parameters", "seeds", "of", "median", "lowest", "highest"]
-    return runs.Table("loss in nats; lags in characters", shown, rows)
+            spreads.append(runs.median_and_spread([row[column] for row in mine]))
+            shown = runs.spread_columns(spreads[-1])
+            rows.append([name, f"{mine[0]['parameters']:,}", len(mine), column, *shown])
+    title = f"loss in nats; lags in characters; {runs.spread_note(spreads)}"
+    return runs.Table(title, ["cell", "parameters", "seeds", "of", *runs.SPREAD], rows)
 
 
 def all_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:

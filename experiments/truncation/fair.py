@@ -100,6 +100,8 @@ def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs
             rows[name] = rows[name] | {"at_equal": losses}
         if mine:
             tables.append(comparison(config, task, [rows[name] for name in mine]))
+            lowest = {f"{rows[name]['label']}, lowest": rows[name]["spread"] for name in mine}
+            tables += runs.spread_tables(lowest)
         if spent:
             drawn = panels([(rows[name], path) for name, path in spent.items()])
             plots[task] = partial(learning_curves, panels=drawn)

@@ -118,7 +118,8 @@ def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs
     ended = bool(rows) and all(row["turned"] or row["diverged"] for row in rows.values())
     losses = {cell: row["valid_loss"] for cell, row in rows.items()}
     claims = [*grid_claims(losses, ended=ended), *cell_claims(config, losses)]
-    tables = [table(config, rows)] if rows else []
+    spreads = {row["name"]: row["spread"] for row in rows.values()}
+    tables = [table(config, rows), *runs.spread_tables(spreads)] if rows else []
     trained = {cell: row for cell, row in rows.items() if not row["diverged"]}
     if not trained:
         return runs.Report({}, claims, tables)

@@ -46,7 +46,12 @@ def report(config: Config, log: runs.RunLog) -> runs.Report:
     text, study = words_of(config), config.study != "none"
     rows = [_row(name, part, log, text) for name, part in settings(config).items()]
     entropy = unigram_entropy(text.train)
-    tables = [_losses(config, rows), *(table for row in rows for table in _words(row))]
+    spreads = {f"{row['model']}, lowest validation": row["valid_spread"] for row in rows}
+    tables = [
+        _losses(config, rows),
+        *runs.spread_tables(spreads),
+        *(table for row in rows for table in _words(row)),
+    ]
     tables += [_shares(rows)] if study else []
     claims = saturation_claims(config, rows) if study else all_claims(config, rows[0], entropy)
     return runs.Report(rows, claims, tables, _plots(config, log, entropy))

@@ -24,18 +24,30 @@ from jaxrnn.runs.groups import (
 from jaxrnn.runs.load import load, starting_text
 from jaxrnn.runs.log import RunLog, every_tenth
 from jaxrnn.runs.preparing import require_memory
+from jaxrnn.runs.recorder import Recorder
 from jaxrnn.runs.sampling import text_writer, writer
 from jaxrnn.runs.summary import median_and_spread
-from jaxrnn.runs.tables import epochs_table, or_dash, spread_columns, written
+from jaxrnn.runs.tables import (
+    SPREAD,
+    epochs_table,
+    or_dash,
+    row_spreads,
+    spread_columns,
+    spread_note,
+    spread_tables,
+    written,
+)
 from jaxrnn.runs.text import Text, read_text
 
 __all__ = [
+    "SPREAD",
     "Decided",
     "Experiment",
     "GradientConfig",
     "LoopConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "Recorder",
     "Report",
     "RunLog",
     "Setting",
@@ -58,7 +70,10 @@ __all__ = [
     "replaced",
     "require_memory",
     "results",
+    "row_spreads",
     "spread_columns",
+    "spread_note",
+    "spread_tables",
     "starting_text",
     "text_setting",
     "text_writer",

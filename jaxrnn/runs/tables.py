@@ -1,9 +1,10 @@
 """Tables that several experiments print."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from jaxrnn.analysis.coverage import interval_note
 from jaxrnn.runs.experiment import Table
 
 
@@ -37,6 +38,41 @@ def or_dash(loss: float | None, factor: float = 1.0) -> str:
     return "-" if loss is None else f"{loss * factor:.4f}"
 
 
-def spread_columns(spread: Mapping[str, float]) -> list[str]:
-    """Median, lowest and highest of `median_and_spread`."""
-    return [f"{spread[key]:.4f}" for key in ("median", "min", "max")]
+SPREAD = ("IQM", "interval", "median", "lowest", "highest")
+"""Headings of `spread_columns`."""
+
+
+def spread_columns(spread: Mapping[str, Any]) -> list[str]:
+    """Of `median_and_spread` the interquartile mean, its interval, median, lowest and highest."""
+    interval = spread["interval"]
+    ends = "-" if interval is None else f"[{', '.join(map(_number, interval))}]"
+    return [
+        _number(spread["iqm"]),
+        ends,
+        *(_number(spread[key]) for key in ("median", "min", "max")),
+    ]
+
+
+def spread_note(spreads: Iterable[Mapping[str, Any]]) -> str:
+    """What the interval in these columns is."""
+    note = interval_note([each["seeds"] for each in spreads])
+    return f"IQM: interquartile mean; interval: its {note}"
+
+
+def spread_tables(spreads: Mapping[str, Mapping[str, Any] | None]) -> list[Table]:
+    """A line to what has several seeds, by its label; no table where nothing has."""
+    several = {name: each for name, each in spreads.items() if each and each["seeds"] > 1}
+    if not several:
+        return []
+    lines = [[name, each["seeds"], *spread_columns(each)] for name, each in several.items()]
+    return [Table(f"over seeds; {spread_note(several.values())}", ["", "seeds", *SPREAD], lines)]
+
+
+def row_spreads(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of rows of `RunLog.row`, for `spread_tables`."""
+    kinds = {"training": "train_spread", "lowest validation": "valid_spread"}
+    return {f"{row['setting']}, {kind}": row[key] for row in rows for kind, key in kinds.items()}
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "diverged"
