@@ -130,6 +130,7 @@ def test_what_diverged_is_counted_and_what_goes_on_is_said(tmp_path, capsys):
         ("by", "--by nonsense is no field of the runs; known: "),
         ("tolerance", "--tolerance is -1.0; give 0 or more"),
         ("out", "is a file; give a folder"),
+        ("below a file", "cannot be made: "),
         ("nothing", "no RUN is given"),
         ("nowhere", "nowhere does not exist"),
     ],
@@ -151,6 +152,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(fault, said_of_it, tmp_p
     given += {"by": ["--by", "nonsense"], "tolerance": ["--tolerance", "-1"]}.get(fault, [])
     given = {
         "out": [str(FIXTURE), "--out", str(run / "config.json")],
+        "below a file": [str(FIXTURE), "--out", str(run / "config.json" / "out")],
         "nothing": out,
         "nowhere": ["nowhere", *out],
     }.get(fault, given)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.compare.config import Config, check, out_of
+from experiments.compare.config import Config, check, made, out_of
 from experiments.compare.drawing import plots
 from experiments.compare.groups import Group, grouped, measured_by, pooled
 from experiments.compare.reading import fields_of, read, require_alike
@@ -48,8 +48,7 @@ def compare(config: Config) -> list[Group]:
     shown = tables(groups, measure, config.tolerance, pooled(groups, fields))
     pictures = plots(groups, measure, config.tolerance)
     print_report(runs.Report(None, tables=shown))
-    out = out_of(config)
-    out.mkdir(parents=True, exist_ok=True)
+    out = made(out_of(config))
     table = out / "compare.csv"
     write_atomic(table, as_csv(rows))
     print(f"table {table}")

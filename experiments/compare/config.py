@@ -34,6 +34,16 @@ def check(config: Config) -> None:
         raise ValueError(f"--out {config.out} is a file; give a folder")
 
 
+def made(out: Path) -> Path:
+    """The folder, once it is there. Raises: OSError, in one line."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        cause = str(error.strerror).lower()
+        raise OSError(f"--out {out} cannot be made: {cause}; choose another folder") from None
+    return out
+
+
 def out_of(config: Config) -> Path:
     """Where to write."""
     return config.out or default_run_path("compare")

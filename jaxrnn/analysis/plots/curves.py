@@ -83,7 +83,7 @@ def learning_curves(
     if shared:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False
+            handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False
         )
     axes[0].set_ylabel(y_label)
     if counts := {len(seeds) for panel in panels for seeds in panel.curves.values()} - {1}:
