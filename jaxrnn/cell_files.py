@@ -5,9 +5,9 @@ import hashlib
 import importlib.util
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from jaxrnn.cell_neighbours import importing_neighbours
 from jaxrnn.cells import CELLS, CellFactory
@@ -23,18 +23,28 @@ def find_cell(name: str) -> CellFactory:
     """
     if name in CELLS:
         return CELLS[name]
-    path, colon, attribute = name.rpartition(":")
+    path, colon, _ = name.rpartition(":")
     if not colon or not path.endswith(".py"):
         known = ", ".join(CELLS)
         raise ValueError(
             f"cell {name!r} is not known; give one of {known}, or path/to/file.py:factory"
         )
+    return _that_stays(name, Path(path), cast(CellFactory, factory_in(name)))
+
+
+def factory_in(name: str) -> Callable[..., Any]:
+    """What `path/to/file.py:factory` names; the file is run.
+
+    Raises:
+      ValueError: no such file or factory, or a file that fails when it is run.
+    """
+    path, _, attribute = name.rpartition(":")
     factory = getattr(_run_file(Path(path)), attribute, None)
     if not callable(factory):
         raise ValueError(
             f"{path} has no factory {attribute!r}; name a function defined in the file"
         )
-    return _that_stays(name, Path(path), cast(CellFactory, factory))
+    return factory
 
 
 def cell_file(name: str) -> Path | None:
@@ -89,7 +99,7 @@ def _ending(error: BaseException, when: str) -> str:
 
 def _run_file(path: Path):
     if not path.is_file():
-        raise ValueError(f"{path} does not exist; give the file that holds the cell's factory")
+        raise ValueError(f"{path} does not exist; give the file that holds the factory")
     # a name of its own for each path, so that two files called cell.py do not meet
     name = f"jaxrnn_user_cell_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)

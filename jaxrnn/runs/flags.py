@@ -46,6 +46,8 @@ class TrainingFlags:
     """Checkpoints that stay, the newest; the params of the lowest validation loss are in each."""
     explain: bool = False
     """Print how the model is unrolled: what leaves the loop over time, and why not."""
+    recorder: tuple[str, ...] = ()
+    """Your own callbacks, each path/to/file.py:factory (docs/callbacks.md); no run keeps them."""
     tensorboard: bool = False
     """Write TensorBoard's files into the run; a resumed run goes on with those it has."""
     tensorboard_every: int = 0

@@ -25,6 +25,7 @@ from jaxrnn.runs.report import finish
 from jaxrnn.runs.sweep.directory import SWEEP, is_sweep
 from jaxrnn.runs.sweep.main import sweep
 from jaxrnn.runs.train import train, with_tensorboard
+from jaxrnn.runs.user_recorders import recorder_factories
 from jaxrnn.unroll import Schedule, explain
 
 
@@ -68,6 +69,7 @@ def run(
         lock_run(flags.resume)  # before minutes are spent on what is refused then
     devices = start_devices(flags, experiment.workload(config))
     flags = placed(flags, experiment.name)
+    theirs = recorder_factories(flags)
     origin = flags.resume if repeated is None else repeated.path
     with _saying_how_to_go_on(experiment, config, flags), as_recorded(origin):
         resumed = None if flags.resume is None else open_run(flags.resume)
@@ -97,7 +99,7 @@ def run(
             for each in settings:
                 print(f"{each.name}, {_explained(each, config.gradient.schedule)}")
         for prepared in every:
-            train(experiment, [run], prepared, flags, like=repeated)
+            train(experiment, [run], prepared, flags, theirs, like=repeated)
         finish(experiment, config, RunLog(run))
         if with_tensorboard(run, flags):
             from jaxrnn.runs.tensorboard.boards import show_results

@@ -10,13 +10,24 @@ from jaxrnn.base import TrainState
 
 
 class Recorder:
-    """Records nothing; what does overrides these. States have a leading axis of members."""
+    """The protocol of a callback; it records nothing, and what does overrides some of these.
+
+    A setting's calls are `begin`; then for each chunk of training steps its `line`s, each member's
+    in order, and `chunk`; where an epoch ends with it the epoch's `line`s and `epoch`; where a
+    checkpoint comes `flush`; then `end` or `diverged`, unless the run is stopped; and in any case
+    `close`. A run that was killed tells what came after its last checkpoint a second time, from
+    the step that `begin` gets.
+
+    States have a leading axis of members. They are on the device, and the next chunk takes their
+    memory: whoever keeps one copies it.
+    """
 
     def begin(self, step: int, state: TrainState) -> None:
         """Before the first chunk, at the training step from which it starts."""
 
     def line(self, member: int, step: int, numbers: Mapping[str, Any]) -> None:
-        """A line of the log was written."""
+        """A line of the log was written: `member` counts the seeds from 0, and `numbers` are what
+        was logged, but for setting, seed, epoch and step."""
 
     def chunk(self, step: int, state: TrainState) -> None:
         """A chunk ended."""

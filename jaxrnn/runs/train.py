@@ -1,6 +1,7 @@
 """Trains a setting of one run, or of several side by side, with all that follows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from jaxrnn.runs.checkpoints import latest_record
 from jaxrnn.runs.choosing import choose_at_once, describe
@@ -14,6 +15,7 @@ from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.recorder import Recorder, Several
 from jaxrnn.runs.sampling import Sampler
+from jaxrnn.runs.user_recorders import RecorderFactory, Sheltered
 
 
 def train(
@@ -21,6 +23,7 @@ def train(
     runs: Sequence[RunDirectory],
     prepared: Prepared,
     flags: TrainingFlags,
+    theirs: Mapping[str, RecorderFactory],
     *,
     epochs: int | None = None,
     lenient: bool = False,
@@ -30,6 +33,7 @@ def train(
 
     Args:
       runs: an even share of the members each, in order.
+      theirs: the researcher's own callbacks, by what they are called.
       epochs, lenient: as in `train_setting`.
       like: a run that computes its members as this one should.
     """
@@ -47,6 +51,8 @@ def train(
             from jaxrnn.runs.tensorboard.boards import Boards
 
             recorders.append(Boards(run, prepared, step, flags.tensorboard_every))
+        for name, make in theirs.items():
+            recorders.append(Sheltered(name, partial(make, run, setting.name, prepared.seeds)))
         return Several(recorders)
 
     if not flags.bit_exact:

@@ -25,6 +25,7 @@ from jaxrnn.runs.sweep.grouping import Group, groups_of
 from jaxrnn.runs.sweep.halving import best_of, kept_of, rungs_of, score_of
 from jaxrnn.runs.sweep.points import Point, points_of, sweep_points
 from jaxrnn.runs.train import train
+from jaxrnn.runs.user_recorders import RecorderFactory, recorder_factories
 
 
 def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Interrupts) -> None:
@@ -39,6 +40,7 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
         lock_run(flags.resume)
     record = _record(experiment, config, flags)
     points = _points(config, record)
+    theirs = recorder_factories(flags)
     seeds = len(members(config.loop.seed, config.loop.seeds))
     workload = experiment.workload(config)._replace(members=len(points) * seeds)
     devices = start_devices(flags, workload)
@@ -62,7 +64,7 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
             left = past["kept"]
         for epochs in [*rungs[len(record.rungs) :], None]:
             for group, prepared in groups:
-                _train(experiment, group, prepared, left, runs, flags, epochs)
+                _train(experiment, group, prepared, left, runs, flags, theirs, epochs)
             if epochs is not None:
                 scores = {name: score_of(runs[name]) for name in left}
                 left = best_of(scores, kept_of(len(left), record.halving))
@@ -152,6 +154,7 @@ def _train(
     left: Sequence[str],
     runs: Mapping[str, RunDirectory],
     flags: TrainingFlags,
+    theirs: Mapping[str, RecorderFactory],
     epochs: int | None,
 ) -> None:
     """A group's points that are left, side by side."""
@@ -161,7 +164,7 @@ def _train(
     if len(names) < len(group.points):
         prepared = group.among(names).prepared(experiment)
     there = [runs[name] for name in names]
-    train(experiment, there, prepared, flags, epochs=epochs, lenient=True)
+    train(experiment, there, prepared, flags, theirs, epochs=epochs, lenient=True)
 
 
 def _finish(experiment: Experiment, point: Point, run: RunDirectory) -> None:
