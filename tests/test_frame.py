@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from experiments_support import logged
-from sweep_support import FIXTURE, make_sweep
+from sweep_support import FIXTURE, like_the_fixture, make_sweep
 from trained_runs import toy_run
 
 from jaxrnn import runs
@@ -123,6 +123,23 @@ def test_what_diverged_or_goes_on_is_said(tmp_path):
     assert np.isnan(
         runs.results(run.path).set_index(["setting", "seed"]).loc[("gru", 1), "valid_loss"]
     )
+
+
+def test_the_lowest_validation_loss_counts_and_the_last_training_loss(tmp_path):
+    run = RunDirectory(like_the_fixture(tmp_path / "run", {}))
+    (before,) = (
+        row for row in results_rows(run.path) if (row["setting"], row["seed"]) == ("gru", 0)
+    )
+    place = {"setting": "gru", "seed": 0, "epoch": 2, "step": 58, "seconds": 9.0}
+    with open(run.metrics, "a") as file:
+        for numbers in ({"steps": 29, "loss": 2.0}, {"train_loss": 2.1, "valid_loss": 3.5}):
+            file.write(json.dumps(place | numbers) + "\n")
+    (after,) = (
+        row for row in results_rows(run.path) if (row["setting"], row["seed"]) == ("gru", 0)
+    )
+    assert after["valid_loss"] == before["valid_loss"]
+    told = {"last_valid_loss": 3.5, "train_loss": 2.1, "final_loss": 2.0, "step": 58, "epoch": 2}
+    assert {name: after[name] for name in told} == told
 
 
 def test_pandas_is_asked_for_by_the_name_of_its_extra(monkeypatch):

@@ -88,6 +88,9 @@ def test_the_bootstrap_draws_within_a_task():
     scores = np.array([[1.0, 9.0]] * 4)
     found = bootstrap(iqm, scores)
     assert (found.low, found.value, found.high) == (5.0, 5.0, 5.0)
+    # drawn together, what one task gains the other would lose
+    opposed = bootstrap(lambda s: s.mean((-1, -2)), np.array([[0.0, 1.0], [1.0, 0.0]] * 4))
+    assert opposed.low < 0.4 < opposed.value < 0.6 < opposed.high
 
 
 def test_of_two_settings_both_are_drawn_and_a_profile_has_bands():

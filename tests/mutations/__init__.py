@@ -1,5 +1,5 @@
 """The faults of `python tests/mutants.py`, by where they are: each is the fields of a `Mutant`."""
 
-from mutations import around, gradients, models, training
+from mutations import around, gradients, models, several, training
 
-FAULTS = [*models.FAULTS, *gradients.FAULTS, *training.FAULTS, *around.FAULTS]
+FAULTS = [*models.FAULTS, *gradients.FAULTS, *training.FAULTS, *around.FAULTS, *several.FAULTS]
