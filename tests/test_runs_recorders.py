@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -223,6 +224,8 @@ def records_of(log: bytes) -> Iterator[bytes]:
     place = 7
     while place + 7 <= len(log):
         size, kind = struct.unpack_from("<HB", log, place + 4)
+        if place + 7 + size > len(log):
+            return  # it is still being written
         assert kind == 1
         yield log[place + 7 : place + 7 + size]
         place += 7 + size
@@ -237,13 +240,15 @@ def test_wandb_has_what_the_example_told_it(tmp_path):
     _, run = followed("to_wandb.py", tmp_path)
     found = {}
     for path in run.glob("wandb/offline-run-*/*.wandb"):
-        losses = []
-        for data in records_of(path.read_bytes()):
-            record = protos.Record()
-            record.ParseFromString(data)
-            if record.HasField("history"):
-                row = {i.key or ".".join(i.nested_key): i.value_json for i in record.history.item}
-                losses.append((int(row["_step"]), float(row["loss"])))
+        records, waited = [], 0.0
+        # what writes the file ends a moment after `finish`
+        while not any(record.HasField("exit") for record in records) and waited < 60:
+            time.sleep(0.2)
+            waited += 0.2
+            records = [protos.Record.FromString(data) for data in records_of(path.read_bytes())]
+        rows = [record.history.item for record in records if record.HasField("history")]
+        named = [{i.key or ".".join(i.nested_key): i.value_json for i in row} for row in rows]
+        losses = [(int(row["_step"]), float(row["loss"])) for row in named]
         found[path.stem.removeprefix("run-")] = losses
     assert found == {
         "run-gru-seed-3": [(10, 2.5), (20, 1.5)],
