@@ -1,5 +1,9 @@
 """The faults of `python tests/mutants.py`, by where they are: each is the fields of a `Mutant`."""
 
-from mutations import around, gradients, models, several, training
+from mutations import around, gradients, models, several, sweeps, training
 
-FAULTS = [*models.FAULTS, *gradients.FAULTS, *training.FAULTS, *around.FAULTS, *several.FAULTS]
+FAULTS = [
+    fault
+    for room in (models, gradients, training, around, several, sweeps)
+    for fault in room.FAULTS
+]

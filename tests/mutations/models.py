@@ -79,7 +79,7 @@ FAULTS = [
     (
         "dropout: what is kept is not scaled",
         "compose/noise.py",
-        "jnp.where(keep, x / (1 - rate), 0)",
+        "jnp.where(keep, x / (1 - own(rate, x.dtype)), 0)",
         "jnp.where(keep, x, 0)",
         "test_compose_noise.py",
         "",
@@ -95,8 +95,8 @@ FAULTS = [
     (
         "zoneout: mask inverted",
         "compose/noise.py",
-        "jnp.where(draw_bernoulli(key, rate, a.shape), old, a)",
-        "jnp.where(draw_bernoulli(key, rate, a.shape), a, old)",
+        "jnp.where(draw_bernoulli(key, own(rate), a.shape), old, a)",
+        "jnp.where(draw_bernoulli(key, own(rate), a.shape), a, old)",
         "test_compose_noise.py",
         "zoneout",
     ),

@@ -3,7 +3,7 @@
 sweep.json        what is swept, and the values of each run
 environment.json  as of a run
 RUN/              an ordinary run, which can be resumed, sampled and inspected alone
-summary.json      every run's results side by side; plots/, sweep.csv
+summary.json      the losses of every setting at every rate; compare.csv, plots/
 """
 
 from collections.abc import Mapping, Sequence

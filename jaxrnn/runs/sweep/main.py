@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.checking import members
+from jaxrnn.runs.comparing import compare_runs, write_comparison
 from jaxrnn.runs.config import record_of
 from jaxrnn.runs.devices import start_devices
 from jaxrnn.runs.directory import RunDirectory, create_run
@@ -19,7 +20,7 @@ from jaxrnn.runs.log import RunLog
 from jaxrnn.runs.opening import open_directory, with_stored_cells
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.progress import warn
-from jaxrnn.runs.report import write_report
+from jaxrnn.runs.report import print_report, write_report
 from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, run_of, write_sweep
 from jaxrnn.runs.sweep.grouping import Group, groups_of
 from jaxrnn.runs.sweep.halving import best_of, kept_of, rungs_of, score_of
@@ -74,6 +75,10 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
         for point in points:
             if point.name in left:
                 _finish(experiment, point, runs[point.name])
+    found = compare_runs([flags.path])
+    write_json(flags.path / "summary.json", {"results": found.report.results})
+    print_report(found.report)
+    print(*write_comparison(found, flags.path), sep="\n")
 
 
 def _record(experiment: Experiment, config: Any, flags: TrainingFlags) -> SweepRecord:

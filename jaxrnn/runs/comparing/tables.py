@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.compare.groups import Group, Measure, best_of, by_setting, window_of
-from jaxrnn import runs
 from jaxrnn.analysis.coverage import interval_note
 from jaxrnn.analysis.statistics import (
     Interval,
@@ -14,7 +12,10 @@ from jaxrnn.analysis.statistics import (
     bootstrap,
     probability_of_improvement,
 )
-from jaxrnn.runs import Table
+from jaxrnn.runs.comparing.groups import Group, Measure, best_of, by_setting, window_of
+from jaxrnn.runs.experiment import Table
+from jaxrnn.runs.summary import median_and_spread
+from jaxrnn.runs.tables import SPREAD, spread_columns
 
 
 def tables(
@@ -33,7 +34,7 @@ def tables(
         Table(
             f"{measure.name}, nats: interquartile mean (IQM) of the seeds and its {note}; {over}"
             "P(better): that a seed has a lower loss than one of the first row",
-            ["setting", *rate, "seeds", *runs.SPREAD, "P(better)"],
+            ["setting", *rate, "seeds", *SPREAD, "P(better)"],
             [_row(group, groups[0], by_rate) for group in groups],
         )
     ]
@@ -58,7 +59,7 @@ def _row(group: Group, first: Group, by_rate: bool) -> list[str]:
         group.label,
         *([_rate(group.rate)] if by_rate else []),
         f"{len(group.losses)}{lost}",
-        *runs.spread_columns(runs.median_and_spread(group.losses[:, 0].tolist())),
+        *spread_columns(median_and_spread(group.losses[:, 0].tolist())),
         "-" if group is first else improvement(group, first),
     ]
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.compare.groups import (
+from jaxrnn.analysis.coverage import interval_note
+from jaxrnn.analysis.plots import Band, Panel, heat_map, learning_curves, rate_curves
+from jaxrnn.runs.comparing.groups import (
     RATE,
     Group,
     Measure,
@@ -16,8 +18,6 @@ from experiments.compare.groups import (
     said,
     window_of,
 )
-from jaxrnn.analysis.coverage import interval_note
-from jaxrnn.analysis.plots import Band, Panel, heat_map, learning_curves, rate_curves
 from jaxrnn.runs.frame import metrics_rows
 
 MOST = 10

@@ -1,0 +1,68 @@
+"""Faults in sweeps."""
+
+FAULTS = [
+    (
+        "sweep: every member computes with the first one's dropout",
+        "compose/noise.py",
+        "keep = draw_bernoulli(key, 1 - own(rate), x.shape)",
+        "keep = draw_bernoulli(key, 1 - rate, x.shape)",
+        "test_sweeps.py",
+        "",
+    ),
+    (
+        "sweep: every member decays by the first one's weight decay",
+        "optimizers.py",
+        "weight_decay=own(weight_decay)",
+        "weight_decay=weight_decay",
+        "test_sweeps.py",
+        "",
+    ),
+    (
+        "sweep: learning rates in the wrong order",
+        "runs/sweep/grouping.py",
+        "learning_rates=[each.setting.learning_rate for each, _ in every]",
+        "learning_rates=[each.setting.learning_rate for each, _ in reversed(every)]",
+        "test_sweeps.py",
+        "",
+    ),
+    (
+        "sweep: a run is given its neighbour's members",
+        "runs/shares.py",
+        "mine = slice(self.first, self.first + len(self.prepared.seeds))",
+        "mine = slice(0, len(self.prepared.seeds))",
+        "test_sweeps.py",
+        "",
+    ),
+    (
+        "sweep: goes on from the newest checkpoint of each run",
+        "runs/loop.py",
+        "newest = min(step for step, *_ in found)",
+        "break",
+        "test_sweeps.py",
+        "",
+    ),
+    (
+        "halving: the worst go on",
+        "runs/sweep/halving.py",
+        "sorted(worst_last, key=worst_last.__getitem__)[:count]",
+        "sorted(worst_last, key=worst_last.__getitem__)[-count:]",
+        "test_sweep_points.py",
+        "",
+    ),
+    (
+        "sweep: log ranges are linear",
+        "runs/sweep/points.py",
+        "return self.low * (self.high / self.low) ** part",
+        "return self.low + (self.high - self.low) * part",
+        "test_sweep_points.py",
+        "",
+    ),
+    (
+        "rerun: a difference is not seen",
+        "runs/rerun.py",
+        "if here != there:",
+        "if here == there is None:",
+        "test_rerun.py",
+        "",
+    ),
+]
