@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxrnn.analysis.coverage import interval_note
-from jaxrnn.analysis.plots.style import caption, colour, dash, save
+from jaxrnn.analysis.plots.style import caption, colour, dash, legend_columns, save
 from jaxrnn.analysis.statistics import iqm_by_step
 
 
@@ -42,8 +42,11 @@ def learning_curves(
     shared = len(panels) > 1 and len(panels[0].curves) > 1
     shared = shared and len({tuple(panel.curves) for panel in panels}) == 1
     most = max(len(panel.curves) for panel in panels)
-    legend = 0.6 if shared else 0.16 * -(-most // 2) * (most > 1)
-    figure = Figure(figsize=(1 + 3.6 * len(panels), 3.4 + legend), layout="constrained")
+    width = 3.6 if len(panels) > 1 else 4.6
+    every = [label for panel in panels for label in panel.curves]
+    columns = legend_columns(every, width, 2, 7.0)
+    legend = 0.6 if shared else 0.16 * -(-most // columns) * (most > 1)
+    figure = Figure(figsize=(1 + width * len(panels), 3.4 + legend), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     low, high = _limits(panels)
     for ax, panel in zip(axes, panels, strict=True):
@@ -78,12 +81,21 @@ def learning_curves(
         if len(panel.curves) > 1 and not shared:
             # below: inside it would cover curves or lines
             ax.legend(
-                loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=7, frameon=False
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.2),
+                ncols=columns,
+                fontsize=7,
+                frameon=False,
             )
     if shared:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(
-            handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False
+            handles,
+            labels,
+            loc="outside upper center",
+            ncols=legend_columns(labels, float(figure.get_figwidth()), 4, 8.0),
+            fontsize=8,
+            frameon=False,
         )
     axes[0].set_ylabel(y_label)
     if counts := {len(seeds) for panel in panels for seeds in panel.curves.values()} - {1}:

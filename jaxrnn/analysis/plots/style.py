@@ -1,6 +1,7 @@
 """What all figures share: colours, line styles, and how they become a file."""
 
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ def caption(figure: Any, text: str) -> None:
     if text:
         lines = textwrap.fill(text, int(17 * figure.get_figwidth()))
         figure.supxlabel(lines, fontsize=6.5, color="0.4", linespacing=1.4)
+
+
+def legend_columns(labels: Iterable[str], width: float, most: int, fontsize: float) -> int:
+    """How many columns of labels fit side by side into a `width` in inches: at least one, at most
+    `most`."""
+    longest = max(map(len, labels), default=0)
+    one = 0.5 + longest * fontsize / 120  # the line and the space before it, and the letters
+    return max(1, min(most, int(width / one)))
 
 
 def save(figure: Any, path: Path, *, bbox: str | None = None) -> None:

@@ -80,7 +80,8 @@ def rate_curves(
     ax.set_ylabel(y_label)
     ax.spines[["top", "right"]].set_visible(False)
     if len(bands) > 1:
-        figure.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
+        columns = style.legend_columns(bands, float(figure.get_figwidth()), 2, 8.0)
+        figure.legend(loc="outside upper center", ncols=columns, fontsize=8, frameon=False)
     style.caption(figure, caption)
     save(figure, path)
 

@@ -147,7 +147,7 @@ def said(name: str, value: Any) -> str:
         return f"run {Path(str(value)).name}"
     if isinstance(value, str) and name in ("cell", "setting", "experiment", "estimator"):
         return value.rpartition(":")[2] if name == "cell" else value
-    number = f"{value:g}" if isinstance(value, float) else str(value)
+    number = f"{value:.3g}" if isinstance(value, float) else str(value)
     return f"{name.replace('_', ' ')} {number}"
 
 
