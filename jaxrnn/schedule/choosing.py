@@ -59,7 +59,10 @@ def choose(
         return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))
     # how often to halve a symbolic number of time steps is not known
     in_parallel = name == "associative" and isinstance(length, int)
-    return Choice(name, reason, step, make_plan(step, linear_in_parallel=in_parallel))
+    known = isinstance(length, int) and isinstance(batch_size, int)
+    rows = length * batch_size if known else 0  # of symbolic sizes nothing can be weighed
+    plan = make_plan(step, in_parallel, rows, bulky_in_parallel=schedule != "auto")
+    return Choice(name, reason, step, plan)
 
 
 def _require_rules() -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 
 from jaxrnn.base import Carry, Params, Size, X
-from jaxrnn.jaxprs.equations import Equation, Variable, variables
+from jaxrnn.jaxprs.equations import Equation, Variable, made_by, variables
 from jaxrnn.schedule.choosing import Choice
 from jaxrnn.schedule.loops import decide
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, why_not_linear
@@ -94,11 +94,18 @@ def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
     if loop.linear:
         return [f"made parallel: {carried} = a * {carried} + b, an associative scan"]
     why = why_not_linear(step, loop.carry)
+    bulky = [v for v in loop.carried if v in loop.bulky]
     if why is None:
         why = "linear, kept as a loop by this schedule"
+        why = f"{why}: its carry is bulky" if bulky else why
     lines = [
         f"loop over {carried}: {len(loop.equations)} equations a time step; not parallel: {why}"
     ]
+    outside = {v for v in loop.outputs if v in loop.bulky} - {*loop.carried}
+    inside = [v for v in made_by(loop.equations) if v in loop.bulky and v not in outside]
+    if inside := [*bulky, *inside]:
+        shapes = ", ".join(dict.fromkeys(str(list(v.aval.shape)) for v in inside))
+        lines.append(f"  stays in the loop, larger than what goes in and out: {shapes}")
     readers = find_readers(loop)
     for reader in readers:
         read = _read(reader.equation, names)

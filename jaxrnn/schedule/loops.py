@@ -96,6 +96,7 @@ def decide(loop: Loop, readers: list[Reader]) -> Saving:
     reverse = reverse_of(loop, readers, forward, floats_of(loop.emitted))
     outputs = [*forward.targets, *forward.emitted, *_rows_made(forward)]
     costly, views = _savable(needed(forward.equations, outputs, ()))
+    costly -= loop.bulky  # is worked out again
     _, read = _step(loop, forward, reverse, costly | views.keys())
     # a slice is not saved beside the whole
     savable = costly | {v for v, whole in views.items() if whole not in read}

@@ -44,6 +44,7 @@ class Loop(NamedTuple):
       emitted: variables that later stages read at every time step.
       linear: whether it is carry' = a * carry + b, elementwise, with a and b free of the
         carry, and is worked out for all time steps in parallel.
+      bulky: variables of which there should be no array of all time steps.
     """
 
     carry: list[Leaf]
@@ -53,6 +54,7 @@ class Loop(NamedTuple):
     streams: list[Variable]
     emitted: list[Variable]
     linear: bool
+    bulky: frozenset[Variable]
 
     @property
     def members(self) -> list[int]:
@@ -78,21 +80,39 @@ Plan = list[Stage]
 # Which leaves of the carry each variable depends on within the step.
 Reads = dict[Variable, frozenset[int]]
 
+FEW = 4 * 2**20
+"""Bytes below which an array of all time steps is not weighed: it stays in a processor's cache, or
+nearly."""
+TIMES = 4
+"""How many times larger than what goes in and out a value has to be, to be bulky."""
+
 # Equations that keep "a * carry + b, elementwise" what it is.
 _SUMS = ("add", "sub", "add_any", "neg", "copy")
 
 
-def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
+def make_plan(
+    step: Step, linear_in_parallel: bool, rows: int = 0, *, bulky_in_parallel: bool = True
+) -> Plan:
     """Distributes the step's loop over its recurrences, in the order in which they feed each other.
 
     Only costly equations, and what they need, leave a loop; cheap ones stay where they are read.
+
+    Args:
+      linear_in_parallel: linear recurrences are worked out for all time steps at once.
+      rows: time steps times examples, by which bulky values are weighed; 0 weighs none.
+      bulky_in_parallel: also those whose carry is bulky, for which the parallel form needs several
+        arrays of all time steps.
     """
     fixed, reads, of_params = _same_at_every_step(step), carry_read_by(step), learnt(step)
     once, streams = {*step.params, *step.constants}, set(step.x)
+    bulky = bulky_variables(step, fixed, rows)
     plan: Plan = []
     for carry in components(step, reads):
         linear = linear_in_parallel and why_not_linear(step, carry) is None
-        body = _body(step, carry, reads, fixed, once | streams)
+        linear = linear and (bulky_in_parallel or not bulky & {leaf.old for leaf in carry})
+        body = _body(step, carry, reads, fixed, once | streams, bulky)
+        if not linear:
+            body = _with_readers(step, carry, reads, fixed, body, once | streams, bulky)
         inside = {*made_by(body), *(leaf.old for leaf in carry)}
         read = read_by(body, [leaf.new for leaf in carry])
         external = [v for v in read if v not in inside]
@@ -108,6 +128,7 @@ def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
             # a linear loop has no time steps to emit from: what else it makes is made afterwards
             emitted=[] if linear else _read_elsewhere(step, carry, body),
             linear=linear,
+            bulky=bulky,
         )
         streams.update(loop.outputs)
         plan += [*feeding, loop]
@@ -115,7 +136,12 @@ def make_plan(step: Step, linear_in_parallel: bool) -> Plan:
 
 
 def _body(
-    step: Step, carry: list[Leaf], reads: Reads, fixed: set[Variable], known: set[Variable]
+    step: Step,
+    carry: list[Leaf],
+    reads: Reads,
+    fixed: set[Variable],
+    known: set[Variable],
+    bulky: frozenset[Variable],
 ) -> list[Equation]:
     """The equations that stay in the loop over these leaves of the carry."""
     targets = [leaf.new for leaf in carry]
@@ -125,11 +151,90 @@ def _body(
     inside = {*made_by(body), *(leaf.old for leaf in carry)}
     outside = [v for v in read_by(body, targets) if v not in inside]
     feeders = needed(step.equations, outside, known)
-    costly = made_by(filter(is_costly, feeders))
-    hoisted = {id(e) for e in needed(step.equations, costly, known)}
-    hoisted |= {id(e) for e in feeders if all(v in fixed for v in e.outvars)}
-    staying = {id(e) for e in [*body, *feeders]} - hoisted
-    return [e for e in step.equations if id(e) in staying]
+    alone = {id(e) for e in feeders if all(v in fixed for v in e.outvars)}
+    leaving = [e for e in feeders if is_costly(e)]
+    while True:
+        hoisted = alone | {id(e) for e in needed(step.equations, made_by(leaving), known)}
+        staying = [e for e in [*body, *feeders] if id(e) not in hoisted]
+        # what is larger than all that goes in and out is made where it is read
+        read = bulky.intersection(read_by(staying, targets))
+        kept = [e for e in leaving if not read.intersection(e.outvars)]
+        if len(kept) == len(leaving):
+            inside = {id(e) for e in staying}
+            return [e for e in step.equations if id(e) in inside]
+        leaving = kept
+
+
+def _with_readers(
+    step: Step,
+    carry: list[Leaf],
+    reads: Reads,
+    fixed: set[Variable],
+    body: list[Equation],
+    known: set[Variable],
+    bulky: frozenset[Variable],
+) -> list[Equation]:
+    """The body, and what reads a bulky value of it, if then none is read outside: of a matrix that
+    is carried and read through a vector, there is the product of every time step alone."""
+    targets = [leaf.new for leaf in carry]
+    members = {leaf.place for leaf in carry}
+    behind = members | {leaf.place for leaf in step.carry if leaf.old in known}
+    made = {*made_by(body), *(leaf.old for leaf in carry)}
+    if not bulky & made:
+        return body
+    ours = {id(e) for e in body}
+    # what no loop that is still to come has to be waited for, and is no product with a weight
+    able = [
+        e
+        for e in step.equations
+        if any(reads[v] & members for v in e.outvars)
+        and all(reads[v] <= behind for v in variables(e.invars))
+        and not _of_weights(e, fixed)
+    ]
+    further = {id(e) for e in able} - ours
+    grown = set(ours)
+    while True:
+        inside = {*made_by([e for e in step.equations if id(e) in grown]), *made}
+        wanted = [
+            e
+            for e in step.equations
+            if id(e) in further and bulky.intersection(variables(e.invars)) & inside
+        ]
+        chain = needed(
+            step.equations, [v for e in wanted for v in variables(e.invars)], known | made
+        )
+        new = {id(e) for e in [*wanted, *chain] if id(e) in further} - grown
+        if not new:
+            break
+        grown |= new
+    inside = [e for e in step.equations if id(e) in grown]
+    outside = [e for e in step.equations if id(e) not in grown]
+    left = {*read_by(outside, [*step.y, *(leaf.new for leaf in step.carry if leaf not in carry)])}
+    still = bulky & left & {*made_by(inside), *made, *variables(targets)}
+    return body if still else inside
+
+
+def _of_weights(equation: Equation, fixed: set[Variable]) -> bool:
+    """Whether it is a contraction with what is the same at every time step: to do it for all of
+    them at once is worth the array of all time steps."""
+    contraction = equation.primitive.name in ("dot_general", "conv_general_dilated")
+    return contraction and any(v in fixed for v in variables(equation.invars))
+
+
+def bulky_variables(step: Step, fixed: set[Variable], rows: int) -> frozenset[Variable]:
+    """What is much larger than all that there is of every time step anyway (x, y, and what products
+    with weights read and make), such as a matrix that is carried and read through vectors, or that
+    is drawn at every step."""
+    products = [e for e in step.equations if _of_weights(e, fixed)]
+    beside = [v for e in products for v in variables([*e.invars, *e.outvars]) if v not in fixed]
+    usual = [v.aval for v in variables([*step.x, *step.y, *beside])]
+    most = max([TIMES * max(map(_bytes, usual), default=0), FEW / max(rows, 1)])
+    every = {*made_by(step.equations), *(leaf.old for leaf in step.carry)}
+    return frozenset(v for v in every if rows and _bytes(v.aval) > most and v not in fixed)
+
+
+def _bytes(aval) -> int:
+    return aval.size * getattr(aval.dtype, "itemsize", 8)  # a key is two words
 
 
 def _read_elsewhere(step: Step, carry: list[Leaf], body: list[Equation]) -> list[Variable]:

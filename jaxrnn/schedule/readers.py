@@ -53,7 +53,7 @@ def find_readers(loop: Loop) -> list[Reader]:
                 readers.append(Reader(equation, weights, [equation.invars[0]], "product"))
                 continue
             rows = _rows_needed(equation, weights, fixed)
-            if not _small(equation, weights):
+            if not (_small(equation, weights) or loop.bulky.intersection(equation.outvars)):
                 readers.append(Reader(equation, weights, rows, "pulled"))
             else:
                 readers.append(Reader(equation, weights, [], "scaled" if rows else "added"))

@@ -1,0 +1,86 @@
+"""Steps with values that are larger than what goes in and out, written plainly."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn import Cell
+from jaxrnn.base import draw_bernoulli
+
+D = 64
+SLOTS = 64
+
+
+def _weights(key):
+    return {"w": jax.random.normal(key, (D, D)) / 8}
+
+
+def _matrix(step):
+    return Cell(_weights, lambda params, key: jnp.zeros((D, D)), step)
+
+
+def _vector(step):
+    return Cell(_weights, lambda params, key: jnp.zeros(D), step)
+
+
+def _decayed(params, s, x):
+    """A decay for each row, and an outer product: gated linear attention."""
+    decay = jax.nn.sigmoid(x["f"] @ params["w"])
+    s = decay[:, None] * s + jnp.outer(x["v"], x["k"])
+    return s, s @ x["q"]
+
+
+def _delta(params, s, x):
+    """The delta rule: what is stored under a key is replaced."""
+    key = x["k"] * lax.rsqrt(1e-6 + x["k"] @ x["k"])
+    beta = jax.nn.sigmoid(x["f"] @ params["w"])[0]
+    s = s + beta * jnp.outer(x["v"] - s @ key, key)
+    return s, s @ x["q"]
+
+
+def _ring(params, carry, x):
+    """Attention over the last time steps, in a ring buffer."""
+    buffer, i = carry
+    buffer = lax.dynamic_update_index_in_dim(buffer, x["k"] @ params["w"], i % SLOTS, 0)
+    return (buffer, i + 1), jax.nn.softmax(buffer @ x["q"] / 8) @ buffer
+
+
+def _outer(params, h, x):
+    h = jnp.tanh(h @ params["w"] + jnp.exp(0.01 * jnp.outer(x["k"], x["k"])).sum(0) / D)
+    return h, h
+
+
+def _noise(params, carry, x):
+    """Weights of which others are dropped at every step."""
+    h, key, i = carry
+    kept = draw_bernoulli(jax.random.fold_in(key, i), 0.9, (D, D))
+    h = jnp.tanh(h @ jnp.where(kept, params["w"], 0) + x["k"])
+    return (h, key, i + 1), h
+
+
+def _by_token(params, h, x):
+    h = jnp.tanh(h @ params["w"][x["token"]] + x["k"])
+    return h, h
+
+
+STEPS = {
+    "decayed matrix": _matrix(_decayed),
+    "delta rule": _matrix(_delta),
+    "ring buffer": Cell(_weights, lambda params, key: (jnp.zeros((SLOTS, D)), jnp.int32(0)), _ring),
+    "outer product": _vector(_outer),
+    "noise": Cell(_weights, lambda params, key: (jnp.zeros(D), key, jnp.int32(0)), _noise),
+    "weights by token": Cell(
+        lambda key: {"w": jax.random.normal(key, (10, D, D)) / 8},
+        lambda params, key: jnp.zeros(D),
+        _by_token,
+    ),
+}
+
+
+def inputs(num_steps: int, batch_size: int):
+    key, shape = jax.random.key(0), (num_steps, batch_size)
+    xs = {
+        name: jax.random.normal(jax.random.fold_in(key, i), (*shape, D))
+        for i, name in enumerate("fkvq")
+    }
+    return xs | {"token": jax.random.randint(key, shape, 0, 10)}

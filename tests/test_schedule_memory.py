@@ -1,0 +1,112 @@
+"""What "auto" takes of memory beside the plain loop, compiled: large values stay in the loop."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from bulky_steps import STEPS, inputs
+from tiers import mostly_full
+
+from jaxrnn import unroll
+from jaxrnn.cells import CELLS
+from jaxrnn.laws import COMPOSITIONS
+from jaxrnn.schedule import choosing
+from jaxrnn.unroll import Schedule, explain
+
+T, B, D = 512, 4, 64
+# A few megabytes: below, arrays of all time steps are worth what they save.
+FEW = 6.0
+
+
+def made(cell, batch_size):
+    params = cell.init(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(1), batch_size)
+    return params, jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
+
+
+def running(cell, carry, xs, schedule):
+    """Forward, and the gradient to params and to the floats of xs."""
+    moving = {n: a for n, a in xs.items() if jnp.issubdtype(a.dtype, jnp.inexact)}
+
+    def forward(params, xs):
+        return unroll(cell, params, carry, xs, schedule=schedule)
+
+    def gradient(params, moving):
+        def loss(params, moving):
+            ys = jax.tree.leaves(forward(params, xs | moving)[1])
+            return sum(jnp.square(jnp.abs(y)).sum() for y in ys)
+
+        return jax.grad(loss, argnums=(0, 1), allow_int=True)(params, moving)
+
+    return forward, gradient, moving
+
+
+def megabytes(function, *arguments):
+    """Of temporary memory."""
+    compiled = jax.jit(function).lower(*arguments).compile()
+    found = compiled.memory_analysis()
+    assert found is not None
+    return found.temp_size_in_bytes / 2**20
+
+
+def require_sparing(cell, xs):
+    params, carry = made(cell, B)
+    taken: dict[str, tuple[float, float]] = {}
+    schedules: tuple[Schedule, ...] = ("scan", "auto")
+    for schedule in schedules:
+        forward, gradient, moving = running(cell, carry, xs, schedule)
+        taken[schedule] = megabytes(forward, params, xs), megabytes(gradient, params, moving)
+    for plain, ours in zip(taken["scan"], taken["auto"], strict=True):
+        assert ours <= max(1.2 * plain, plain + FEW), taken
+
+
+@pytest.mark.parametrize("name", mostly_full([*STEPS], "decayed matrix", "weights by token"))
+def test_a_step_takes_no_more_than_the_plain_loop(name):
+    require_sparing(STEPS[name], inputs(T, B))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [*CELLS, *COMPOSITIONS])
+def test_no_cell_takes_more(name):
+    cell = (CELLS | COMPOSITIONS)[name](D, D)
+    require_sparing(
+        cell._replace(step=lambda params, carry, x: cell.step(params, carry, x["x"])),
+        {"x": jnp.zeros((T, B, D))},
+    )
+
+
+@pytest.mark.parametrize(
+    "name", mostly_full([*STEPS], "delta rule", "ring buffer", "weights by token")
+)
+def test_what_stays_in_the_loop_is_right(name, monkeypatch):
+    """With as few rows as there are here everything that can be bulky is."""
+    monkeypatch.setattr("jaxrnn.schedule.planning.FEW", 0)
+    cell, xs = STEPS[name], inputs(9, 2)
+    params, carry = made(cell, 2)
+    report = str(explain(cell, params, carry, xs, schedule="distributed"))
+    # what is summed up at once, outside, was never an array of all time steps
+    assert ("stays in the loop" in report) == (name != "outer product")
+
+    def of_each(params, moving):
+        for schedule in ("scan", "distributed", "checkpointed"):
+            forward, gradient, _ = running(cell, carry, xs, schedule)
+            yield schedule, (forward(params, xs)[1], gradient(params, moving))
+
+    moving = running(cell, carry, xs, "scan")[2]
+    found = jax.jit(lambda *a: dict(of_each(*a)))(params, moving)
+    for schedule in ("distributed", "checkpointed"):
+        for ours, plain in zip(
+            *map(jax.tree.leaves, (found[schedule], found["scan"])), strict=True
+        ):
+            np.testing.assert_allclose(ours, plain, atol=1e-4 * np.abs(plain).max(initial=1e-3))
+
+
+def test_auto_makes_no_large_matrix_parallel(monkeypatch):
+    """Not on a GPU either, where it makes linear recurrences parallel."""
+    cell, xs = STEPS["decayed matrix"], inputs(T, B)
+    params, carry = made(cell, B)
+    cases: tuple[tuple[Schedule, bool], ...] = (("auto", True), ("associative", False))
+    for schedule, kept in cases:
+        choice = choosing.choose(cell, params, carry, xs, schedule, "gpu")
+        assert choice.plan is not None
+        assert any(getattr(stage, "linear", False) for stage in choice.plan) != kept
