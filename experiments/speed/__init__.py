@@ -31,6 +31,7 @@ from experiments.speed.layers import gru_cases, lstm_cases
 from experiments.speed.linear import linear_cases
 from experiments.speed.machine import matmul_rate
 from experiments.speed.measuring import Case, measure
+from experiments.speed.members import member_cases
 from experiments.speed.memory import memory_cases
 from experiments.speed.presets import PRESETS, CaseName, Preset
 from experiments.speed.report import (
@@ -66,6 +67,7 @@ CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
     "compile": compile_cases,
     "memory": memory_cases,
     "tensorboard": tensorboard_cases,
+    "members": member_cases,
 }
 
 
@@ -78,7 +80,8 @@ class Config:
     gradients of one layer, at five shapes. cells: the same of three cells that no library has.
     linear: recurrences as loops and in parallel. char-step: R2RT's training step, 3 layers.
     toy-step: 5 steps of 4 units in an epoch. word: the published word model's step. compile: trace
-    and compile. memory: T = 10,000. tensorboard: a training with it and without."""
+    and compile. memory: T = 10,000. tensorboard: a training with it and without.
+    members: 32 seeds side by side, and one after another."""
     preset: Literal["smoke", "quick", "full"] = "quick"
     """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile, linear
     recurrences, a Python loop written out."""

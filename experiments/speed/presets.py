@@ -16,6 +16,7 @@ CaseName = Literal[
     "compile",
     "memory",
     "tensorboard",
+    "members",
 ]
 
 
@@ -53,6 +54,8 @@ class Preset(NamedTuple):
       bounded: shape of the model whose memory is bounded.
       logged: shape of the model that is trained with TensorBoard and without.
       logged_steps: training steps of a turn.
+      members: of a training run that are trained side by side.
+      member_steps: training steps of a turn of each.
       matmul: rows of the matrices that show the machine's limit.
       left_out: cases that are measured only where they are asked for.
       precision: what ours computes in once more, if not in float32 alone.
@@ -83,6 +86,8 @@ class Preset(NamedTuple):
     bounded: Shape = Shape(4, 10_000, 100)
     logged: Shape = Shape(32, 50, 100)
     logged_steps: int = 200
+    members: int = 32
+    member_steps: int = 200
     matmul: int = 2048
     left_out: tuple[CaseName, ...] = ("linear",)
     precision: Precision = "float32"
@@ -107,6 +112,8 @@ PRESETS = {
         bounded=Shape(2, 30, 4),
         logged=Shape(2, 6, 4),
         logged_steps=20,
+        members=3,
+        member_steps=5,
         matmul=64,
         left_out=(),
     ),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.speed import words
+from experiments.speed import members, words
 from experiments.speed.cells import CUSTOM
 from experiments.speed.compiling import GROWTH, SCAN, growth_shape, shorter
 from experiments.speed.memory import PLAIN
@@ -53,8 +53,20 @@ def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
     at = _shape("memory", published)
     ours, plain = (_field(rows, f"{who}_bytes", "memory", PLAIN, at) for who in ("ours", "peer"))
     faster = _field(rows, "ratio", "memory", PLAIN, at)
+    together = [
+        members.shape_of(t, published.members, published.member_steps) for t in members.TASKS
+    ]
+    faster_by = [_field(rows, "ratio", "members", members.ALONE, at) for at in together]
+    anew = _field(rows, "ratio", "members", members.ANEW, together[0])
     return [
         *found,
+        at_least(
+            "32 members against jitted runs one after another, lowest",
+            SOURCE,
+            _least(faster_by),
+            1.0,
+        ),
+        at_least("32 toy seeds against runs that compile, one after another", SOURCE, anew, 3.0),
         at_least("training with TensorBoard against without", SOURCE, shown, 0.95),
         below("seconds to compile the 3-layer training step", SOURCE, seconds, 2.5),
         below(
