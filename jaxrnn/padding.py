@@ -14,7 +14,7 @@ from jaxrnn.unroll import Schedule, check_axes, unroll, where
 
 def pausable(cell: Cell) -> Cell:
     """`cell` on x = (x, active): while `active` [] is false its carry stays as it is (y is then
-    of no account), and no gradient depends on what stands in x or comes of it, NaN included.
+    ignored), and no gradient depends on what stands in x or comes of it, NaN included.
 
     So sequences of several lengths share a batch, and windows may begin at different time steps.
     """
@@ -43,7 +43,7 @@ def unroll_padded(
 
     Args:
       carry: leaves [B, ...], the carry before the first time step.
-      xs: leaves [T, B, ...]; what stands behind a sequence's end is of no account, NaN included.
+      xs: leaves [T, B, ...]; what stands behind a sequence's end is ignored, NaN included.
       lengths: 0 to T each; inside `jit`, where they are not known, one outside counts as the
         nearer end.
       schedule: of `unroll`.

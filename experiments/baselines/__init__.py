@@ -1,7 +1,7 @@
 """Baselines: n-grams by counting, by a feed-forward network, by recurrent ones, on the same text.
 
 Question:  What is a recurrent network worth beside what counting gives for nothing, on the same
-           text and split, with as many parameters or as long a training? And how much of what each
+           text and split, with as many parameters or as many seconds? And how much of what each
            writes is copied? After iconix, OpenAI Scholar weeks 1 and 2 (2018).
 Command:   python -m experiments.baselines --preset quick
 Expected:  nats per held-out character of Shakespeare: 1.669 by the best n-gram (context 4), near

@@ -80,7 +80,7 @@ class Config:
     gradients of one layer, at five shapes. cells: the same of three cells that no library has.
     linear: recurrences as loops and in parallel. char-step: R2RT's training step, 3 layers.
     toy-step: 5 steps of 4 units in an epoch. word: the published word model's step. compile: trace
-    and compile. memory: T = 10,000. tensorboard: a training with it and without.
+    and compile. memory: T = 10,000. tensorboard: a training run with it and without.
     members: 32 seeds side by side, and one after another."""
     preset: Literal["smoke", "quick", "full"] = "quick"
     """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile, linear

@@ -1,4 +1,4 @@
-"""What TensorBoard costs a training, at the interval that it chooses by itself."""
+"""What TensorBoard costs a training run, at the interval that it chooses by itself."""
 
 import tempfile
 import time

@@ -105,8 +105,8 @@ def lyapunov_exponents(
     The rates at which small differences between carries grow, the fastest first: `count`
     orthogonal directions, drawn from `key`, go forward with the step's derivative and are made
     orthogonal again after each time step (QR); an exponent is the mean logarithm of what that
-    divides by. Above 0 small differences grow, and below 0 errors vanish on their way back; minus
-    infinity means that a direction is lost within a step.
+    divides by. Above 0 small differences grow, and below 0 errors vanish in the backward
+    pass; minus infinity means that a direction is lost within a step.
 
     Args:
       count: at most the numbers in the carry.

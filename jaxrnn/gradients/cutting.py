@@ -112,8 +112,8 @@ def _older(ages: np.ndarray) -> np.ndarray:
 
 
 def with_factors(cell: Cell) -> Cell:
-    """`cell` on (x, factor): the errors of its carry are multiplied on their way back out of the
-    step."""
+    """`cell` on (x, factor): in the backward pass the errors that leave the step through its carry
+    are multiplied."""
 
     def step(params, carry, x: tuple[X, Float[Array, ""]]):
         x, factor = x

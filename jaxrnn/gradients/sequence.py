@@ -16,7 +16,7 @@ class Sequences(NamedTuple):
     """The carry of an estimator, one row per sequence.
 
     Attributes:
-      carry: the cell's carry, leaves [B, ...]; of no account where `fresh` is true.
+      carry: the cell's carry, leaves [B, ...]; ignored where `fresh` is true.
       key: [B], what `init_carry` of a fresh sequence draws from.
       fresh: [B], whether the sequence has not begun.
     """
