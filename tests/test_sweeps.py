@@ -1,6 +1,7 @@
 """Sweeps: runs side by side that are each what they are alone."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -169,3 +170,14 @@ def test_what_a_sweep_refuses(tmp_path, capsys, swept):
     assert "as it began" in error_of(
         capsys, toy.main, ["--resume", str(copy), "--sweep", "cell=gru"]
     )
+
+
+def test_what_the_page_says_of_its_table(swept, monkeypatch):
+    """The documentation's block, of this sweep."""
+    page = (Path(__file__).parent.parent / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    found = {}
+    exec(source.replace("runs/rates", str(swept)), found)
+    assert len(found["ends"]) == len(RATES) * 2
+    assert {*found["ends"]["learning_rate"]} == {*map(float, RATES)}
+    assert found["table"]["loss"].notna().any()
