@@ -338,7 +338,7 @@ def test_a_closed_over_tracer():
         return random_projection(unroll(cell, PARAMS, CARRY, XS, schedule=schedule), seed=1)
 
     found = {s: jax.grad(run)(jnp.float32(0.5), s) for s in ("scan", "distributed")}
-    assert reasons[1].startswith("closed-over tracer")
+    assert reasons[1] == "as asked"  # it is an input like params
     assert found["scan"] != 0
     require_close("gain", ("distributed", found["distributed"]), ("scan", found["scan"]), 1e-5)
 

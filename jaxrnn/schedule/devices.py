@@ -24,6 +24,13 @@ def vary_like(a: Any, like: Any) -> Any:
     return _over(a, _axes(like))
 
 
+def varies_like(tree: PyTree, like: PyTree) -> bool:
+    """Whether the leaves vary over no other axes than those of `like`."""
+    return not frozenset().union(*map(_axes, jax.tree.leaves(tree))) - _axes(
+        jax.tree.leaves(like)[0]
+    )
+
+
 def explicitly_sharded(tree: PyTree) -> bool:
     """Whether the type of an array says how it is divided over devices (`AxisType.Explicit`)."""
     return any(any(jax.typeof(a).sharding.spec) for a in jax.tree.leaves(tree))

@@ -132,11 +132,13 @@ def _read(equation: Equation, names: dict[Variable, str]) -> str:
 def _names(step: Step, params: Params, carry: Carry, xs: X) -> dict[Variable, str]:
     names: dict[Variable, str] = {}
     for word, group, tree in (
-        ("params", step.params, params),
+        ("params", step.params[: len(step.params) - len(step.closed_over)], params),
         ("carry", [leaf.old for leaf in step.carry], carry),
         ("x", step.x, xs),
     ):
         for v, (path, _) in zip(group, jax.tree.leaves_with_path(tree), strict=True):
             shape = list(v.aval.shape)
             names[v] = f"{word}{jax.tree_util.keystr(path)}" + (f" {shape}" if shape else "")
+    for v in step.params[len(step.params) - len(step.closed_over) :]:
+        names[v] = f"a closed-over {v.aval.dtype} {list(v.aval.shape)}"
     return names

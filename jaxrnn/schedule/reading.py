@@ -18,7 +18,7 @@ from jaxrnn.jaxprs.equations import (
     trace,
     variables,
 )
-from jaxrnn.schedule.devices import explicitly_sharded
+from jaxrnn.schedule.devices import explicitly_sharded, varies_like
 from jaxrnn.unstable import CUSTOM, new_variable
 
 # What is not elementwise, or draws.
@@ -63,7 +63,9 @@ class Step(NamedTuple):
 
     Attributes:
       equations: in order, calls flattened.
-      params, x: variables that go in, one per leaf.
+      params, x: variables that go in, one per leaf; params also of what is closed over.
+      closed_over: values that belong to the function around the step (a rate that is swept, what
+        is differentiated there), the last of `params`.
       carry: its leaves.
       y: atoms that come out.
       constants: variable to value, arrays that the step closed over.
@@ -72,6 +74,7 @@ class Step(NamedTuple):
 
     equations: list[Equation]
     params: list[Variable]
+    closed_over: list[Any]
     carry: list[Leaf]
     x: list[Variable]
     y: list[Atom]
@@ -104,8 +107,13 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
         raise Unreadable(
             "custom batching: jax.custom_batching.custom_vmap must see the batch alone"
         )
-    if any(isinstance(value, Tracer) for value in program.constants.values()):
-        raise Unreadable("closed-over tracer: the step uses an array of the function around it")
+    # they take part in derivatives and in maps, as params do
+    around = {v: a for v, a in program.constants.items() if isinstance(a, Tracer)}
+    if not varies_like(list(around.values()), xs):
+        raise Unreadable(
+            "closed-over tracer: the step uses an array of the function around it that differs "
+            "between devices where xs do not"
+        )
     of_params, of_carry, of_x = map(jax.tree.leaves, program.arguments)
     new_carry, y = program.results
     new = jax.tree.leaves(new_carry)
@@ -114,11 +122,12 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
         raise Unreadable("carry type: the carry that comes out is not like the one that went in")
     read = Step(
         program.equations,
-        of_params,
+        [*of_params, *around],
+        [*around.values()],
         [Leaf(*each) for each in zip(range(len(new)), of_carry, new, strict=True)],
         of_x,
         jax.tree.leaves(y),
-        program.constants,
+        {v: a for v, a in program.constants.items() if v not in around},
         jax.tree.structure(y),
     )
     _refuse_weights_in_control_flow(read)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxrnn.base import Carry, Params, Size, X, Y
 from jaxrnn.jaxprs.equations import Variable, as_function, is_variable
+from jaxrnn.schedule.devices import vary_like
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan, Stage
@@ -36,8 +37,11 @@ def run_plan(
     Of ys the last `emit` time steps: what no loop reads is done for these alone.
     """
     length, batch_size = jax.tree.leaves(xs)[0].shape[:2]
+    first, *_ = jax.tree.leaves(xs)
+    around = [vary_like(a, first) for a in step.closed_over]
+    given = zip(step.params, [*jax.tree.leaves(params), *around], strict=True)
     values = _Values(
-        once=dict(step.constants) | dict(zip(step.params, jax.tree.leaves(params), strict=True)),
+        once=dict(step.constants) | dict(given),
         always=dict(zip(step.x, jax.tree.leaves(xs), strict=True)),
         carry=jax.tree.leaves(carry),
     )
