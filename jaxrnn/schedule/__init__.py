@@ -4,7 +4,8 @@
 carries the stages out. A stage that is a recurrence runs in `loops`, which also decides what is
 saved, and in its backward pass in `backward`, whose time step `reversing` works out from the
 `readers` of weights and sums of `cotangents`; or, where it is linear, in `linear`. `stepping` does
-a time step of either pass for the whole batch.
+a time step of either pass for the whole batch. What `reversible` finds no backward pass of takes
+the plain loop.
 `choosing` says which schedule a step takes and `explaining` tells a reader.
 """
 

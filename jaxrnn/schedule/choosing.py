@@ -8,6 +8,7 @@ import jax
 from jaxrnn.base import Carry, Cell, Params, Size, X
 from jaxrnn.schedule.planning import Plan, make_plan
 from jaxrnn.schedule.reading import Step, Unreadable, read_step, sliced_first
+from jaxrnn.schedule.reversible import require_reversible
 from jaxrnn.unstable import HAS_RULES
 
 Schedule = Literal["auto", "scan", "distributed", "associative", "checkpointed"]
@@ -51,17 +52,18 @@ def choose(
         return Choice("scan", reason)
     if not length or not batch_size:
         return Choice("scan", "nothing to do: no time step or no example")
-    try:
-        _require_rules()
-        step = sliced_first(read_step(cell, params, carry, xs))
-    except Unreadable as cause:
-        # bounded memory needs no analysis
-        return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))
     # how often to halve a symbolic number of time steps is not known
     in_parallel = name == "associative" and isinstance(length, int)
     known = isinstance(length, int) and isinstance(batch_size, int)
     rows = length * batch_size if known else 0  # of symbolic sizes nothing can be weighed
-    plan = make_plan(step, in_parallel, rows, bulky_in_parallel=schedule != "auto")
+    try:
+        _require_rules()
+        step = sliced_first(read_step(cell, params, carry, xs))
+        plan = make_plan(step, in_parallel, rows, bulky_in_parallel=schedule != "auto")
+        require_reversible(plan)
+    except Unreadable as cause:
+        # bounded memory needs no analysis
+        return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))
     return Choice(name, reason, step, plan)
 
 

@@ -40,17 +40,39 @@ def apply_rule(rule: Rule, *args: Any) -> Any:
     return _Ruled(rule, args)(*args)
 
 
-def _made(tangents: Any) -> Any:
-    """The tangents with zeros for those that JAX knows to be zero."""
+@jax.tree_util.register_static
+class _Moving(NamedTuple):
+    """Which leaves of the arguments have a tangent. The others are constants of the function whose
+    derivative is taken: JAX has rules that take no tangent of some argument, not even zeros."""
 
-    def make(tangent):
-        if not isinstance(tangent, Zero):
-            return tangent
-        if tangent.aval.dtype == jax.dtypes.float0:
-            return np.zeros(tangent.aval.shape, jax.dtypes.float0)
-        return zeros(tangent.aval)
+    places: tuple[int, ...]
 
-    return jax.tree.map(make, tangents, is_leaf=lambda a: isinstance(a, Zero))
+    def apart(self, function: Callable[..., Any], primals: Any) -> tuple[Callable, list[Any]]:
+        """The function of these leaves alone, and their values."""
+        leaves, tree = jax.tree.flatten(primals)
+
+        def of_these(numbers):
+            changed = dict(zip(self.places, numbers, strict=True))
+            return function(*tree.unflatten(changed.get(i, a) for i, a in enumerate(leaves)))
+
+        return of_these, [leaves[i] for i in self.places]
+
+    def taken(self, tangents: Any) -> list[Any]:
+        leaves = jax.tree.leaves(tangents, is_leaf=_is_zero)
+        return [_made(leaves[i]) for i in self.places]
+
+
+def _made(tangent: Any) -> Any:
+    """Zeros for what JAX knows to be zero."""
+    if not _is_zero(tangent):
+        return tangent
+    if tangent.aval.dtype == jax.dtypes.float0:
+        return np.zeros(tangent.aval.shape, jax.dtypes.float0)
+    return zeros(tangent.aval)
+
+
+def _is_zero(a: Any) -> bool:
+    return isinstance(a, Zero)
 
 
 def _is_none(a: Any) -> bool:
@@ -76,13 +98,20 @@ class _Ruled(HiPrimitive):
         return self.rule.function(*args)
 
     def jvp(self, primals, tangents):
-        return jax.jvp(self.expand, primals, _made(tangents))
+        there = [not _is_zero(a) for a in jax.tree.leaves(tangents, is_leaf=_is_zero)]
+        moving = _Moving(tuple(i for i, is_there in enumerate(there) if is_there))
+        function, numbers = moving.apart(self.expand, primals)
+        return jax.jvp(function, (numbers,), (moving.taken(tangents),))
 
     def lin(self, nzs_in, *primals):
-        return jax.linearize(self.expand, *primals)
+        moving = _Moving(tuple(i for i, has in enumerate(jax.tree.leaves(nzs_in)) if has))
+        function, numbers = moving.apart(self.expand, primals)
+        out, linear = jax.linearize(function, numbers)
+        return out, (linear, moving)
 
     def linearized(self, residuals, *tangents):
-        return residuals(*_made(tangents))
+        linear, moving = residuals
+        return linear(moving.taken(tangents))
 
     def batch(self, axis_data, args, dims):
         if all(d is None for d in jax.tree.leaves(dims, is_leaf=_is_none)):
@@ -98,11 +127,7 @@ class _Ruled(HiPrimitive):
 
     def vjp_bwd(self, res, outgrad, /, *arg_accums):
         args, kept = res
-        cotangents = jax.tree.map(
-            lambda d: None if isinstance(d, Zero) else d,
-            outgrad,
-            is_leaf=lambda d: isinstance(d, Zero),
-        )
+        cotangents = jax.tree.map(lambda d: None if _is_zero(d) else d, outgrad, is_leaf=_is_zero)
         found = self.rule.backward(args, kept, cotangents)
         accumulators, tree = jax.tree.flatten(arg_accums)
         for accumulator, d in zip(accumulators, tree.flatten_up_to(found), strict=True):
