@@ -5,9 +5,11 @@ import pytest
 
 from jaxrnn.models import TokenModel
 from jaxrnn.runs import RunLog, every_tenth
+from jaxrnn.runs.bound import require_unbegun
 from jaxrnn.runs.config import to_plain
 from jaxrnn.runs.directory import MetricsLog, create_run
-from jaxrnn.runs.files import write_json
+from jaxrnn.runs.files import read_json, write_json
+from jaxrnn.runs.kept import keep
 
 
 @pytest.fixture
@@ -103,3 +105,61 @@ def test_once_is_kept(log):
     drawn = iter([{"a": 1}, {"a": 2}])
     assert log.once("counted", lambda: next(drawn)) == {"a": 1}
     assert RunLog(log.run).once("counted", lambda: next(drawn)) == {"a": 1}
+
+
+def altered(path, change):
+    content = read_json(path)
+    change(content)
+    write_json(path, content)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda found: found["content"].update(a=2), "counted.json was altered"),
+        (lambda found: found.pop("sha256"), "counted.json was altered"),
+        (lambda found: found["belongs_to"].update(log=None), "counted.json was altered"),
+    ],
+)
+def test_what_was_found_once_is_not_altered(log, change, said):
+    log.once("counted", lambda: {"a": 1, "b": (float("nan"), 2)})
+    altered(log.run.path / "counted.json", change)
+    with pytest.raises(ValueError, match=said):
+        log.once("counted", lambda: pytest.fail("counted again"))
+
+
+def test_what_was_found_in_another_run(log):
+    log.once("counted", lambda: {"a": 1})
+    altered(log.run.config, lambda config: config["seeds"].append(6))
+    with pytest.raises(ValueError, match=r"counted.json belongs to another run.*seeds.length is 3"):
+        log.once("counted", lambda: pytest.fail("counted again"))
+
+
+def test_what_was_found_of_a_shorter_log_is_found_anew(log, capsys):
+    log.once("measured", lambda: {"a": 1})
+    text = log.run.metrics.read_text(encoding="utf-8")
+    log.run.metrics.write_text(text + text.splitlines()[-1] + "\n", encoding="utf-8")
+    assert log.once("measured", lambda: {"a": 2}) == {"a": 2}
+    assert "measured.json is of an earlier state of the log" in capsys.readouterr().err
+
+
+def test_what_an_older_version_found_is_taken(log):
+    write_json(log.run.path / "counted.json", {"a": 1})
+    assert log.once("counted", lambda: {"a": 2}) == {"a": 1}
+
+
+def test_what_diverged_is_not_altered(log):
+    keep(log.run, log.run.diverged, {"first": "the loss is not finite"})
+    assert log.diverged == {"first": "the loss is not finite"}
+    altered(log.run.diverged, lambda found: found["content"].update(second="so is this"))
+    with pytest.raises(ValueError, match=r"diverged.json was altered"):
+        _ = RunLog(log.run).diverged
+
+
+def test_a_setting_that_has_lost_its_checkpoints_begins_anew_and_says_so(log, capsys):
+    require_unbegun(log.run, "third")
+    assert capsys.readouterr().err == ""
+    require_unbegun(log.run, "second")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no checkpoint, though" in said
+    assert "has 16 lines of second" in said

@@ -21,7 +21,7 @@ SCHEDULES = ("distributed", "checkpointed", "associative")
 
 KNOWN = sorted({primitive.name for primitive in ad.primitive_jvps})
 # JAX takes no error back through them: what stands beside the way of the derivative may hold them.
-ONE_WAY = ("composite", "reduce_window", "while")
+ONE_WAY = ("reduce_window", "while")
 # One of each kind of equation that the scheduler has something to do with.
 CHOSEN = ("tanh", "max", "pad", "rev", "gather", "scatter-add", "dynamic_update_slice", "cumsum")
 CHOSEN += ("reduce_window_max", "sort", "cond", "triangular_solve")

@@ -11,8 +11,9 @@ from typing import Any
 from jaxrnn.cell_files import cell_name
 from jaxrnn.cell_neighbours import code_sha256
 from jaxrnn.runs.checkpoints import latest_record
-from jaxrnn.runs.directory import RunDirectory, check_log
+from jaxrnn.runs.directory import RunDirectory, check_log, read_metrics
 from jaxrnn.runs.files import read_json
+from jaxrnn.runs.progress import warn
 from jaxrnn.runs.records import REMEDY, read_record
 
 BOUND = "belongs_to"
@@ -54,7 +55,7 @@ def check_run(run: RunDirectory, record: dict[str, Any]) -> None:
 
 
 def _check_bound(run: RunDirectory, setting: str, record: dict[str, Any], bound: Any) -> None:
-    _check_config(run.config, bound["config"], record)
+    check_config(run.config, bound["config"], record)
     path = vocabulary_of(run, setting)
     if bound["vocabulary"] and not path.is_file():
         raise ValueError(f"{path} is missing, which the run was trained with; {REMEDY}")
@@ -78,7 +79,8 @@ def check_log_of(run: RunDirectory, setting: str, kept: Any) -> None:
 
 
 def require_unbegun(run: RunDirectory, setting: str) -> None:
-    """Of a setting without any checkpoint: nothing is trained anew in a run that was complete.
+    """Of a setting without any checkpoint: nothing is trained anew in a run that was complete, and
+    in another one not without a word.
 
     Raises:
       ValueError: the run has a summary, so its checkpoints were lost.
@@ -87,6 +89,12 @@ def require_unbegun(run: RunDirectory, setting: str) -> None:
         raise ValueError(
             f"{run.checkpoints / setting} has no checkpoint, though the run was complete; restore "
             "it from a copy or start a new run"
+        )
+    lines = read_metrics(run.metrics) if run.metrics.is_file() else []
+    if count := sum(line.get("setting") == setting for line in lines):
+        warn(
+            f"{run.checkpoints / setting} has no checkpoint, though {run.metrics} has {count} "
+            f"lines of {setting}: none was due yet, or they were lost; it begins anew"
         )
 
 
@@ -101,7 +109,12 @@ def _fields(path: Path) -> dict[str, str]:
     }
 
 
-def _check_config(path: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
+def check_config(path: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
+    """Holds the record of a config, that of `path`, against what it was.
+
+    Raises:
+      ValueError: a field that is not as it was, and that no flag may change afterwards.
+    """
     there = dict(_leaves(now))
     fixed = was["config"].get("decay", "none") != "none"
     for name, old in _leaves(was):

@@ -13,7 +13,7 @@ from jaxrnn.base import Params, require_positive
 from jaxrnn.models import TokenModel, build_model, count_parameters
 from jaxrnn.runs.config import from_plain
 from jaxrnn.runs.directory import RunDirectory, read_metrics
-from jaxrnn.runs.files import read_json, write_json
+from jaxrnn.runs.kept import kept, once
 from jaxrnn.runs.load import load, stored_model
 from jaxrnn.runs.records import read_record
 from jaxrnn.runs.summary import median_and_spread
@@ -47,7 +47,7 @@ class RunLog:
     @cached_property
     def diverged(self) -> dict[str, str]:
         """The settings whose loss was NaN or infinite, and what was said of it."""
-        return read_json(self.run.diverged) if self.run.diverged.is_file() else {}
+        return kept(self.run, self.run.diverged) or {}
 
     @cached_property
     def _lines(self) -> dict[str, list[dict[str, Any]]]:
@@ -166,7 +166,4 @@ class RunLog:
     def once(self, name: str, compute: Callable[[], Any]) -> Any:
         """`compute()`, JSON, kept in the run and read again when the run is resumed: a clock, for
         one, does not repeat."""
-        path = self.run.path / f"{name}.json"
-        if not path.is_file():
-            write_json(path, compute())
-        return read_json(path)
+        return once(self.run, self.run.path / f"{name}.json", compute)

@@ -7,9 +7,9 @@ from jaxrnn.runs.checkpoints import latest_record
 from jaxrnn.runs.choosing import choose_at_once, describe
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Experiment
-from jaxrnn.runs.files import read_json, write_json
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.keeping import Diverged
+from jaxrnn.runs.kept import keep, kept
 from jaxrnn.runs.loop import train_setting
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.progress import warn
@@ -39,7 +39,7 @@ def train(
     """
     setting = prepared.setting
     diverged = runs[0].diverged
-    ended = read_json(diverged) if len(runs) == 1 and diverged.is_file() else {}
+    ended = (kept(runs[0], diverged) or {}) if len(runs) == 1 else {}
     if setting.name in ended:
         return
 
@@ -56,8 +56,8 @@ def train(
         return Several(recorders)
 
     if not flags.bit_exact:
-        kept = latest_record((like or runs[0]).checkpoints / setting.name)
-        prepared = choose_at_once(prepared, None if kept is None else kept.get("members", {}))
+        before = latest_record((like or runs[0]).checkpoints / setting.name)
+        prepared = choose_at_once(prepared, None if before is None else before.get("members", {}))
         if line := describe(prepared.members):
             print(f"{setting.name}: {line}", flush=True)
     try:
@@ -73,7 +73,7 @@ def train(
     except Diverged as error:
         if not setting.may_diverge:
             raise
-        write_json(diverged, ended | {setting.name: str(error)})
+        keep(runs[0], diverged, ended | {setting.name: str(error)})
         warn(str(error))
 
 
