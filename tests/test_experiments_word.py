@@ -26,10 +26,12 @@ from experiments.word.report import (
     saturation_claims,
     unigram_entropy,
 )
-from experiments.word.training import WATCHED, shares_saturated, words_of
+from experiments.word.training import WATCHED, narrowed_tables, shares_saturated, words_of
 from experiments.word.vectors import nearest, shown
 from jaxrnn import runs
 from jaxrnn.data import Vocabulary, build_vocabulary
+from jaxrnn.gradients.stateless import Restarts
+from jaxrnn.gradients.weight_drop import Dropping
 from jaxrnn.models import build_model, cross_entropy
 from jaxrnn.runs.config import flags_of, replaced
 
@@ -443,3 +445,23 @@ def test_first_weights_as_published(text):
     np.testing.assert_allclose(params["hidden"]["linear"]["w"].std(), 0.1 / np.sqrt(192), rtol=0.02)
     assert not params["head"]["b"].any()
     assert jnp.isfinite(params["layer_1"].w_hh).all()
+
+
+@pytest.mark.parametrize("estimator", ["rtrl", "uoro"])
+def test_an_online_style_reads_whole_tables(text, estimator):
+    """What it carries is laid out for them."""
+    config = config_of(word, "--preset", "smoke", "--corpus", text, "--reading", "streams")
+    online = replaced(config, estimator=estimator, loss="full")
+    assert narrowed_tables(online, 20, by_rows=True) == ()
+    line = refusal(word, replaced(online, loss="sampled"))
+    assert "--loss is sampled, which trains rows of the tables that each training step" in line
+    assert f"--estimator {estimator} carries on the influence" in line
+
+
+def test_a_window_has_the_mask_of_its_training_step(text):
+    """The same for every sequence, which each begin anew inside of it."""
+    config = config_of(word, "--preset", "smoke", "--corpus", text, "--weight-drop", "0.5")
+    training = training_of(word, config)
+    carry = jax.eval_shape(lambda key: training.init(key, 0.1).carry, jax.random.key(0))
+    assert isinstance(carry, Dropping)
+    assert isinstance(carry.sequences, Restarts)

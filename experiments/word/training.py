@@ -16,7 +16,7 @@ from jaxrnn.candidates import CANDIDATE_LOSSES, draw_negatives
 from jaxrnn.cell_files import find_cell
 from jaxrnn.data import num_segments, text_streams
 from jaxrnn.evaluation import held_out, validation, window_validation
-from jaxrnn.gradients import stateless
+from jaxrnn.gradients import STYLES, stateless
 from jaxrnn.models import build_model, cross_entropy, token_vectors
 from jaxrnn.parallel import Devices, batch_parallel
 from jaxrnn.rows import narrow, narrowed, row_momentum
@@ -66,9 +66,13 @@ def make_training(config: Config, cell: Cell, text: runs.Text, devices: Devices)
 
     def estimator_of(loss: str) -> GradientEstimator:
         objective = CANDIDATE_LOSSES.get(loss, cross_entropy)
-        given = {"length": len(rows.inputs), "rate": config.model.weight_drop}
+        # a mask is that of a training step: around `stateless`, which begins every window anew
+        rate, length = config.model.weight_drop, len(rows.inputs)
+        given = {"length": length, "rate": 0.0 if windows else rate}
         style = runs.configured_estimator(gradient, cell, objective, num_steps=steps, **given)
-        return batch_parallel(stateless(style) if windows else style, devices)
+        if windows:
+            style = runs.configured_weight_drop(stateless(style), rate, cell)
+        return batch_parallel(style, devices)
 
     rule, estimator = config.optimizer, estimator_of(config.loss)
     # a momentum whose learning rate stays what it is can leave alone the rows that are not read
@@ -106,8 +110,17 @@ def narrowed_tables(config: Config, vocab_size: int, by_rows: bool) -> tuple[str
     """The tables of which a training step reads some rows alone; `by_rows` it changes them alone.
 
     Raises:
-      ValueError: no negatives, or more than words.
+      ValueError: no negatives, or more than words; an online style with a loss of candidates.
     """
+    name = config.gradient.estimator
+    if STYLES[name].carries_credit:
+        if config.loss != "full":
+            raise ValueError(
+                f"--loss is {config.loss}, which trains rows of the tables that each training step "
+                f"draws anew, and --estimator {name} carries on the influence of those before; "
+                "give --loss full, or another --estimator"
+            )
+        return ()
     if config.loss == "full":
         # the whole head is read anyway, and with it an embedding that is tied to it
         return ("embed",) if by_rows and not config.model.tied else ()

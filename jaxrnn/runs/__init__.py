@@ -8,6 +8,7 @@ from jaxrnn.runs.configured import (
     configured_optimizer,
     configured_text,
     configured_training,
+    configured_weight_drop,
     text_setting,
     token_model,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "configured_optimizer",
     "configured_text",
     "configured_training",
+    "configured_weight_drop",
     "entries",
     "epochs_table",
     "every_tenth",
