@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from jax import lax
 from jax.interpreters import ad
+from primitive_steps import FUNCTIONS, REASONS
+from tiers import mostly_full
 
 from jaxrnn import Cell, explain, unroll
 from jaxrnn.jaxprs.equations import flatten
 from jaxrnn.laws.comparing import require_close
-from tests.primitive_steps import FUNCTIONS, REASONS
-from tests.tiers import mostly_full
 
 B, H, T = 2, 3, 9
 XS = jax.random.normal(jax.random.key(1), (T, B, H))

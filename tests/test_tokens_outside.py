@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import mostly_full
 
 from jaxrnn import (
     Batch,
@@ -22,6 +23,7 @@ from jaxrnn import (
     unroll_padded,
 )
 from jaxrnn.evaluation import dynamic_evaluate
+from jaxrnn.gradients import STYLES
 from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.optimizers import clipped_momentum
 from jaxrnn.rows.narrowing import narrow
@@ -85,6 +87,18 @@ def test_targets(token):
         narrow(batch, V, ("embed",))
     with refused(token):
         narrow(Batch(batch.targets, batch.inputs), V, ("embed",))
+
+
+@pytest.mark.parametrize("style", mostly_full(STYLES, "tbptt", "rtrl"))
+def test_every_gradient_style(style):
+    """Also those whose windows or time steps are a loop, in which no number is known."""
+    cell = MODELS["embed"]
+    params, _ = begun(cell)
+    estimator = STYLES[style](cell, cross_entropy, window=2, stride=1)
+    carry = estimator.init(params, KEY, 2)
+    for batch in (Batch(GOOD.at[1, 1].set(V), GOOD), Batch(GOOD, GOOD.at[1, 1].set(V))):
+        with refused(V):
+            estimator.estimate(params, carry, batch)
 
 
 def test_what_pads_a_prompt_or_a_sequence_may_be_anything():

@@ -1,5 +1,6 @@
 """Where each sequence of a batch stands: the carry that gradient estimators thread."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -7,9 +8,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxrnn.base import Batch, Carry, Cell, Key, Keys, Params, PyTree, Size, distinct
-from jaxrnn.jaxprs.equations import is_float
-from jaxrnn.unroll import unroll, where
+from jaxrnn.base import (
+    Batch,
+    Carry,
+    Cell,
+    Key,
+    Keys,
+    Objective,
+    Params,
+    PyTree,
+    Size,
+    distinct,
+)
+from jaxrnn.jaxprs.equations import is_float, shapes_of
+from jaxrnn.tokens import is_known
+from jaxrnn.unroll import try_integers, unroll, where
 
 
 class Sequences(NamedTuple):
@@ -106,6 +119,27 @@ def require_sequences(count: Size, batch: Batch) -> None:
                     f"the carry has {count} sequences, batch.{name} {leaf.shape[1]}; give batches "
                     "[T, B, ...] of as many, or a new carry, init(params, key, batch_size)"
                 )
+
+
+def require_in_vocabulary(cell: Cell, objective: Objective, params: Params, batch: Batch) -> None:
+    """Shows a batch that is known to the cell and to the objective, once as it is: in the loops
+    over windows and time steps they see no numbers. Of a traced batch nothing is known.
+
+    Raises:
+      ValueError: what they raise, such as a token or a target outside the vocabulary.
+    """
+    leaves = jax.tree.leaves(batch)
+    if not all(map(is_known, leaves)):
+        return
+    count, (_, scored) = leaves[0].shape[1], count_steps(batch)
+    over_batch = functools.partial(jax.vmap, in_axes=(None, 0))
+    key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
+    carry = jax.eval_shape(over_batch(cell.init_carry), params, key)
+    try_integers(cell, params, carry, batch.inputs)
+    step = jax.vmap(cell.step, in_axes=(None, 0, 0))
+    outputs = jax.eval_shape(step, params, carry, shapes_of(batch.inputs, 1))[1]
+    over_time = jax.tree.map(lambda y: jax.ShapeDtypeStruct((scored, *y.shape), y.dtype), outputs)
+    jax.eval_shape(lambda outputs: objective(outputs, batch.targets), over_time)
 
 
 def refuse_history(batch: Batch, remedy: str) -> None:

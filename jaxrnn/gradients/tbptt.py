@@ -11,6 +11,7 @@ from jaxrnn.gradients.sequence import (
     begin,
     count_steps,
     proceed,
+    require_in_vocabulary,
     require_sequences,
     starting_carry,
 )
@@ -52,6 +53,7 @@ def tbptt(
     def estimate(params, carry: Sequences, batch: Batch):
         require_sequences(carry.fresh.shape[0], batch)
         _check_steps(batch, window, stride)
+        require_in_vocabulary(cell, objective, params, batch)
         _, scored = count_steps(batch)
         return (single if scored == stride else several)(params, carry, batch)
 

@@ -30,6 +30,7 @@ from jaxrnn.gradients.sequence import (
     passed_carries,
     proceed,
     refuse_history,
+    require_in_vocabulary,
     require_sequences,
     starting_carry,
     with_floats,
@@ -87,6 +88,7 @@ def online(
         require_sequences(carry.sequences.fresh.shape[0], batch)
         none = f"{name} takes none, its influence reaches further back"
         refuse_history(batch, f"{none}: give as many inputs as targets")
+        require_in_vocabulary(cell, objective, params, batch)
         params, carry, batch = vary_alike((params, carry, batch))
         kept = build(cell, params, shapes_of(batch.inputs, 2))
         sequences = carry.sequences
