@@ -57,9 +57,10 @@ def interrupts(input_size, hidden_size):
 
 
 def write_text(folder: Path) -> Path:
-    """About 4,000 characters of a few words."""
-    words = ["the", "rose", "by", "any", "other", "name", "would", "smell", "as", "sweet\n"]
-    order = np.random.default_rng(0).integers(0, len(words), 800)
+    """About 4,000 characters of a few words; lines begin with a capital. Who trains on it what
+    another test trains too compiles nothing anew."""
+    words = ["the", "rose", "by", "any", "other", "name", "would", "smell", "as", "sweet\nA"]
+    order = np.random.default_rng(0).integers(0, len(words), 780)
     path = folder / "text.txt"
     path.write_text(" ".join(words[i] for i in order), encoding="utf-8")
     return path

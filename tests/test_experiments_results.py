@@ -203,14 +203,14 @@ def test_members_of_two_settings(two_settings):
 
 
 def test_best_is_the_epoch_with_the_lowest_validation_loss(text, tmp_path):
-    """At a rate so high that the third epoch is better than the last."""
+    """At a rate so high that the third epoch of a seed is better than the last."""
     run = tmp_path / "run"
-    flags = [*small_char(text), "--seeds", "2", "--learning-rate", "0.3", "--epochs", "4"]
+    flags = [*small_char(text), "--seeds", "2", "--learning-rate", "0.2", "--epochs", "4"]
     assert char.main([*flags, "--run", str(run)]) == 0
     held_out = read_text(str(text), "character", valid_fraction=0.1).valid
     for seed in (0, 1):
         losses = [x["valid_loss"] for x in logged(run) if x["seed"] == seed and "valid_loss" in x]
-        assert min(losses) < losses[-1]
+        assert (min(losses) < losses[-1]) is (seed == 0)
         cell, best, *_ = runs.load(run, member=seed)
         _, last, *_ = runs.load(run, member=seed, which="last")
         assert loss_on(cell, best, held_out) == pytest.approx(min(losses), rel=1e-5)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import jax
 import pytest
-from experiments_support import error_of, files_of, logged, small_char, summary, unbind, write_text
+from experiments_support import error_of, files_of, logged, small_char, summary, unbind
+from trained_runs import shared_text
 
 from experiments import char, generate, inspect
 from jaxrnn.runs import load
@@ -18,15 +19,8 @@ STEP = "0000000014"  # the checkpoint of the first epoch; there is one of the se
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bound")
-    flags = [
-        *small_char(write_text(folder)),
-        "--seeds",
-        "2",
-        "--dropout",
-        "0.2",
-        "--checkpoint-seconds",
-        "1000",
-    ]
+    text = shutil.copy(shared_text(tmp_path_factory), folder)
+    flags = [*small_char(Path(text)), "--seeds", "2", "--checkpoint-seconds", "1000"]
     assert char.main([*flags, "--epochs", "1", "--run", str(folder / "run")]) == 0
     resume = ["--resume", str(folder / "run"), "--checkpoint-seconds", "1000"]
     assert char.main([*resume, "--epochs", "2"]) == 0

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from experiments_support import SMALL_TOY, config_of, error_of, logged, small_char, training_of
-from stopping import dies_after
+from stopping import assert_same_run, dies_after
 from test_tensorboard_files import accumulated, events_of, hparams_of, scalars_of
 from tiers import mostly_full
 from trained_runs import LOOKS, OFTEN, char_run, shared_text
@@ -49,13 +49,15 @@ def test_every_line_of_the_log_is_a_scalar(run):
 
 
 def test_a_resumed_run_overlaps_nowhere(run, tmp_path, tmp_path_factory):
-    """Killed behind a checkpoint. That TensorBoard changes nothing of a training, test_resume
-    shows: its runs have none, and are compared with the one that has."""
+    """Killed behind a checkpoint, and the same run in all else, too. That TensorBoard changes
+    nothing of a training, test_resume shows: its runs have none, and are compared with the one that
+    has."""
     broken, whole = tmp_path / "run", run
     flags = [*small_char(shared_text(tmp_path_factory)), "--seeds", "2", *LOOKS, *OFTEN]
     dies_after(16, lambda: char.main([*flags, "--run", str(broken)]))
     # no --tensorboard: a run that has one goes on with it
     assert char.main(["--resume", str(broken), "--tensorboard-every", "6", *OFTEN]) == 0
+    assert_same_run(whole, broken, members=2)
     for seed in (0, 1):
         mine, other = (
             accumulated(path / "tensorboard" / f"seed_{seed}") for path in (broken, whole)
