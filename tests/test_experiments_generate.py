@@ -35,14 +35,17 @@ def write(run, capsys):
     return write
 
 
+PROMPT = "the rose "  # most tests take it: one of another length, as any other flag, compiles anew
+
+
 def test_the_prompt_and_what_follows(write):
-    text = write("--prompt", "the rose ")
-    assert text.startswith("the rose ")
-    assert len(text) == len("the rose ") + 12 + 1
+    text = write("--prompt", PROMPT)
+    assert text.startswith(PROMPT)
+    assert len(text) == len(PROMPT) + 12 + 1
 
 
 def test_the_same_again_and_another_with_another_seed(write):
-    arguments = ["--prompt", "the", "--temperature", "1"]
+    arguments = ["--prompt", PROMPT]
     assert write(*arguments) == write(*arguments)
     assert write(*arguments) != write(*arguments, "--seed", "1")
     assert write(*arguments) != write(*arguments, "--member", "1")
@@ -64,7 +67,7 @@ def test_what_follows_does_not_depend_on_how_the_prompt_is_padded(run, write):
     cell, params, vocabulary, _ = runs.load(run)
     assert vocabulary is not None
     step = jax.jit(cell.step)
-    for prompt in ("t", "the", "the rose", "the rose by any other name"):
+    for prompt in ("t", "the", "the rose by any other name"):
         carry, logits = cell.init_carry(params, jax.random.key(0)), np.zeros(0)
         for token in vocabulary.encode(prompt):
             carry, logits = step(params, carry, token)
@@ -85,8 +88,8 @@ def test_several_samples_have_a_line_between_them(write):
 
 def test_into_a_file(write, tmp_path):
     path = tmp_path / "out.txt"
-    text = write("--prompt", "the")
-    assert write("--prompt", "the", "--out", path) == ""
+    text = write("--prompt", PROMPT)
+    assert write("--prompt", PROMPT, "--out", path) == ""
     assert path.read_text(encoding="utf-8") == text
 
 
@@ -153,9 +156,9 @@ def test_a_damaged_checkpoint(run, tmp_path, capsys, damage):
         victim.write_bytes(data if damage == "one bit" else data[: len(data) // 2])
         if step == newest:
             capsys.readouterr()
-            assert generate.main(["--run", str(copy), "--prompt", "the", "--length", "5"]) == 0
+            assert generate.main(["--run", str(copy), "--prompt", PROMPT, "--length", "12"]) == 0
             text, warning = capsys.readouterr()
-            assert len(text) == 3 + 5 + 1
+            assert len(text) == len(PROMPT) + 12 + 1
             (line,) = warning.splitlines()
             assert line.startswith(f"warning: checkpoint {newest} is damaged")
             assert line.endswith(f"falling back to checkpoint {older}")
