@@ -81,8 +81,9 @@ def agreeing(case):
     return {side.name for side in case.sides}
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it", "two_devices")
-@pytest.mark.parametrize("name", mostly_full(["lstm", "gru"], "gru"))
+@pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_layers_of_every_library(name):
     case = layers.layer_case(name, SMALL, tuple(MODULES))
     expected = {"jaxrnn", "jaxrnn, one device", AS_OURS} | INSTALLED
@@ -120,7 +121,8 @@ def test_ours_in_bfloat16_beside_the_same_in_float32():
         assert disagreement(side.check(), case.sides[0].check(), 1e-6) is not None
 
 
-@pytest.mark.parametrize("samples", mostly_full([1, 3], 3))
+@pytest.mark.full
+@pytest.mark.parametrize("samples", [1, 3])
 def test_generated_characters(samples):
     case = generating.generate_case(SMOKE, samples)
     assert agreeing(case) == {"jaxrnn"} | torch_sides("PyTorch loop")
@@ -303,7 +305,7 @@ def test_disagreement(found, says):
     assert disagreement(found, {"w": np.array([1.0, 2.0])}, 1e-3) == says
 
 
-@pytest.mark.parametrize("module", ["torch", "haiku"])
+@pytest.mark.parametrize("module", mostly_full(["torch", "haiku"], "haiku"))
 def test_a_library_that_is_not_installed(module, monkeypatch):
     """In place of the measurement there is a row that says so, and no ratio."""
     monkeypatch.setitem(sys.modules, module, None)
