@@ -5,7 +5,6 @@ from importlib import import_module
 
 import pytest
 from experiments_support import logged, summary
-from tiers import mostly_full
 
 EXPERIMENTS = ("toy", "char", "word", "truncation", "baselines", "memorization")
 MEMBERS = {
@@ -26,10 +25,8 @@ LITTLE = {
 EVERY = [(experiment, members) for experiment in EXPERIMENTS for members in MEMBERS]
 
 
-@pytest.mark.parametrize(
-    ("experiment", "members"),
-    mostly_full(EVERY, ("memorization", "one"), ("toy", "three on two devices")),
-)
+@pytest.mark.full
+@pytest.mark.parametrize(("experiment", "members"), EVERY)
 def test_every_member_is_trained(experiment, members, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("the rose by any other name would smell as sweet\n" * 12, encoding="utf-8")
