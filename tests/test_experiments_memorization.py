@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from experiments_support import error_of, files_of, logged, refusal, summary
+from experiments_support import error_of, files_of, logged, refusal, some_params, summary
 from stopping import assert_same_run, dies_after
 
 from experiments import memorization
@@ -250,13 +250,6 @@ def test_a_model_of_keras_is_the_model(cell, tmp_path):
     assert model == config
     assert jax.tree.structure(found) == jax.tree.structure(params)
     jax.tree.map(np.testing.assert_array_equal, found, params)
-
-
-def some_params(model):
-    """Of the model's shapes; to draw them as it does would compile a program for each."""
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, KEY)
-    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
 
 
 def layers_of(cell, params):

@@ -13,6 +13,7 @@ from experiments_support import (
     error_of,
     logged,
     refusal,
+    some_params,
     summary,
     write_cells,
     write_text,
@@ -68,9 +69,10 @@ def test_all_but_the_heads_gradient_is_scaled():
     cell = build_model(TokenModel(4, 4, "elman", 3, embedding_size=2), training=True)
     plain = bptt(cell, cross_entropy)
 
+    params = some_params(cell)
+
     @jax.jit
     def both():
-        params = cell.init(jax.random.key(0))
         carry = plain.init(params, jax.random.key(1), 3)
         estimators = quirks.scaled(plain, 4.0), plain
         return [each.estimate(params, carry, token_batch())[0] for each in estimators]
@@ -89,9 +91,11 @@ def test_the_carry_is_what_the_head_got():
     cell = build_model(runs.token_model(model, 6), training=True)
     estimator = quirks.carrying_dropped(bptt(cell, cross_entropy), model)
 
+    params = some_params(cell) | {"head": {"w": np.eye(6), "b": np.zeros(6)}}
+    params = jax.tree.map(np.float32, params)
+
     @jax.jit
     def batches():
-        params = cell.init(jax.random.key(0)) | {"head": {"w": jnp.eye(6), "b": jnp.zeros(6)}}
         carry, batch = estimator.init(params, jax.random.key(1), 3), token_batch(vocab_size=6)
 
         def estimate(carry, _):
@@ -169,7 +173,7 @@ def test_draws_are_seen_where_the_first_are_alike():
 
 def test_gradients_are_taken_by_the_schedule(monkeypatch):
     batch, cell = token_batch(6), build_model(TokenModel(4, 4, "elman", 3, embedding_size=2))
-    params, seen = cell.init(jax.random.key(0)), set()
+    params, seen = jax.eval_shape(cell.init, jax.random.key(0)), set()
 
     def noting(style):
         def build(*arguments):
@@ -372,8 +376,8 @@ def test_speed_is_claimed_at_the_published_sizes():
 def run(folder, smoke):
     """A cell of the grid at a learning rate at which it trains and one at which it diverges, and
     all that is measured, of each kind one, since each compiles a program: of the styles those that
-    are exact, cut and drawn, of the vanishing gradients the post's weights. What is timed is traced
-    alone. The cell is a researcher's own."""
+    are exact and drawn. Gradients that vanish and what is timed are traced alone. The cell is a
+    researcher's own."""
     path = folder / "run"
     parts = ["--part", "published", "estimators", "vanishing", "speed"]
     grid = ["--grid", "tf_2_*", "--learning-rate", "0.003", "3e38"]
@@ -381,10 +385,22 @@ def run(folder, smoke):
     all_styles = estimators.compared
 
     def one_of_each_kind(config):
-        return [v for v in all_styles(config) if v.style in ("bptt", "tbptt", "random_length")]
+        return [v for v in all_styles(config) if v.style in ("bptt", "random_length")]
 
     def as_published(config, log):
         return {"vanishing": [vanishing._row(config, config.model.cell, "published")]}
+
+    def traced(one, keys):
+        """What `lax.map` is to the gradients that vanish."""
+        return np.ones(jax.eval_shape(jax.vmap(one), keys).shape)
+
+    timed = speed.times
+
+    def undrawn(config, cell, *rest):
+        return timed(config, cell._replace(init=lambda key: some_params(cell)), *rest)
+
+    def tokens(key, shape, *limits):
+        return jnp.zeros(shape, jnp.int32)
 
     class Traced:
         """What `jax.jit` is to the timing."""
@@ -403,9 +419,11 @@ def run(folder, smoke):
         patch.setattr(estimators, "compared", one_of_each_kind)
         study = vanishing.STUDY._replace(measure=as_published)
         patch.setitem(truncation.STUDIES, "vanishing", study)
-        patch.setattr(speed, "jax", SimpleNamespace(**vars(jax) | {"jit": Traced}))
-        for name, value in {"DRAWS": 3, "VOCABULARY": 50, "BATCH": 20}.items():
-            patch.setattr(vanishing, name, value)
+        random = SimpleNamespace(key=jax.random.key, randint=tokens)
+        numbers = {"jit": Traced, "random": random}
+        patch.setattr(speed, "jax", SimpleNamespace(**vars(jax) | numbers))
+        patch.setattr(speed, "times", undrawn)
+        patch.setattr(vanishing, "lax", SimpleNamespace(scan=jax.lax.scan, map=traced))
         assert truncation.main([*smoke, *parts, *grid, *cell, "--run", str(path)]) == 0
     return path
 
@@ -419,7 +437,7 @@ def test_rows_of_the_summary(run):
     ]
     assert all(row.keys() >= STYLE_FIELDS for row in styles)
     assert all(row.keys() >= ESTIMATOR_FIELDS for row in rows)
-    assert {row["style"] for row in rows} == {"bptt", "tbptt", "random_length"}
+    assert {row["style"] for row in rows} == {"bptt", "random_length"}
     assert {row["stage"] for row in rows} == {"untrained", "epoch 1", "epoch 2"}
     by_claim = {claim["name"]: claim["holds"] for claim in found["claims"]}
     assert by_claim["bptt over a stretch is its full gradient: relative error"] is True
