@@ -138,13 +138,6 @@ def error_of(
     return line
 
 
-def some_params(model: Any) -> Any:
-    """Params of the model's shapes: to draw them as it does would compile a program for each."""
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
-
-
 def config_of(experiment: Any, *arguments: object) -> Any:
     """The config of a training command line."""
     return read_flags(experiment.EXPERIMENT, [str(argument) for argument in arguments])[0]

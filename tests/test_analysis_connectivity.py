@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import some_params
 from tiers import mostly_full
 
 from jaxrnn import CELLS, chain, dropout, embed, linear, lstm
@@ -51,7 +52,7 @@ def test_both_measures_are_finite_differences(name):
         return by_position(squared), by_position(root)
 
     with jax.enable_x64(True):
-        params = widened(model.init(KEY))
+        params = widened(some_params(model))
         squared, root = jax.jit(both)(params)
     embedding = np.asarray(params["embed"]["w"])
     slopes = support.differences(
@@ -74,7 +75,7 @@ def two_layers():
 
 
 def given(model):
-    params = model.init(KEY)
+    params = some_params(model)
     return params, model.init_carry(params, KEY)
 
 
@@ -139,10 +140,15 @@ def test_windows_in_chunks():
 @pytest.mark.parametrize("lag", mostly_full([1, 2, 3], 2))
 def test_a_delay_depends_on_one_lag(lag):
     cell = support.delay(lag)
-    params, carry = given(cell)
-    xs = jax.random.normal(KEY, (8, 3))
-    rows = connectivity(cell, params, carry, xs, jnp.zeros(8, int), SQUARED)
-    expected = np.zeros((8, 8))
+    params = cell.init(KEY)
+    xs = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+
+    @jax.jit
+    def found(xs):
+        carry = cell.init_carry(params, KEY)
+        return connectivity(cell, params, carry, xs, jnp.zeros(8, int), SQUARED)
+
+    rows, expected = found(xs), np.zeros((8, 8))
     expected[lag:, lag] = 1.5**2
     np.testing.assert_allclose(rows, expected)
     np.testing.assert_allclose(mean_lag(rows[lag:]), lag)
@@ -152,7 +158,12 @@ def test_a_delay_depends_on_one_lag(lag):
 
 def test_a_linear_cell_decays_with_its_eigenvalue():
     cell = support.linear_cell(0.5 * jnp.eye(2))
-    rows = connectivity(cell, (), jnp.zeros(2), jnp.ones((20, 2)), jnp.zeros(20, int), FIRST)
+
+    @jax.jit
+    def found(xs):
+        return connectivity(cell, (), jnp.zeros(2), xs, jnp.zeros(20, int), FIRST)
+
+    rows = found(np.ones((20, 2), np.float32))
     np.testing.assert_allclose(rows[-1], 0.25 ** np.arange(20.0), rtol=1e-5)
     np.testing.assert_allclose(half_life(rows[-1]), 0.5, rtol=1e-5)  # 0.25 a step
     np.testing.assert_allclose(mean_lag(rows[-1]), 1 / 3, rtol=1e-5)

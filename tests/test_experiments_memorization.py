@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from experiments_support import error_of, files_of, logged, refusal, some_params, summary
+from drawing import some_params
+from experiments_support import error_of, files_of, logged, refusal, summary
 from stopping import assert_same_run, dies_after
 
 from experiments import memorization

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import some_params
 from experiments_support import (
     config_of,
     error_of,
     logged,
     refusal,
-    some_params,
     summary,
     write_cells,
     write_text,

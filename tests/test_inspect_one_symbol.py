@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import jax
 import numpy as np
+from drawing import some_params
 
 from experiments.inspect import reading
 from experiments.inspect.config import Config
@@ -19,7 +19,7 @@ def test_it_is_read_and_shown_without_nan(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "_training", lambda source: [])
     vocabulary = build_vocabulary(TEXT, "character")
     cell = chain(embed=embed(1, 2), layer=lstm(2, 2), head=linear(2, 1))
-    params = cell.init(jax.random.key(0))
+    params = some_params(cell)
     source = reading.Source("--run", Path("run"), "lstm", 0, cell, params, vocabulary, {})
     config = Config(run=Path("run"), text=Path("text.txt"), lags=4)
     seen = reading.read_run(config, source, reading.Symbols(list(TEXT), 0))

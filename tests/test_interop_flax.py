@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import some_params
 from flax import nnx
 from tiers import mostly_full
 
@@ -65,7 +66,7 @@ def require_equal(ours, theirs, *arguments):
 @pytest.mark.parametrize("kind", mostly_full(LINEN, nn.LSTMCell), ids=lambda kind: kind.__name__)
 def test_a_linen_cell_is_what_flax_unrolls(kind):
     cell = linen_factory(kind)(INPUT, HIDDEN)
-    params, layer = cell.init(jax.random.key(0)), nn.RNN(kind(HIDDEN), time_major=True)
+    params, layer = some_params(cell), nn.RNN(kind(HIDDEN), time_major=True)
     require_equal(
         lambda params, xs: unroll(cell, params, first_carry(cell, params), xs)[1],
         lambda params, xs: layer.apply({"params": {"cell": params}}, xs),
@@ -77,7 +78,7 @@ def test_a_linen_cell_is_what_flax_unrolls(kind):
 @pytest.mark.parametrize("kind", mostly_full(NNX, nnx.GRUCell), ids=lambda kind: kind.__name__)
 def test_an_nnx_cell_is_what_flax_unrolls(kind):
     cell = nnx_factory(kind)(INPUT, HIDDEN)
-    params = cell.init(jax.random.key(0))
+    params = some_params(cell)
 
     def theirs(params, xs):
         module = kind(INPUT, HIDDEN, rngs=nnx.Rngs(0))
@@ -114,7 +115,7 @@ FACTORIES = {f"linen {kind.__name__}": linen_factory(kind) for kind in LINEN} | 
 @pytest.mark.parametrize("name", mostly_full(FACTORIES, "nnx GRUCell"))
 def test_the_scheduler_reads_it(name):
     cell = FACTORIES[name](INPUT, HIDDEN)
-    params = cell.init(jax.random.key(0))
+    params = some_params(cell)
     found = explain(cell, params, first_carry(cell, params), numbers(T, B, INPUT))
     assert found.schedule == "distributed"
     assert "hoisted, all time steps at once: dot_general" in str(found)
@@ -154,10 +155,14 @@ def noisy(input_size, hidden_size):
 
 def test_what_an_nnx_step_changes_is_in_the_carry():
     cell = noisy(INPUT, HIDDEN)
-    params = cell.init(jax.random.key(0))
+    params = some_params(cell)
     assert params.keys() == {"cell"}
-    carry = first_carry(cell, params)
-    end, ys = unroll(cell, params, carry, numbers(T, B, INPUT))
+
+    @jax.jit
+    def unrolled(params, xs):
+        return unroll(cell, params, first_carry(cell, params), xs)
+
+    end, ys = unrolled(params, numbers(T, B, INPUT))
     np.testing.assert_array_equal(end["changed"]["steps"], [T] * B)
     zero = np.asarray(ys) == 0
     assert 0.2 < zero.mean() < 0.8

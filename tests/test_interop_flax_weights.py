@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import some_params
 from flax import nnx
 from tiers import mostly_full
 
@@ -37,11 +38,7 @@ def as_flax_needs_it():
 
 
 def drawn(cell):
-    generator = np.random.default_rng(2)
-    params = CELLS[cell](INPUT, HIDDEN).init(jax.random.key(0))
-    return jax.tree.map(
-        lambda a: jnp.array(generator.standard_normal(a.shape) / 2, a.dtype), params
-    )
+    return some_params(CELLS[cell](INPUT, HIDDEN), seed=2)
 
 
 XS = np.random.default_rng(1).standard_normal((T, B, INPUT)).astype(np.float32)
@@ -49,20 +46,29 @@ XS = np.random.default_rng(1).standard_normal((T, B, INPUT)).astype(np.float32)
 
 def ours(cell, params):
     made = CELLS[cell](INPUT, HIDDEN)
-    carry = jax.vmap(made.init_carry, (None, 0))(params, jax.random.split(jax.random.key(0), B))
-    return np.asarray(unroll(made, params, carry, jnp.array(XS))[1])
+
+    @jax.jit
+    def outputs(params, xs):
+        keys = jax.random.split(jax.random.key(0), B)
+        carry = jax.vmap(made.init_carry, (None, 0))(params, keys)
+        return unroll(made, params, carry, xs)[1]
+
+    return np.asarray(outputs(params, XS))
 
 
 @pytest.mark.parametrize("cell", mostly_full([name for name in LINEN if name in CELLS], "lstm"))
 def test_linen(cell):
     params = drawn(cell)
     layer = cast(Any, nn.RNN(LINEN[cell], time_major=True))
-    theirs = layer.apply({"params": {"cell": to_flax(cell, params)}}, XS)
+    apply = jax.jit(layer.apply)
+    theirs = apply({"params": {"cell": to_flax(cell, params)}}, XS)
     np.testing.assert_allclose(theirs, ours(cell, params), rtol=0, atol=TOLERANCE)
 
-    variables = layer.init(jax.random.key(3), XS)
+    shapes = jax.eval_shape(layer.init, jax.random.key(3), XS)
+    generator = np.random.default_rng(3)
+    variables = jax.tree.map(lambda a: np.float32(generator.standard_normal(a.shape)), shapes)
     params = from_flax(cell, variables["params"]["cell"])
-    theirs = layer.apply(variables, XS)
+    theirs = apply(variables, XS)
     np.testing.assert_allclose(ours(cell, params), theirs, rtol=0, atol=TOLERANCE)
 
 

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import some_params
+from tiers import mostly_full
 
 from jaxrnn import Batch, bptt, chain, clipped_adam, elman, linear, one_hot, stream_training, tbptt
 from jaxrnn.data import Streams
@@ -37,7 +39,7 @@ def _echo(params, carry, batch):
 ECHO = bptt(CELL, cross_entropy)._replace(estimate=_echo)
 
 
-@pytest.mark.parametrize(("log_every", "chunks"), [(None, 1), (3, 2), (10, 1)])
+@pytest.mark.parametrize(("log_every", "chunks"), mostly_full([(None, 1), (3, 2), (10, 1)], (3, 2)))
 def test_segments_in_the_order_of_the_text(log_every, chunks):
     training, seen = read_by(num_steps=T, log_every=log_every)
     assert (training.steps_per_epoch, training.chunks) == (4, 2 * chunks)
@@ -68,12 +70,12 @@ def test_what_a_training_step_reads_can_be_more_than_its_batch():
 
 
 def test_validation_is_the_mean_over_the_text():
-    params = CELL.init(jax.random.key(1))
+    params = some_params(CELL)
     tokens = TOKENS.ravel()
     batch = held_out(tokens, 3)
     assert batch is not None
     assert batch.inputs.shape == (8, 3)
-    found = validation(CELL, cross_entropy, batch, num_steps=5)(params)["valid_loss"]
+    found = jax.jit(validation(CELL, cross_entropy, batch, num_steps=5))(params)["valid_loss"]
     losses = []
     for column in range(3):
         losses += _by_hand(params, batch.inputs[:, column], batch.targets[:, column])
@@ -83,8 +85,9 @@ def test_validation_is_the_mean_over_the_text():
 
 
 def test_windows_are_each_read_from_a_fresh_carry():
-    params, tokens = CELL.init(jax.random.key(1)), TOKENS.ravel()[:20]
-    found = window_validation(CELL, cross_entropy, tokens, num_steps=6)(params)["valid_loss"]
+    params, tokens = some_params(CELL), TOKENS.ravel()[:20]
+    validate = jax.jit(window_validation(CELL, cross_entropy, tokens, num_steps=6))
+    found = validate(params)["valid_loss"]
     losses = [_by_hand(params, tokens[i : i + 6], tokens[i + 1 : i + 7])[-1] for i in range(14)]
     assert float(found) == pytest.approx(np.mean(losses), rel=1e-5)
     assert window_validation(CELL, cross_entropy, tokens[:6], num_steps=6)(params) == {}
