@@ -22,7 +22,7 @@ def the_cell() -> str:
 
 
 @pytest.mark.parametrize(
-    "source", mostly_full(BLOCKS, *BLOCKS[:2], *BLOCKS[3:5], *BLOCKS[6:]), ids=range(len(BLOCKS))
+    "source", mostly_full(BLOCKS, *BLOCKS[:2], BLOCKS[3], BLOCKS[6]), ids=range(len(BLOCKS))
 )
 def test_python_blocks_run(source):
     names = {}
@@ -31,7 +31,7 @@ def test_python_blocks_run(source):
         assert all(np.isfinite(jax.device_get(a)).all() for a in names["metrics"].values())
 
 
-@pytest.mark.parametrize("law", CELL_LAWS)
+@pytest.mark.parametrize("law", mostly_full(CELL_LAWS, *list(CELL_LAWS)[:3]))
 def test_the_readmes_cell_obeys_the_laws(law):
     names = {}
     exec(compile(the_cell(), "README.md", "exec"), names)

@@ -43,13 +43,23 @@ def start(module: str, *arguments: str, path: Path, **options) -> subprocess.Pop
     )
 
 
-CASES = [(command, number) for command in COMMANDS for number in SIGNALS]
+CASES = [
+    (command, number, collecting)
+    for command in COMMANDS
+    for number in SIGNALS
+    for collecting in (False, True)
+]
 
 
-@pytest.mark.parametrize("collecting", [False, True])
 @pytest.mark.parametrize(
-    ("command", "number"),
-    mostly_full(CASES, *((COMMANDS[0], number) for number in SIGNALS), (COMMANDS[3], "SIGINT")),
+    ("command", "number", "collecting"),
+    mostly_full(
+        CASES,
+        ("experiments.toy", "SIGINT", True),
+        ("experiments.toy", "SIGTERM", False),
+        ("experiments.toy", "SIGHUP", False),
+        ("jaxrnn.check", "SIGINT", False),
+    ),
 )
 def test_a_signal_while_importing(command, number, collecting, tmp_path):
     (tmp_path / "optax.py").write_text(ARRIVES.format(number=number, collecting=collecting))
