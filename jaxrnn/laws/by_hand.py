@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array
 
 from jaxrnn.base import Batch, Carry, Cell, Params
 from jaxrnn.gradients import Style
@@ -23,7 +22,7 @@ class ByHand(NamedTuple):
 
     params: Params
     grads: Params
-    loss: Array
+    loss: np.ndarray
 
 
 def by_hand(
@@ -32,27 +31,36 @@ def by_hand(
     """For each batch what should come out; the params of the next are those of the last less
     `rate` times the gradient."""
     weights, shape = arrives(style, case), (case.history + case.scored,)
+    # in numpy: to compile each of its operations takes longer than the loop
+    batches, params = jax.tree.map(np.asarray, (batches, params))
     if style.carries_credit:  # the loop goes over all batches, every time
-        batches = [jax.tree.map(lambda *a: jnp.concatenate(a), *batches)] * len(batches)
+        batches = [jax.tree.map(lambda *a: np.concatenate(a), *batches)] * len(batches)
         shape = (len(batches), case.scored)
-    met = jax.tree.map(lambda a: jnp.broadcast_to(a, (*shape, *a.shape)), params)
+    met = jax.tree.map(lambda a: np.broadcast_to(a, (*shape, *a.shape)), params)
     carry, found = first_carry(cell, params), []
     for n, batch in enumerate(batches):
         if style.carries_credit:
-            met = jax.tree.map(lambda old, new, n=n: old.at[n:].set(new), met, params)
+            met = jax.tree.map(lambda old, new, n=n: _from(n, old, new), met, params)
             weights = np.zeros((case.scored * len(batches),) * 2)
             rows = slice(n * case.scored, (n + 1) * case.scored)
             weights[rows] = np.tri(len(weights))[rows]
             every = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), met)
         else:
-            every = jax.tree.map(lambda a: jnp.broadcast_to(a, (*shape, *a.shape)), params)
+            every = jax.tree.map(lambda a: np.broadcast_to(a, (*shape, *a.shape)), params)
         fresh = n == 0 or not style.carries or style.carries_credit
-        grads, losses, carries = _program(cell)(every, carry, fresh, batch, weights / case.scored)
-        loss = losses[weights.any(1)].mean()
+        grads, losses, carries = jax.tree.map(
+            np.asarray, _program(cell)(every, carry, fresh, batch, weights / case.scored)
+        )
+        loss = np.asarray(losses[weights.any(1)].mean())
         found.append(ByHand(params, grads, loss))
-        params = jax.tree.map(lambda p, g: p - rate * g, params, grads)
+        params = jax.tree.map(lambda p, g: p - np.float32(rate) * g, params, grads)
         carry = jax.tree.map(lambda a: a[case.scored - 1], carries)
     return found
+
+
+def _from(n: int, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """`old` with `new` in every place from n on."""
+    return np.concatenate([old[:n], np.broadcast_to(new, old[n:].shape)])
 
 
 def arrives(style: Style, case: Case) -> np.ndarray:

@@ -30,8 +30,8 @@ class Case(NamedTuple):
 # them serves the next, and to a style that does not truncate they are one case.
 ONE_WINDOW = Case(4, 4, 4, 0)
 TOUCHING = Case(2, 2, 4, 0)
-OVERLAPPING = Case(5, 2, 4, 3)
-PARTLY_CUT = Case(5, 2, 4, 1)
+# the first of its two windows is cut at the batch's edge, the second is whole
+OVERLAPPING = Case(5, 2, 4, 1)
 AT_THE_EDGE = Case(3, 1, 4, 0)
 
 
