@@ -69,10 +69,9 @@ def resumable(subject: Subject) -> None:
     """A sequence cut in half and continued from the carry is the same sequence.
 
     A cell that keeps anything outside its carry (a counter, a list, a closed-over step number)
-    fails, since each part has `step` traced anew. The plain loop shows it; which schedule agrees
-    with that is for another law.
+    fails, since each part has `step` traced anew.
     """
-    half, _, (end_of_whole, ys), (head, end, tail), _ = _loops(subject)
+    half, (_, head), (end_of_whole, ys), (end, tail), _ = _loops(subject)
     if half == len(subject.xs):  # nothing to cut
         return
     at = f"(cut after {half} of {len(subject.xs)} time steps; does step keep anything "
@@ -98,13 +97,13 @@ def batch_is_stacked_examples(subject: Subject) -> None:
 
 class _Loops(NamedTuple):
     """How many time steps are half of them, and what `unroll` gives of these, `(carry, ys)`; and
-    what plain loops give: of all time steps the same; cut in half, `(ys of the first, carry, ys of
-    the second)`; of each example alone, `(carry, ys)`, leaves [B, ...]."""
+    what plain loops give: of all time steps the same; of the other half, from there; of each
+    example alone, leaves [B, ...]."""
 
     half: int
     first_half: Any
     whole: Any
-    in_two: Any
+    second_half: Any
     alone: Any
 
 
@@ -115,13 +114,12 @@ def _loops(subject: Subject) -> _Loops:
     @jax.jit
     def loops(params, carry, xs):
         loop = partial(unroll, cell, params, schedule="scan")
-        middle, head = loop(carry, xs[:half])
+        first_half = unroll(cell, params, carry, xs[:half])
         # one example after the other, which compiles their loop once
         alone = lax.map(
             lambda one: lax.scan(partial(cell.step, params), *one), (carry, xs.swapaxes(0, 1))
         )
-        in_two = (head, *loop(middle, xs[half:]))
-        return unroll(cell, params, carry, xs[:half]), loop(carry, xs), in_two, alone
+        return first_half, loop(carry, xs), loop(first_half[0], xs[half:]), alone
 
     found = loops(subject.params, subject.carry, subject.xs)
     return _Loops(half, *jax.tree.map(as_numpy, found))

@@ -48,17 +48,16 @@ def _dropped_alike(input_size: int, hidden_size: int, training: bool = True) -> 
     return chain(
         dropout=variational_dropout(0.3, 2, training=training),
         layer=elman(input_size, hidden_size),
-        alike=variational_dropout(0.3, training=training),
     )
 
 
 def _zoned(input_size: int, hidden_size: int, training: bool = True) -> Cell:
-    return zoneout(lstm(input_size, hidden_size), {"h": 0.2, "c": 0.5}, training=training)
+    return zoneout(elman(input_size, hidden_size), 0.3, training=training)
 
 
 COMPOSITIONS: dict[str, CellFactory] = {
     "chain": lambda input_size, hidden_size: chain(
-        lstm(input_size, hidden_size), second=gru(hidden_size, hidden_size)
+        elman(input_size, hidden_size), second=gru(hidden_size, hidden_size)
     ),
     "skip_chain": lambda input_size, hidden_size: skip_chain(
         elman(input_size, hidden_size), second=elman(input_size + hidden_size, hidden_size)
@@ -84,12 +83,10 @@ COMPOSITIONS: dict[str, CellFactory] = {
         ),
         {"encode.w": "decode.w"},
     ),
-    "learnt_carry": lambda input_size, hidden_size: learnt_carry(
-        chain(dropout=dropout(0.3), cell=lstm(input_size, hidden_size))
-    ),
+    "learnt_carry": lambda input_size, hidden_size: learnt_carry(lstm(input_size, hidden_size)),
     # in JAX's own float: what fewer bits do is the law of precision's
     "computing_in": lambda input_size, hidden_size: computing_in(
-        chain(first=elman(input_size, hidden_size), dropout=dropout(0.3)), float
+        elman(input_size, hidden_size), float
     ),
     "pausable": lambda input_size, hidden_size: _by_sign(
         pausable(chain(dropout=dropout(0.3), cell=elman(input_size, hidden_size))), positive=True
