@@ -151,7 +151,18 @@ def over_members(
 def place(states: TrainState, devices: Devices) -> TrainState:
     """Lays the states of all members (leading axis) where `over_members` and `batch_parallel` want
     them, so that the first call moves nothing and the second does not compile again."""
-    return jax.device_put(states, shardings(states, devices))
+    if replicated(devices) is None:
+        return jax.device_put(states, shardings(states, devices))
+    # every process has all of them, and gives its devices their part
+    return jax.jit(_same, out_shardings=shardings(states, devices))(states)
+
+
+def replicated(devices: Devices) -> NamedSharding | None:
+    """Where results lie that every process reads: whole on every device. None where one process has
+    all devices, and reads what lies on any of them."""
+    if len({device.process_index for device in devices}) == 1:
+        return None
+    return NamedSharding(_mesh(devices, "any"), P())
 
 
 def shardings(states: TrainState, devices: Devices) -> TrainState:
@@ -170,6 +181,10 @@ def shardings(states: TrainState, devices: Devices) -> TrainState:
         return jax.tree.map(lambda _: NamedSharding(mesh, P("member")), states)
     sequences = NamedSharding(mesh, P(None, "batch"))
     return every._replace(carry=jax.tree.map(lambda _: sequences, states.carry))
+
+
+def _same(states: TrainState) -> TrainState:
+    return states
 
 
 def _mesh(devices: Devices, axis: str) -> Mesh:

@@ -14,6 +14,8 @@ Checked on JAX 0.10.2, 0.11.2 and 0.12.0.1.
   on.
 * A function with a `jax.custom_jvp` of its own inside `lax.scan`: up to 0.11 its second derivative
   is that of what it computes, from 0.12 on that of its rule (`RULES_END_IN_SCANS`).
+* The key-value store of `jax.distributed`, which is public only to be started and ended: the client
+  of its state has it (all three releases).
 * An abstract value inside `jax.shard_map` tells the axes over which it varies as
   `manual_axis_type.varying` (all three releases).
 """
@@ -102,3 +104,12 @@ def draws_depend_on_mapping(aval: Any) -> bool:
     """Whether a key is of an implementation whose draws under `jax.vmap` depend on what else is
     mapped: all but threefry's. Raw keys (uint32) are not known for keys."""
     return jnp.issubdtype(aval.dtype, jax.dtypes.prng_key) and "fry" not in str(aval.dtype)
+
+
+def distributed_state() -> tuple[int, int, Any]:
+    """Of `jax.distributed` once it is initialised: the number of this process, how many there are,
+    and the client of what they share. Starts no backend."""
+    from jax._src import distributed
+
+    state = distributed.global_state
+    return state.process_id, state.num_processes, state.client

@@ -304,24 +304,34 @@ def _write_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     # Orbax refuses arrays without elements; their shape says all.
     full = {name: array for name, array in arrays.items() if array.size}
     if full:
-        with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+        with _quiet(), _checkpointer() as checkpointer:
             checkpointer.save(folder / "state", args=ocp.args.PyTreeSave(full))
 
 
 def _read_arrays(folder: Path, recorded: dict[str, Any]) -> dict[str, np.ndarray]:
-    import orbax.checkpoint as ocp
-
     empty = {name: leaf for name, leaf in recorded.items() if 0 in leaf["shape"]}
     arrays = {name: np.zeros(leaf["shape"], leaf["dtype"]) for name, leaf in empty.items()}
     if len(empty) == len(recorded):
         return arrays
     try:
-        with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+        with _quiet(), _checkpointer() as checkpointer:
             return arrays | checkpointer.restore(folder / "state")
     except Exception as error:
         cause = str(error).split("\n")[0]
         name = f"checkpoint {int(folder.stem)} is damaged"
         raise DamagedCheckpoint(f"{name} ({folder / 'state'}: {cause:.200})") from error
+
+
+def _checkpointer() -> Any:
+    """Orbax's, of this process alone: of several, one writes, and each reads all."""
+    import orbax.checkpoint as ocp
+
+    index = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process_{index}"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 @contextmanager

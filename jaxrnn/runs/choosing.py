@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxrnn.runs.preparing import Prepared
+from jaxrnn.runs.processes import agreed
 from jaxrnn.runs.progress import warn
 
 WORTH_IT = 20.0
@@ -82,7 +83,7 @@ def _trial(prepared: Prepared) -> tuple[dict[str, np.ndarray], float]:
     metrics = jax.device_get(metrics)
     start = time.monotonic()
     jax.block_until_ready(prepared.chunk(state))
-    return metrics, time.monotonic() - start
+    return metrics, agreed(time.monotonic() - start)
 
 
 def _difference(metrics: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> float:

@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any, TypeVar, get_args
 
 from jaxrnn.runs.interrupt import Interrupted
+from jaxrnn.runs.processes import await_cause, leave_alone, leave_together
 
 T = TypeVar("T")
 
@@ -25,13 +26,16 @@ def guarded(body: Callable[[], None]) -> int:
     try:
         with _replacing(sys.stdout):
             body()
+        leave_together()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except Interrupted as interrupted:
         _say(f"interrupted: {interrupted}")
+        leave_together()  # all were asked
         return 130
     except KeyboardInterrupt:
         _say("interrupted before anything new was saved")
+        leave_alone(130, "was interrupted before anything new was saved")
         return 130
     except BrokenPipeError:  # e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,7 +44,10 @@ def guarded(body: Callable[[], None]) -> int:
     except Exception as error:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
-        _say(f"error: {_without_platform() or one_line(error)}")
+        await_cause(error)
+        said = _without_platform() or one_line(error)
+        _say(f"error: {said}")
+        leave_alone(1, f"failed: {said}")
         return 1
     return 0
 

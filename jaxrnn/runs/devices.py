@@ -6,8 +6,10 @@ import os
 import jax
 
 from jaxrnn.parallel import Devices, Workload, choose_devices
+from jaxrnn.runs import processes
 from jaxrnn.runs.allocator import keep_pages
 from jaxrnn.runs.environment import recorded_devices
+from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.progress import warn
 
@@ -24,6 +26,15 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     if flags.resume is not None and (flags.resume / "environment.json").is_file():
         recorded = recorded_devices(flags.resume)
     automatic = count == 0
+    others = processes.count()
+    if others > 1:  # each has as many devices, and an even share of the work
+        recorded, before = recorded // others if recorded % others == 0 else 0, recorded
+        workload = workload._replace(
+            members=-(-workload.members // others),
+            batch_size=max(workload.batch_size // others, 1),
+        )
+    else:
+        before = recorded
     if automatic and recorded:
         count = recorded
     elif automatic:
@@ -33,7 +44,7 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     with contextlib.suppress(RuntimeError):
         asked = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_num_cpu_devices", max(min(count, 4 * cores), asked))
-    there = jax.devices()
+    there = jax.local_devices()
     if jax.default_backend() == "cpu":
         keep_pages()
     if automatic and not recorded and jax.default_backend() != "cpu":
@@ -42,9 +53,31 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
         count = min(count, len(there))
     if count > len(there):
         raise ValueError(f"--devices is {count}; give at most {len(there)} here")
-    if recorded not in (0, count):
+    if before not in (0, count * others):
         warn(
-            f"{flags.resume} began on {recorded} devices and goes on with {count}: its numbers may "
-            "differ in their last digits from those that it would have had"
+            f"{flags.resume} began on {before} devices and goes on with {count * others}: its "
+            "numbers may differ in their last digits from those that it would have had"
         )
-    return there[:count]
+    if others == 1:
+        return there[:count]
+    if (first := processes.agreed(count)) != count:
+        raise ValueError(
+            f"--distributed: this process uses {count} devices, the first one {first}; give "
+            "--devices with what each of them has"
+        )
+    every = [[d for d in jax.devices() if d.process_index == i][:count] for i in range(others)]
+    return [device for own in every for device in own]
+
+
+def alone(setting: Setting, devices: Devices) -> Devices:
+    """For a single member that does not divide its batch.
+
+    Raises:
+      ValueError: they are of several processes, of which all but one would have nothing to do.
+    """
+    if processes.several():
+        raise ValueError(
+            f"--distributed: {setting.name or 'it'} trains one member that cannot be divided; give "
+            "--seeds 2 or more, or leave --distributed out"
+        )
+    return devices[:1]

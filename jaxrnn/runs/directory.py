@@ -203,6 +203,18 @@ class MetricsLog:
             self._file.close()
 
 
+class NoLog:
+    """A log that nobody reads: of a process whose run another one writes."""
+
+    sha256 = ""
+
+    def append(self, record: dict[str, Any]) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def cut_log(path: Path, setting: str, lines: int, sha256: str | None = None) -> Any:
     """Leaves the first `lines` lines of `setting` in the log, which its checkpoint has seen; those
     of other settings stay. Returns the hash of what is left of the setting, for `MetricsLog`.

@@ -13,6 +13,7 @@ from jaxrnn.runs.config import changed, config_of, flags_of, record_of
 from jaxrnn.runs.directory import create_run, default_run_path, open_run
 from jaxrnn.runs.experiment import Experiment
 from jaxrnn.runs.places import from_anywhere
+from jaxrnn.runs.processes import place_of
 from jaxrnn.runs.records import read_record, recorded_experiment, recorded_in
 from jaxrnn.runs.sweep.directory import is_sweep, read_sweep
 
@@ -35,7 +36,16 @@ class TrainingFlags:
     bit_exact: bool = False
     """Members have the numbers that each has alone, bit for bit, and not to rounding."""
     devices: int = 0
-    """How many devices (on a CPU: cores) to use; 0 chooses by size."""
+    """How many devices (on a CPU: cores) to use, of each process; 0 chooses by size."""
+    distributed: bool = False
+    """One of several processes that train together; where it stands among them JAX finds out
+    (SLURM, Open MPI, GKE, TPU pods), if the next three flags do not say."""
+    coordinator: str | None = None
+    """HOST:PORT at which the first process can be reached."""
+    process_id: int | None = None
+    """Which of them this is, from 0."""
+    process_count: int | None = None
+    """How many they are."""
     trust: bool = False
     """Run the code of the run's own cell, where it was not written or trusted here."""
     no_cell_code: bool = False
@@ -118,6 +128,9 @@ def read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFl
         raise ValueError(f"--keep is {read.flags.keep}; give at least 1")
     if not read.flags.checkpoint_seconds >= 0:
         raise ValueError(f"--checkpoint-seconds is {read.flags.checkpoint_seconds}; give 0 or more")
+    place = place_of(read.flags.coordinator, read.flags.process_id, read.flags.process_count)
+    if place is not None and not read.flags.distributed:
+        raise ValueError(f"--coordinator is {place.coordinator}; give --distributed with it")
     check_numbers(read.config)
     config = from_anywhere(read.config, cells=resume is None)
     if recorded is not None:

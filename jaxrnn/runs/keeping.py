@@ -9,8 +9,9 @@ import numpy as np
 
 from jaxrnn.runs.bound import BOUND, bound_to
 from jaxrnn.runs.checkpoints import save_checkpoint
-from jaxrnn.runs.directory import MetricsLog
+from jaxrnn.runs.directory import MetricsLog, NoLog
 from jaxrnn.runs.preparing import Saved
+from jaxrnn.runs.processes import writes
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.runs.shares import Share
@@ -63,7 +64,7 @@ class Keeper:
         self._directory = run.checkpoints / setting.name
         self._setting, self._seeds = setting, list(share.prepared.seeds)
         self._rules = rules
-        self._log = MetricsLog(run.metrics, seen)
+        self._log = MetricsLog(run.metrics, seen) if writes() else NoLog()
         self._bound = bound_to(run, setting.name)
         self._lines = kept["log_lines"]
         self._epoch_loss = kept["epoch_loss"] or [0.0] * len(self._seeds)
@@ -130,7 +131,8 @@ class Keeper:
             "members": dict(self.share.prepared.members),
             BOUND: self._bound,
         }
-        save_checkpoint(self._directory, step, saved, record, keep=self._rules.keep)
+        if writes():
+            save_checkpoint(self._directory, step, saved, record, keep=self._rules.keep)
         self._saved_step, self._saved_time = step, time.monotonic()
 
     def close(self) -> None:

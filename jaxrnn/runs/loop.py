@@ -4,6 +4,7 @@ to."""
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 
 from jaxrnn.base import Metrics
 from jaxrnn.parallel import place
+from jaxrnn.runs import processes
 from jaxrnn.runs.bound import require_unbegun
 from jaxrnn.runs.checkpoints import restore_latest
 from jaxrnn.runs.directory import RunDirectory, cut_log
@@ -52,25 +54,35 @@ def train_setting(
     total = steps_per_epoch * (setting.epochs if epochs is None else epochs)
     shares = shares_of(runs, prepared)
     step, saved, records = _restored(shares, prepared)
+    if (first := processes.agreed(step)) != step:
+        raise ValueError(
+            f"{runs[0].path} is at step {step} for this process and at {first} for the first one; "
+            "give a directory that all of them share"
+        )
     seen = [
         cut_log(share.run.metrics, setting.name, kept["log_lines"], kept.get("log_sha256"))
+        if processes.writes()
+        else None
         for share, kept in zip(shares, records, strict=True)
     ]
     if step >= total:
         return
+    whole = partial(processes.gathered, devices=prepared.devices)
     with ExitStack() as stack:
         keepers: list[Keeper] = []
         for share, kept, so_far in zip(shares, records, seen, strict=True):
             # a recorder begins before the clock of the training runs
-            recorder = stack.enter_context(closing(record(share.run, share.prepared, step)))
-            recorder.begin(step, share.of(saved.state))
+            recorder = record(share.run, share.prepared, step) if processes.writes() else Recorder()
+            stack.enter_context(closing(recorder)).begin(step, share.of(whole(saved.state)))
             rules = Rules(checkpoint_seconds, keep, lenient)
             keeper = Keeper(share, rules, kept, step, recorder, so_far)
             keepers.append(stack.enter_context(closing(keeper)))
         clock = _Clock(len(keepers))
         asked = stack.enter_context(interrupts())
+        # what lies on the devices of several processes is gathered where somebody looks at it
+        watched = processes.agreed(any(each.recorder.reads_chunks for each in keepers))
         bar = stack.enter_context(progress(total, description=setting.name, start=step))
-        if asked.requested:
+        if processes.stop_asked(asked):
             raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
         while step < total:
             state, metrics = prepared.chunk(saved.state)
@@ -80,8 +92,10 @@ def train_setting(
             elapsed = clock.lap()
             shown = [loss for each in keepers for loss in each.log_chunk(metrics, elapsed)]
             bar.update(step, {"loss": _median(shown)})
-            for each in keepers:
-                each.recorder.chunk(step, each.share.of(state))
+            if watched:
+                seen_state = whole(state)
+                for each in keepers:
+                    each.recorder.chunk(step, each.share.of(seen_state))
             if step % steps_per_epoch == 0:
                 valid = _to_host(prepared.validate(state.params))
                 if "valid_loss" in valid:
@@ -91,17 +105,20 @@ def train_setting(
                 losses = [loss for each in keepers for loss in each.log_epoch(step, valid, elapsed)]
                 seconds = sum(each.seconds for each in keepers)
                 bar.print(_epoch_line(setting, step // steps_per_epoch, losses, valid, seconds))
+                there, best = whole((state, saved.best.loss))
                 for each in keepers:
-                    best = np.asarray(each.share.of(saved.best.loss))
-                    each.recorder.epoch(step, each.share.of(state), best)
-            if step >= total or asked.requested or keepers[0].is_due():
+                    each.recorder.epoch(step, each.share.of(there), np.asarray(each.share.of(best)))
+            stop = processes.stop_asked(asked)
+            if step >= total or stop or processes.agreed(keepers[0].is_due()):
                 best = prepared.finalize_best(saved.best, saved.state)
+                there = whole(saved._replace(best=best))
                 for each in keepers:
-                    each.save(step, each.share.of(saved._replace(best=best)))
-            if asked.requested:
+                    each.save(step, each.share.of(there))
+            if stop:
                 raise Interrupted(f"{setting.name} stopped at step {step} of {total}")
+        there = whole(saved.state)
         for each in keepers:
-            each.recorder.end(step, each.share.of(saved.state))
+            each.recorder.end(step, each.share.of(there))
 
 
 def _restored(

@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrnn.runs import processes
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.command import guarded, one_line
-from jaxrnn.runs.devices import start_devices
+from jaxrnn.runs.devices import alone, start_devices
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.environment import as_recorded
 from jaxrnn.runs.experiment import Experiment, Setting
@@ -38,9 +39,15 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         # lost, or makes Python crash when it ends.
         with interrupts() as asked, releasing_locks():
             config, flags = read_flags(experiment, arguments)
+            if flags.distributed:
+                processes.join(
+                    processes.place_of(flags.coordinator, flags.process_id, flags.process_count)
+                )
             if flags.sweep or (flags.resume is not None and is_sweep(flags.resume)):
                 with _saying_how_to_go_on(
-                    experiment, config, flags := placed(flags, experiment.name)
+                    experiment,
+                    config,
+                    flags := processes.by_first(lambda: placed(flags, experiment.name)),
                 ):
                     sweep(experiment, config, flags, asked)
             else:
@@ -65,10 +72,10 @@ def run(
       repeated: a run that the new one repeats: on as many devices, with its draws, its members
         computed as there.
     """
-    if flags.resume is not None:
+    if flags.resume is not None and processes.writes():
         lock_run(flags.resume)  # before minutes are spent on what is refused then
     devices = start_devices(flags, experiment.workload(config))
-    flags = placed(flags, experiment.name)
+    flags = processes.by_first(lambda: placed(flags, experiment.name))
     theirs = recorder_factories(flags)
     origin = flags.resume if repeated is None else repeated.path
     with _saying_how_to_go_on(experiment, config, flags), as_recorded(origin):
@@ -85,27 +92,33 @@ def run(
             prepare(
                 each,
                 of_seeds(each, seeds),
-                devices if each.divides or len(seeds) > 1 else devices[:1],
+                devices if each.divides or len(seeds) > 1 else alone(each, devices),
             )
             for each in settings
         ]
         if repeated is not None:
             check_texts(repeated, settings, "DIR")
-        if asked.requested:
+        if processes.stop_asked(asked):
             raise KeyboardInterrupt
-        run = open_directory(experiment, config, flags, settings, seeds, devices)
+        run = processes.by_first(
+            lambda: open_directory(experiment, config, flags, settings, seeds, devices)
+        )
         print(f"{'run' if resumed is None else 'resuming'} {run.path}", flush=True)
         if flags.explain:
             for each in settings:
                 print(f"{each.name}, {_explained(each, config.gradient.schedule)}")
         for prepared in every:
             train(experiment, [run], prepared, flags, theirs, like=repeated)
-        finish(experiment, config, RunLog(run))
-        if with_tensorboard(run, flags):
-            from jaxrnn.runs.tensorboard.boards import show_results
-
-            show_results(run)
+        processes.by_first(lambda: _finish(experiment, config, flags, run))
     return run
+
+
+def _finish(experiment: Experiment, config: Any, flags: TrainingFlags, run: RunDirectory) -> None:
+    finish(experiment, config, RunLog(run))
+    if with_tensorboard(run, flags):
+        from jaxrnn.runs.tensorboard.boards import show_results
+
+        show_results(run)
 
 
 def _explained(setting: Setting, schedule: Schedule) -> str:
@@ -127,6 +140,7 @@ def _saying_how_to_go_on(
     """What stops a run says how to resume it, and names the cell where it may be to blame."""
     path = flags.path
     command = f"{experiment.command} --resume {shlex.quote(str(path))}"
+    processes.say_how_to_go_on(command)
     begun = path / SWEEP if is_sweep(path) else RunDirectory(path).config
     try:
         yield

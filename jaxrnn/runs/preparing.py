@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Metrics, Params, PyTree, TrainState
-from jaxrnn.parallel import Devices, over_members, place, shardings
+from jaxrnn.parallel import Devices, over_members, place, replicated, shardings
 from jaxrnn.runs.experiment import Setting
 from jaxrnn.swept import Swept
 from jaxrnn.unstable import jaxprs_in, opened
@@ -142,9 +142,11 @@ def prepare(
     chunk = jax.jit(
         over_members(chunk_of, devices, at_once),
         donate_argnums=1,
-        out_shardings=(shardings(shapes, devices), None),
+        out_shardings=(shardings(shapes, devices), replicated(devices)),
     )
-    validate = jax.jit(over_members(validate_of, devices, at_once))
+    validate = jax.jit(
+        over_members(validate_of, devices, at_once), out_shardings=replicated(devices)
+    )
     program, _ = opened(chunk.trace(values, shapes).jaxpr)
     if unused := [name for name, a in zip(values, given, strict=False) if not a.used]:
         raise NotSwept(f"{', '.join(unused)} is part of the program")

@@ -22,6 +22,11 @@ class Recorder:
     memory: whoever keeps one copies it.
     """
 
+    @property
+    def reads_chunks(self) -> bool:
+        """Whether `chunk` does anything: the states of several processes are gathered for it."""
+        return type(self).chunk is not Recorder.chunk
+
     def begin(self, step: int, state: TrainState) -> None:
         """Before the first chunk, at the training step from which it starts."""
 
@@ -53,6 +58,10 @@ class Several(Recorder):
 
     def __init__(self, recorders: Sequence[Recorder]):
         self._recorders = recorders
+
+    @property
+    def reads_chunks(self) -> bool:
+        return any(each.reads_chunks for each in self._recorders)
 
     def begin(self, step: int, state: TrainState) -> None:
         for each in self._recorders:

@@ -12,6 +12,7 @@ from jaxrnn.runs.keeping import Diverged
 from jaxrnn.runs.kept import keep, kept
 from jaxrnn.runs.loop import train_setting
 from jaxrnn.runs.preparing import Prepared
+from jaxrnn.runs.processes import writes
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.recorder import Recorder, Several
 from jaxrnn.runs.sampling import Sampler
@@ -73,7 +74,8 @@ def train(
     except Diverged as error:
         if not setting.may_diverge:
             raise
-        keep(runs[0], diverged, ended | {setting.name: str(error)})
+        if writes():
+            keep(runs[0], diverged, ended | {setting.name: str(error)})
         warn(str(error))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.config import flags_of, replaced
+from jaxrnn.runs.devices import alone
 from jaxrnn.runs.experiment import Experiment, Setting
 from jaxrnn.runs.preparing import Members, NotSwept, Prepared, prepare
 from jaxrnn.runs.sweep.points import Point
@@ -61,7 +62,9 @@ class Group:
         first, who = self.trained[0], self.members()
         if len(who.seeds) == 1:  # divides its batch over the devices, where it can
             setting = experiment.build(first.part, self.devices)._replace(name=first.setting.name)
-            return prepare(setting, who, self.devices if setting.divides else self.devices[:1])
+            return prepare(
+                setting, who, self.devices if setting.divides else alone(setting, self.devices)
+            )
 
         def build(swept: Mapping[str, float]) -> Setting:
             return experiment.build(replaced(first.part, **swept), ())
@@ -82,11 +85,11 @@ def groups_of(
     Raises:
       ValueError: as `settings`, `build` and `prepare`, and names the point.
     """
-    every = [each for point in points for each in _of_point(experiment, point, devices)]
+    every = [each for point in points for each in _of_point(experiment, point)]
     allowed = () if bit_exact else SWEPT
     groups: dict[Any, list[Trained]] = {}
     for each in every:
-        groups.setdefault(_program(each, points, allowed), []).append(each)
+        groups.setdefault(_program(each.setting.name, each.part, allowed), []).append(each)
     found = []
     for some in groups.values():
         group = Group(some, _differing(some, allowed), devices)
@@ -95,13 +98,13 @@ def groups_of(
         except NotSwept:
             alone: dict[Any, list[Trained]] = {}
             for each in some:
-                alone.setdefault(_program(each, points, ()), []).append(each)
+                alone.setdefault(_program(each.setting.name, each.part, ()), []).append(each)
             parts = [Group(same, (), devices) for same in alone.values()]
             found += [(part, part.prepared(experiment)) for part in parts]
     return found
 
 
-def _of_point(experiment: Experiment, point: Point, devices: Devices) -> list[Trained]:
+def _of_point(experiment: Experiment, point: Point) -> list[Trained]:
     seeds = _seeds(point.config)
     try:
         config = experiment.resolved(point.config, None)
@@ -113,16 +116,16 @@ def _of_point(experiment: Experiment, point: Point, devices: Devices) -> list[Tr
         raise ValueError(f"{point.name} with {len(seeds)} seeds: {error}") from error
 
 
-def _program(each: Trained, points: Sequence[Point], allowed: Sequence[str]) -> Any:
+def _program(name: str, part: Any, allowed: Sequence[str]) -> Any:
     """What is the same of all training runs of one program: everything but numbers that it computes
     with, of which only whether they are there."""
-    flags = flags_of(each.part) | {"seed": 0}
+    flags = flags_of(part) | {"seed": 0}
     if isinstance(flags.get(RATE), int | float):
         flags[RATE] = 0.0
-    for name in allowed:
-        if name in flags:
-            flags[name] = bool(flags[name])
-    return (each.setting.name, repr(sorted(flags.items())))
+    for flag in allowed:
+        if flag in flags:
+            flags[flag] = bool(flags[flag])
+    return (name, repr(sorted(flags.items())))
 
 
 def _differing(some: Sequence[Trained], allowed: Sequence[str]) -> list[str]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from jaxrnn.parallel import Devices
+from jaxrnn.runs import processes
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.comparing import compare_runs, write_comparison
 from jaxrnn.runs.config import record_of
@@ -37,7 +39,7 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
       flags: of the command line; a resumed sweep has its own points.
       asked: whether somebody asked to stop.
     """
-    if flags.resume is not None:
+    if flags.resume is not None and processes.writes():
         lock_run(flags.resume)
     record = _record(experiment, config, flags)
     points = _points(config, record)
@@ -46,16 +48,18 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
     workload = experiment.workload(config)._replace(members=len(points) * seeds)
     devices = start_devices(flags, workload)
     with as_recorded(flags.resume):
-        single = {point.name: _single(flags, point) for point in points}
+        single = processes.by_first(lambda: {point.name: _single(flags, point) for point in points})
         points = [
             point._replace(config=with_stored_cells(point.config, single[point.name]))
             for point in points
         ]
         rungs = _rungs(experiment, points, record)
         groups = groups_of(experiment, points, devices, bit_exact=record.bit_exact)
-        if asked.requested:
+        if processes.stop_asked(asked):
             raise KeyboardInterrupt
-        runs = _open(experiment, record, points, groups, flags, single, devices)
+        runs = processes.by_first(
+            lambda: _open(experiment, record, points, groups, flags, single, devices)
+        )
         print(f"{'sweep' if flags.resume is None else 'resuming'} {flags.path}", flush=True)
         programs = len(groups)
         print(f"{len(points)} runs of {seeds} seeds, {programs} compiled programs", flush=True)
@@ -67,18 +71,14 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
             for group, prepared in groups:
                 _train(experiment, group, prepared, left, runs, flags, theirs, epochs)
             if epochs is not None:
-                scores = {name: score_of(runs[name]) for name in left}
+                scores = processes.by_first(lambda left=left: _scores(runs, left))
                 left = best_of(scores, kept_of(len(left), record.halving))
                 record.rungs.append({"epochs": epochs, "kept": left})
-                write_sweep(flags.path, record)
+                if processes.writes():
+                    write_sweep(flags.path, record)
                 print(f"after {epochs} epochs {len(left)} of them go on: {', '.join(left)}")
-        for point in points:
-            if point.name in left:
-                _finish(experiment, point, runs[point.name])
-    found = compare_runs([flags.path])
-    write_json(flags.path / "summary.json", {"results": found.report.results})
-    print_report(found.report)
-    print(*write_comparison(found, flags.path), sep="\n")
+        finished = [point for point in points if point.name in left]
+        processes.by_first(lambda: _finish(experiment, finished, runs, flags.path))
 
 
 def _record(experiment: Experiment, config: Any, flags: TrainingFlags) -> SweepRecord:
@@ -172,10 +172,26 @@ def _train(
     train(experiment, there, prepared, flags, theirs, epochs=epochs, lenient=True)
 
 
-def _finish(experiment: Experiment, point: Point, run: RunDirectory) -> None:
-    if run.summary.is_file():
-        return
-    try:
-        write_report(experiment, point.config, RunLog(run))
-    except Exception as error:  # of numbers that are null, say
-        warn(f"{run.path} has no report: {error}")
+def _scores(runs: Mapping[str, RunDirectory], names: Sequence[str]) -> dict[str, float]:
+    return {name: score_of(runs[name]) for name in names}
+
+
+def _finish(
+    experiment: Experiment,
+    points: Sequence[Point],
+    runs: Mapping[str, RunDirectory],
+    path: Path,
+) -> None:
+    """The reports of the runs, and the comparison of all."""
+    for point in points:
+        run = runs[point.name]
+        if run.summary.is_file():
+            continue
+        try:
+            write_report(experiment, point.config, RunLog(run))
+        except Exception as error:  # of numbers that are null, say
+            warn(f"{run.path} has no report: {error}")
+    found = compare_runs([path])
+    write_json(path / "summary.json", {"results": found.report.results})
+    print_report(found.report)
+    print(*write_comparison(found, path), sep="\n")
