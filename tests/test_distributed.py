@@ -216,10 +216,11 @@ def test_whichever_is_asked_to_stop_all_do(case, tmp_path, asked):
 @pytest.mark.full
 @only(argvalues=["members"])
 def test_what_is_wrong_is_said_once(case, tmp_path):
-    flags = [*case.arguments, "--learning-rate", "-1", "--run", tmp_path / "run"]
-    first, second = Started(tmp_path / "said", case.module, *flags).ended()
+    first, second = Started(
+        tmp_path / "said", case.module, *case.arguments, "--run", case.whole
+    ).ended()
     (line,) = first.err.splitlines()
-    assert "--learning-rate is -1" in line
+    assert "exists; choose another directory" in line
     assert (first.code, second) == (1, (1, "", ""))
 
 

@@ -35,6 +35,14 @@ class TrainingFlags:
     """Successive halving: after each rung of epochs one in so many points of the sweep goes on."""
     bit_exact: bool = False
     """Members have the numbers that each has alone, bit for bit, and not to rounding."""
+    cluster: Literal["slurm", "local"] | None = None
+    """Train the runs of a sweep as jobs: of SLURM, or of this machine, and wait for them."""
+    cluster_options: tuple[str, ...] = ()
+    """Of each job, as submitit names them: timeout_min=60 slurm_partition=gpu gpus_per_node=1."""
+    jobs: int = 0
+    """Divide the sweep into so many jobs, where it has as many runs; 0: one for each program."""
+    only: tuple[str, ...] = ()
+    """Of a resumed sweep, the names of the runs to go on with."""
     devices: int = 0
     """How many devices (on a CPU: cores) to use, of each process; 0 chooses by size."""
     distributed: bool = False
@@ -182,6 +190,25 @@ def _check_sweep(flags: TrainingFlags) -> None:
             "--resume goes on with the sweep as it began; leave --sweep, --halving and --bit-exact "
             "out"
         )
+    whole = flags.resume is not None and is_sweep(flags.resume)
+    if flags.only and not whole:
+        raise ValueError(f"--only is {' '.join(flags.only)}; give --resume SWEEP with it")
+    if flags.cluster is None and (flags.jobs or flags.cluster_options):
+        raise ValueError(
+            "--jobs and --cluster-options are of --cluster; give it, or leave them out"
+        )
+    if flags.cluster is not None:
+        if not (sweep or whole) or flags.only:
+            raise ValueError(
+                f"--cluster is {flags.cluster}; give --sweep, or --resume with a whole sweep"
+            )
+        if flags.halving or flags.distributed:
+            raise ValueError(
+                f"--cluster is {flags.cluster}, whose jobs do not know of each other; leave "
+                "--halving and --distributed out"
+            )
+    if flags.jobs < 0:
+        raise ValueError(f"--jobs is {flags.jobs}; give at least 1, or 0")
     if flags.halving and not sweep:
         raise ValueError(f"--halving is {flags.halving}; give --sweep with it, or leave it out")
 

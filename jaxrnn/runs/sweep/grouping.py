@@ -72,6 +72,24 @@ class Group:
         return prepare(first.setting, who, self.devices, at_once=at_once, build=build)
 
 
+def programs_of(
+    experiment: Experiment, points: Sequence[Point], *, bit_exact: bool
+) -> dict[str, Any]:
+    """Of each point, by name, what is the same for those whose training runs share programs.
+
+    Raises:
+      ValueError: as `settings` and `build`, and names the point.
+    """
+    allowed, found, built = () if bit_exact else SWEPT, {}, set()
+    for point in points:
+        parts = experiment.settings(experiment.resolved(point.config, None))
+        found[point.name] = tuple(_program(n, part, allowed) for n, part in parts.items())
+        if found[point.name] not in built:  # one of each kind is refused here, and not in its job
+            _of_point(experiment, point)
+            built.add(found[point.name])
+    return found
+
+
 def groups_of(
     experiment: Experiment, points: Sequence[Point], devices: Devices, *, bit_exact: bool
 ) -> list[tuple[Group, Prepared]]:

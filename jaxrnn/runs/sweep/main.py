@@ -23,8 +23,9 @@ from jaxrnn.runs.opening import open_directory, with_stored_cells
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.report import print_report, write_report
+from jaxrnn.runs.sweep.cluster import check_cluster, submit
 from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, run_of, write_sweep
-from jaxrnn.runs.sweep.grouping import Group, groups_of
+from jaxrnn.runs.sweep.grouping import Group, groups_of, programs_of
 from jaxrnn.runs.sweep.halving import best_of, kept_of, rungs_of, score_of
 from jaxrnn.runs.sweep.points import Point, points_of, sweep_points
 from jaxrnn.runs.train import train
@@ -39,15 +40,23 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
       flags: of the command line; a resumed sweep has its own points.
       asked: whether somebody asked to stop.
     """
-    if flags.resume is not None and processes.writes():
+    if flags.resume is not None and processes.writes() and not flags.only:
         lock_run(flags.resume)
     record = _record(experiment, config, flags)
+    if flags.only:
+        record = _chosen(record, flags)
     points = _points(config, record)
+    if flags.cluster is not None:
+        _submit(experiment, record, points, flags, asked)
+        return
     theirs = recorder_factories(flags)
     seeds = len(members(config.loop.seed, config.loop.seeds))
     workload = experiment.workload(config)._replace(members=len(points) * seeds)
-    devices = start_devices(flags, workload)
-    with as_recorded(flags.resume):
+    began = flags.resume
+    if flags.only:  # a job, whose runs may have begun on other devices than those of others
+        began = _single(flags, points[0]).resume
+    devices = start_devices(replace(flags, resume=began), workload)
+    with as_recorded(began):
         single = processes.by_first(lambda: {point.name: _single(flags, point) for point in points})
         points = [
             point._replace(config=with_stored_cells(point.config, single[point.name]))
@@ -78,7 +87,41 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
                     write_sweep(flags.path, record)
                 print(f"after {epochs} epochs {len(left)} of them go on: {', '.join(left)}")
         finished = [point for point in points if point.name in left]
-        processes.by_first(lambda: _finish(experiment, finished, runs, flags.path))
+        processes.by_first(lambda: _finish(experiment, finished, runs))
+    if not flags.only:
+        processes.by_first(lambda: _compare(flags.path))
+
+
+def _submit(
+    experiment: Experiment,
+    record: SweepRecord,
+    points: Sequence[Point],
+    flags: TrainingFlags,
+    asked: Interrupts,
+) -> None:
+    """Has a cluster train the runs."""
+    if record.halving:
+        raise ValueError(
+            f"--cluster is {flags.cluster}, and {flags.path} compares its runs while they train "
+            f"(--halving {record.halving}); leave it out"
+        )
+    programs = programs_of(experiment, points, bit_exact=record.bit_exact)
+    check_cluster(flags)
+    if flags.resume is None:
+        create_run(flags.path)
+        lock_run(flags.path)
+        write_sweep(flags.path, record)
+    print(f"{'sweep' if flags.resume is None else 'resuming'} {flags.path}", flush=True)
+    submit(experiment, flags, programs, asked)
+
+
+def _chosen(record: SweepRecord, flags: TrainingFlags) -> SweepRecord:
+    """Of these runs alone: a job of a large sweep reads nothing of the others."""
+    if unknown := set(flags.only) - set(record.runs):
+        raise ValueError(f"--only has {min(unknown)!r}, which is no run of {flags.resume}")
+    if record.halving:
+        raise ValueError(f"--only: {flags.resume} compares its runs (--halving); leave it out")
+    return record._replace(runs={name: record.runs[name] for name in flags.only})
 
 
 def _record(experiment: Experiment, config: Any, flags: TrainingFlags) -> SweepRecord:
@@ -136,7 +179,8 @@ def _open(
     if flags.resume is None:
         create_run(path)
         lock_run(path)
-    write_sweep(path, record)
+    if not flags.only:
+        write_sweep(path, record)
     runs: dict[str, RunDirectory] = {}
     for point in points:
         own = single[point.name]
@@ -147,7 +191,7 @@ def _open(
         seeds = members(point.config.loop.seed, point.config.loop.seeds)
         runs[point.name] = open_directory(experiment, point.config, own, settings, seeds, devices)
         texts |= {name: sha256 for each in settings for name, sha256 in each.texts.items()}
-    if not (path / "environment.json").exists():
+    if not flags.only and not (path / "environment.json").exists():
         write_json(path / "environment.json", describe_environment(texts, len(devices)))
     return runs
 
@@ -177,12 +221,8 @@ def _scores(runs: Mapping[str, RunDirectory], names: Sequence[str]) -> dict[str,
 
 
 def _finish(
-    experiment: Experiment,
-    points: Sequence[Point],
-    runs: Mapping[str, RunDirectory],
-    path: Path,
+    experiment: Experiment, points: Sequence[Point], runs: Mapping[str, RunDirectory]
 ) -> None:
-    """The reports of the runs, and the comparison of all."""
     for point in points:
         run = runs[point.name]
         if run.summary.is_file():
@@ -191,6 +231,10 @@ def _finish(
             write_report(experiment, point.config, RunLog(run))
         except Exception as error:  # of numbers that are null, say
             warn(f"{run.path} has no report: {error}")
+
+
+def _compare(path: Path) -> None:
+    """All runs beside each other."""
     found = compare_runs([path])
     write_json(path / "summary.json", {"results": found.report.results})
     print_report(found.report)
