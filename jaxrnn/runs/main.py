@@ -23,7 +23,7 @@ from jaxrnn.runs.log import RunLog
 from jaxrnn.runs.opening import check_texts, open_directory, their_cells, with_stored_cells
 from jaxrnn.runs.preparing import of_seeds, prepare
 from jaxrnn.runs.report import finish
-from jaxrnn.runs.sweep.directory import SWEEP, is_sweep
+from jaxrnn.runs.sweep.directory import is_sweep
 from jaxrnn.runs.sweep.main import sweep
 from jaxrnn.runs.train import train, with_tensorboard
 from jaxrnn.runs.user_recorders import recorder_factories
@@ -141,16 +141,19 @@ def _saying_how_to_go_on(
     path = flags.path
     command = f"{experiment.command} --resume {shlex.quote(str(path))}"
     processes.say_how_to_go_on(command)
-    begun = path / SWEEP if is_sweep(path) else RunDirectory(path).config
+
+    def begun() -> bool:  # whichever of them it is: a new one is not there yet
+        return is_sweep(path) or RunDirectory(path).config.is_file()
+
     try:
         yield
     except Interrupted as interrupted:
-        if not begun.is_file():
+        if not begun():
             gone = f"{path} was removed meanwhile, so there is nothing to resume"
             raise Interrupted(f"{interrupted}; {gone}") from None
         raise Interrupted(f"{interrupted}; resume with: {command}") from None
     except KeyboardInterrupt:
-        if not begun.is_file():
+        if not begun():
             raise  # nothing has begun
         raise Interrupted(f"stopped; resume from the last checkpoint with: {command}") from None
     except Exception as error:
