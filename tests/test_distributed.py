@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 from experiments_support import error_of, logged, small_char, write_text
+from jax._src import clusters
 
 from experiments import char, toy
 from jaxrnn.runs import processes
@@ -36,6 +37,7 @@ def test_alone_nothing_is_asked_of_anybody():
     assert processes.gathered(tree, jax.devices()) is tree
     assert not processes.stop_asked(Interrupts())
     assert processes.stop_asked(Interrupts(signal.SIGTERM))
+    processes.meet(jax.devices())
     processes.leave_together()
     processes.leave_alone(1, "this would end the process")
 
@@ -62,6 +64,49 @@ def test_a_place_that_cannot_be(capsys, flags, said):
 def test_a_place_without_others(capsys):
     flags = ["--coordinator", "a:1", "--process-id", "0", "--process-count", "2"]
     assert "give --distributed" in error_of(capsys, toy.main, flags)
+
+
+SLURM = {
+    "SLURM_JOB_ID": "4096",
+    "SLURM_STEP_NODELIST": "node[03-06]",
+    "SLURM_STEP_NUM_NODES": "4",
+    "SLURM_NTASKS": "8",
+    "SLURM_PROCID": "5",
+    "SLURM_LOCALID": "1",
+}
+OPEN_MPI = {
+    "OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1:34911",
+    "OMPI_COMM_WORLD_SIZE": "8",
+    "OMPI_COMM_WORLD_RANK": "5",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "host"), [(SLURM, "node03"), (OPEN_MPI, "10.96.0.1")], ids=["slurm", "openmpi"]
+)
+def test_what_the_page_says_that_jax_detects(monkeypatch, variables, host):
+    """Nothing is started: which process this is, of how many, and where the first one is."""
+    for name in [*SLURM, *OPEN_MPI]:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    detect = clusters.ClusterEnv.auto_detect_unset_distributed_params
+    address, count, process, local = detect(None, None, None, None, None, 1)
+    assert str(address).rpartition(":")[0] == host
+    assert (count, process, local) == (8, 5, [1])
+
+
+@pytest.mark.full
+def test_where_nothing_is_detected():
+    command = [sys.executable, "-m", "experiments.toy", "--distributed"]
+    there = {name: value for name, value in os.environ.items() if name not in {**SLURM, **OPEN_MPI}}
+    there["JAX_PLATFORMS"], folder = "cpu", Path(__file__).parent.parent
+    ended = subprocess.run(command, env=there, cwd=folder, capture_output=True, text=True)
+    (line,) = ended.stderr.splitlines()
+    assert "JAX finds no cluster here" in line
+    assert "--coordinator HOST:PORT" in line
+    assert ended.returncode == 1
 
 
 class Ended(NamedTuple):
@@ -107,6 +152,7 @@ class Started:
         finally:
             for each in self.processes:
                 each.kill()
+                each.wait()
         texts = [path.read_text() for path in self._files]
         return [Ended(code, *texts[2 * i : 2 * i + 2]) for i, code in enumerate(codes)]
 
@@ -227,6 +273,6 @@ def test_what_is_wrong_is_said_once(case, tmp_path):
 def until(there: Any, started: Started, seconds: float = 200) -> None:
     end = time.monotonic() + seconds
     while not there():
-        assert time.monotonic() < end
-        assert all(each.poll() is None for each in started.processes)
+        lost = time.monotonic() > end or any(each.poll() is not None for each in started.processes)
+        assert not lost, started.ended(0.1)
         time.sleep(0.02)

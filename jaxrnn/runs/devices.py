@@ -66,7 +66,9 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
             "--devices with what each of them has"
         )
     every = [[d for d in jax.devices() if d.process_index == i][:count] for i in range(others)]
-    return [device for own in every for device in own]
+    together = [device for own in every for device in own]
+    processes.meet(together)
+    return together
 
 
 def alone(setting: Setting, devices: Devices) -> Devices:

@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -168,6 +170,19 @@ def stop_asked(asked: Interrupts) -> bool:
     if asked.requested and not writes():
         _joined.client.key_value_set(ASKED, "1", allow_overwrite=True)
     return agreed(asked.requested or (writes() and found(_joined, ASKED) is not None))
+
+
+def meet(devices: Devices) -> None:
+    """Connects the devices of all processes, while all are there: gloo waits 30 seconds for it, and
+    to compile a training step may take one process so much longer than another."""
+    if not several():
+        return
+    mesh = Mesh(np.array(devices), ("any",))
+    whole, divided = NamedSharding(mesh, P()), NamedSharding(mesh, P("any"))
+    each = jax.jit(partial(jnp.arange, len(devices)), out_shardings=divided)()
+    gather = jax.jit(_same, out_shardings=whole).lower(each).compile()
+    by_first(lambda: None)
+    jax.block_until_ready(gather(each))
 
 
 def gathered(tree: PyTree, devices: Devices) -> PyTree:
