@@ -195,7 +195,7 @@ def test_residual_of_sizes_that_differ():
 
 
 # a part is not looked into: one whose carry is one array, and one with several
-@pytest.mark.parametrize("name", mostly_full(CELLS, "gru", "lstm"))
+@pytest.mark.parametrize("name", mostly_full(CELLS, "elman", "lstm"))
 def test_skip_chain_shows_x_to_all_and_all_to_the_output(name):
     """With positional names, as `chain` has them, and params drawn as there."""
     parts = [CELLS[name](*sizes) for sizes in ((3, 4), (3 + 4, 8), (3 + 8, 4))]
