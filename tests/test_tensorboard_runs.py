@@ -17,6 +17,7 @@ from experiments.speed.presets import Shape
 from experiments.speed.tensorboard import character_training
 from jaxrnn.models import TokenModel
 from jaxrnn.optimizers import current_learning_rate
+from jaxrnn.runs.config import replaced
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.files import write_json
@@ -130,9 +131,12 @@ def test_every_text_of_a_run_is_shown(tmp_path):
     mostly_full([baselines, char, memorization, toy, truncation, word], baselines, char),
     ids=lambda experiment: experiment.EXPERIMENT.name,
 )
-def test_every_training_run_can_be_observed(experiment):
+def test_every_training_run_can_be_observed(experiment, tmp_path_factory):
     """Traced only: what a run would show."""
-    training = training_of(experiment, experiment.PRESETS["smoke"])
+    config = experiment.PRESETS["smoke"]
+    if experiment is not toy:
+        config = replaced(config, corpus=str(shared_text(tmp_path_factory)))
+    training = training_of(experiment, config)
     state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
     assert training.parts is not None
     batch = training.parts.batch()
