@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from broken_cells import carry_shape_drifts
 from test_laws_catch import FAULTS
 from tiers import mostly_full
 
@@ -160,21 +159,26 @@ def test_the_smallest_example(capsys, monkeypatch, fault):
     assert "Smallest" not in again
 
 
-def breaks_otherwise_when_narrow(input_size, hidden_size):
-    if hidden_size < 3:
-        raise RuntimeError("no room")
-    return carry_shape_drifts(input_size, hidden_size)
+def breaks_otherwise_when_narrow(tried):
+    """A law that every cell breaks."""
+    assert tried.hidden_size >= 3, "no room"
+    raise AssertionError(f"h is float32[{tried.hidden_size}]")
 
 
-def test_another_fault_is_no_smaller_example():
-    law = STEP_LAWS["carry type preserved"]
-    fault = what_is_broken(law, subject(breaks_otherwise_when_narrow))
-    assert fault is not None
-    sizes, found = smallest(breaks_otherwise_when_narrow, law, Sizes(), fault, 1e9)
-    assert sizes == (1, 3, 1, 1)
-    assert "enters as float32[3] and leaves as float32[6]" in found
-    assert smallest(breaks_otherwise_when_narrow, law, Sizes(), "x", 1e9) == (Sizes(), "x")
-    assert smallest(breaks_otherwise_when_narrow, law, Sizes(), fault, 0.0) == (Sizes(), fault)
+def test_another_fault_is_no_smaller_example(monkeypatch):
+    """The law looks at the size alone, so the cell is drawn once."""
+    drawn = subject(elman)
+
+    def made(factory, sizes):
+        return drawn._replace(hidden_size=sizes.hidden_size)
+
+    monkeypatch.setattr(sys.modules["jaxrnn.check.smallest"], "made", made)
+    law, fault = breaks_otherwise_when_narrow, "AssertionError: h is float32[4]"
+    assert what_is_broken(law, drawn) == fault
+    sizes, found = smallest(elman, law, Sizes(), fault, 1e9)
+    assert (sizes, found) == ((1, 3, 1, 1), "AssertionError: h is float32[3]")
+    assert smallest(elman, law, Sizes(), "x", 1e9) == (Sizes(), "x")
+    assert smallest(elman, law, Sizes(), fault, 0.0) == (Sizes(), fault)
 
 
 def test_an_unknown_law(capsys):
@@ -280,6 +284,7 @@ def test_mistyped_flags(capsys, argv):
     assert printed.count("\n") == 1
 
 
+@pytest.mark.full
 def test_the_command_answers_quickly():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "jaxrnn.check"]
