@@ -17,6 +17,7 @@ from experiments_support import (
     unbind,
     write_cells,
 )
+from tiers import mostly_full
 from trained_runs import char_run, shared_text, toy_run
 
 from experiments import char, generate, toy
@@ -164,25 +165,29 @@ def assert_same(a, b):
         assert np.array_equal(x, y)
 
 
-def test_each_member_is_the_seed_alone(sweep, text, tmp_path, capfd):
-    """And what the command prints of one is plain and narrow."""
-    alone = tmp_path / "alone"
+@pytest.mark.parametrize("seeds", mostly_full(["1", "2"], "2"))
+def test_each_member_is_the_seed_whatever_is_beside_it(seeds, sweep, text, tmp_path, capfd):
+    """Alone, or the first of two, which is the program of the sweep. And what the command prints is
+    plain and narrow."""
+    other = tmp_path / "other"
     capfd.readouterr()
-    assert char.main([*small_char(text), "--seed", "1", "--run", str(alone)]) == 0
+    flags = [*small_char(text), "--seed", "1", "--seeds", seeds]
+    assert char.main([*flags, "--run", str(other)]) == 0
     shown, errors = capfd.readouterr()
-    assert [line for line in logged(sweep) if line["seed"] == 1] == logged(alone)
-    row, mine = summary(sweep)["results"][0], summary(alone)["results"][0]
-    assert row["train_loss_per_seed"][1] == mine["train_loss"]
-    assert row["best_valid_loss_per_seed"][1] == mine["valid_loss"]
+    lines = [[line for line in logged(run) if line["seed"] == 1] for run in (sweep, other)]
+    assert lines[0] == lines[1]
+    row, mine = summary(sweep)["results"][0], summary(other)["results"][0]
+    for name in ("train_loss_per_seed", "best_valid_loss_per_seed"):
+        assert row[name][1] == mine[name][0]
     for which in ("best", "last"):
-        assert_same(runs.load(sweep, member=1, which=which)[1], runs.load(alone, which=which)[1])
+        assert_same(runs.load(sweep, member=1, which=which)[1], runs.load(other, which=which)[1])
     first, second = (runs.load(sweep, member=k)[1] for k in (0, 1))
     assert not np.array_equal(first["head"]["w"], second["head"]["w"])
 
     assert errors == ""
     assert "\x1b" not in shown
-    assert shown.startswith(f"run {alone}\n")
-    assert shown.endswith(f"summary {alone}/summary.json\nplot {alone}/plots/learning_curves.png\n")
+    assert shown.startswith(f"run {other}\n")
+    assert shown.endswith(f"summary {other}/summary.json\nplot {other}/plots/learning_curves.png\n")
     assert "valid (bits)" in shown
     tables = [line for line in shown.splitlines() if line[:1] in "┏┃┡│└"]
     assert max(map(len, tables)) <= 80
