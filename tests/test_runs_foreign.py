@@ -48,8 +48,8 @@ def trained(tmp_path_factory):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
         patch.chdir(folder)
-        flags = [*small_char(Path("text.txt")), "--epochs", "1", "--cell", "code/cells.py:mine"]
-        assert char.main([*flags, "--run", "run"]) == 0
+        flags = [*small_char(Path("text.txt")), "--seeds", "2", "--epochs", "1"]
+        assert char.main([*flags, "--cell", "code/cells.py:mine", "--run", "run"]) == 0
     return folder
 
 

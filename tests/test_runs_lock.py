@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from experiments_support import error_of, files_of
+from experiments_support import SMALL_TOY, error_of, files_of
+from trained_runs import toy_run
 
 from experiments import toy
 from jaxrnn.runs.experiment import Report
 from jaxrnn.runs.lock import LOCK, InUse, lock_run, releasing_locks
 
 ROOT = Path(__file__).parents[1]
-TINY = ["--num-steps", "2", "--state-size", "2", "--epochs", "1", "--length", "410"]
-TINY += ["--batch-size", "10", "--seeds", "1", "--log-every", "4"]
+TINY = [*SMALL_TOY, "--num-steps", "2", "--state-size", "2", "--epochs", "1"]
 HOLDING = """
 import sys, time
 from pathlib import Path
@@ -40,9 +40,7 @@ def refuse(*arguments):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    path = tmp_path_factory.mktemp("lock") / "run"
-    assert toy.main([*TINY, "--run", str(path)]) == 0
-    return path
+    return toy_run(tmp_path_factory)
 
 
 @pytest.fixture
