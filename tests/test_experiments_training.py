@@ -48,8 +48,14 @@ def test_a_training_vmaps_over_key_and_learning_rate(experiment, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", STYLES)
-@pytest.mark.parametrize("experiment", [toy, char])
+@pytest.mark.parametrize(
+    ("experiment", "name"),
+    mostly_full(
+        [(experiment, name) for experiment in (toy, char) for name in STYLES],
+        *((toy, name) for name in STYLES),
+        (char, "tbptt"),
+    ),
+)
 def test_every_style_trains(experiment, name, tmp_path):
     """A chunk gives back the state that it was given, and the style is the one asked for."""
     config = replaced(small_config(experiment, tmp_path), estimator=name)
@@ -86,7 +92,8 @@ def test_no_python_runs_per_training_step(experiment, tmp_path, monkeypatch, com
         if experiment is char:
             flags = [*small_char(write_text(tmp_path)), "--epochs", str(epochs)]
         else:
-            flags = [*SMALL_TOY, "--epochs", str(epochs), str(epochs)]
+            one = ["--num-steps", "2", "--state-size", "2", "--epochs", str(epochs)]
+            flags = [*SMALL_TOY, *one]
         run = str(tmp_path / str(epochs))
         assert experiment.main([*flags, "--cell", "counting", "--run", run]) == 0
         traces.append(traced[0])
