@@ -36,6 +36,7 @@ def test_it_is_short():
 def test_it_trains_resumes_and_writes(smoothing, tmp_path, capsys):
     text, run = write_text(tmp_path), tmp_path / "run"
     arguments = ["--preset", "smoke", "--corpus", str(text), "--epochs", "1", "--seeds", "1"]
+    arguments += ["--cell", "elman", "--sample-length", "5"]  # compiles fastest
     assert smoothing.main([*arguments, "--devices", "1", "--run", str(run)]) == 0
     first = json.loads((run / "summary.json").read_text())
     assert [row["setting"] for row in first["results"]] == ["smoothed", "certain"]

@@ -168,7 +168,8 @@ def test_a_model_learns_the_order_of_words(text):
 
 def test_a_run_is_resumed(text, folder, trained):
     run = folder / "resumed"
-    assert word.main([*small(text), "--epochs", "1", "--run", str(run)]) == 0
+    flags = [*small(text), "--epochs", "1", "--sample-length", "0"]
+    assert word.main([*flags, "--run", str(run)]) == 0
     assert word.main(["--resume", str(run), "--epochs", "2"]) == 0
     assert logged(run) == logged(trained("published"))
 

@@ -61,6 +61,7 @@ def test_it_loads_and_writes(older, capsys):
     assert len(capsys.readouterr().out) >= 20
 
 
+@pytest.mark.full
 def test_it_is_looked_into(older):
     assert inspect.main(["--run", str(older), "--text", "text.txt", "--member", "2"]) == 0
     assert any(older.glob("*.html"))
