@@ -29,8 +29,8 @@ def begins(*_):
     raise Accepted
 
 
-def refused_or_begins(setting, seeds, devices):
-    check_setting(setting, len(seeds), devices)
+def refused_or_begins(setting, members, devices):
+    check_setting(setting, members, devices)
     raise Accepted
 
 
