@@ -21,7 +21,7 @@ from jaxrnn.runs.interrupt import Interrupted, interrupts
 from jaxrnn.runs.keeping import BEGUN, Keeper, Rules
 from jaxrnn.runs.preparing import Prepared, Saved
 from jaxrnn.runs.progress import progress, warn
-from jaxrnn.runs.recorder import Recorder
+from jaxrnn.runs.recorder import Recorder, reads_chunks
 from jaxrnn.runs.shares import Share, shares_of
 
 
@@ -80,7 +80,7 @@ def train_setting(
         clock = _Clock(len(keepers))
         asked = stack.enter_context(interrupts())
         # what lies on the devices of several processes is gathered where somebody looks at it
-        watched = processes.agreed(any(each.recorder.reads_chunks for each in keepers))
+        watched = processes.agreed(any(reads_chunks(each.recorder) for each in keepers))
         bar = stack.enter_context(progress(total, description=setting.name, start=step))
         if processes.stop_asked(asked):
             raise Interrupted(f"{setting.name} stopped at step {step} of {total}")

@@ -22,11 +22,6 @@ class Recorder:
     memory: whoever keeps one copies it.
     """
 
-    @property
-    def reads_chunks(self) -> bool:
-        """Whether `chunk` does anything: the states of several processes are gathered for it."""
-        return type(self).chunk is not Recorder.chunk
-
     def begin(self, step: int, state: TrainState) -> None:
         """Before the first chunk, at the training step from which it starts."""
 
@@ -57,40 +52,43 @@ class Several(Recorder):
     """Callbacks that are told everything one after the other."""
 
     def __init__(self, recorders: Sequence[Recorder]):
-        self._recorders = recorders
-
-    @property
-    def reads_chunks(self) -> bool:
-        return any(each.reads_chunks for each in self._recorders)
+        self.recorders = recorders
 
     def begin(self, step: int, state: TrainState) -> None:
-        for each in self._recorders:
+        for each in self.recorders:
             each.begin(step, state)
 
     def line(self, member: int, step: int, numbers: Mapping[str, Any]) -> None:
-        for each in self._recorders:
+        for each in self.recorders:
             each.line(member, step, numbers)
 
     def chunk(self, step: int, state: TrainState) -> None:
-        for each in self._recorders:
+        for each in self.recorders:
             each.chunk(step, state)
 
     def epoch(self, step: int, state: TrainState, best: np.ndarray) -> None:
-        for each in self._recorders:
+        for each in self.recorders:
             each.epoch(step, state, best)
 
     def flush(self) -> None:
-        for each in self._recorders:
+        for each in self.recorders:
             each.flush()
 
     def end(self, step: int, state: TrainState) -> None:
-        for each in self._recorders:
+        for each in self.recorders:
             each.end(step, state)
 
     def diverged(self) -> None:
-        for each in self._recorders:
+        for each in self.recorders:
             each.diverged()
 
     def close(self) -> None:
-        for each in self._recorders:
+        for each in self.recorders:
             each.close()
+
+
+def reads_chunks(recorder: Recorder) -> bool:
+    """Whether `chunk` does anything: the states of several processes are gathered for it."""
+    if isinstance(recorder, Several):
+        return any(map(reads_chunks, recorder.recorders))
+    return type(recorder).chunk is not Recorder.chunk

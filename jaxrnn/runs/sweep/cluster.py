@@ -57,20 +57,29 @@ class Part:
 
     def __call__(self) -> None:
         self._process = subprocess.Popen(self._command)
-        if code := self._process.wait():
+        try:
+            code = self._process.wait()
+        except BaseException:  # the job is cancelled
+            self._stop()
+            raise
+        if code:
             raise RuntimeError(f"{shlex.join(self._command[:6])} ... ended with {code}")
 
     def checkpoint(self) -> Any:
         """submitit calls it when the job is preempted, or its time is over, and queues it again."""
         from submitit.helpers import DelayedSubmission
 
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(SAVING)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+        self._stop()
         return DelayedSubmission(Part(self._command))
+
+    def _stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(SAVING)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
 
 def parts_of(programs: Mapping[str, Any], jobs: int) -> list[list[str]]:
