@@ -117,7 +117,7 @@ def test_a_divided_batch(name, case, batch_size, count):
     """Gradients, carries and losses of three batches in a row, with params that change between
     them as in training, to rounding."""
     case = as_declared(STYLES[name], case)
-    estimator = STYLES[name](CELL, cross_entropy, case.window, case.stride)
+    estimator = STYLES[name](CELL, cross_entropy, case.window, case.stride, schedule="scan")
     divided = batch_parallel(estimator, DEVICES[:count])
     params = CELL.init(KEY)
     carry = estimator.init(params, KEY, batch_size)
@@ -145,7 +145,7 @@ def test_a_divided_batch(name, case, batch_size, count):
 def test_a_divided_batch_of_embedded_tokens(name):
     """An embedding compares its tokens with constants, and those styles take the step apart."""
     cell = reinitialised(chain(embed=embed(3, 2), layer=elman(2, 3), head=linear(3, 3)), normal)
-    estimator = STYLES[name](cell, cross_entropy, 2, 2)
+    estimator = STYLES[name](cell, cross_entropy, 2, 2, schedule="scan")
     params = cell.init(KEY)
     carry, batch = estimator.init(params, KEY, 2), random_batch(KEY, Case(2, 2, 2, 0), 2)
     one, two = (
@@ -202,7 +202,7 @@ def test_one_device_changes_nothing():
 @functools.cache
 def training() -> Training:
     cell = reinitialised(chain(one_hot=one_hot(3), layer=elman(3, 4), head=linear(4, 3)), normal)
-    estimator, optimizer = bptt(cell, cross_entropy), clipped_adam(0.01)
+    estimator, optimizer = bptt(cell, cross_entropy, schedule="scan"), clipped_adam(0.01)
     case = Case(4, 4, 4, 0)
     chunk = epoch_chunk(
         make_train_step(estimator, optimizer),
