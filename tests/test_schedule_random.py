@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given, seed, settings
 from random_steps import VOCAB_SIZE, RandomStep, as_cell, random_steps, weights_read
@@ -23,17 +24,30 @@ TOLERANCE = 1e-9
 
 
 def point(cell) -> Point:
-    keys = jax.random.split(jax.random.key(0), 5)
-    params = cell.init(keys[0])
-    carries = jax.vmap(cell.init_carry, in_axes=(None, 0))
-    axes = (NUM_STEPS, BATCH_SIZE)
+    """Of numpy's draws: to compile JAX's of every shape takes as long as a schedule."""
+    generator, axes = np.random.default_rng(0), (NUM_STEPS, BATCH_SIZE)
+    keys = jax.random.split(jax.random.key(0), (NUM_STEPS + 1, BATCH_SIZE))
+
+    def normal(*shape):
+        return jnp.asarray(generator.standard_normal(shape))
+
+    params = {
+        name: normal(*like.shape) / max(1, like.ndim)
+        for name, like in jax.eval_shape(cell.init, jax.random.key(0)).items()
+    }
+    like = jax.eval_shape(cell.init_carry, params, jax.random.key(0))["floats"]
+    carry = {
+        "floats": [normal(BATCH_SIZE, *each.shape) for each in like],
+        "count": jnp.zeros(BATCH_SIZE, jnp.int32),
+        "key": keys[0],
+    }
     xs = {
-        "x": jax.random.normal(keys[2], (*axes, 3)),
-        "token": jax.random.randint(keys[3], axes, 0, VOCAB_SIZE, jnp.int32),
-        "noise": jax.random.split(keys[4], axes),
+        "x": normal(*axes, 3),
+        "token": jnp.asarray(generator.integers(0, VOCAB_SIZE, axes), jnp.int32),
+        "noise": keys[1:],
         "unused": jnp.ones((*axes, 2)),
     }
-    return Point(params, carries(params, jax.random.split(keys[1], BATCH_SIZE)), xs)
+    return Point(params, carry, xs)
 
 
 def of_each(part: int, hold: Callable[[RandomStep], None]) -> None:

@@ -19,12 +19,15 @@ from jaxrnn.unroll import Schedule, explain
 
 NUM_STEPS, BATCH_SIZE, SIZE = SHORT + 1, 2, 3
 KEYS = jax.random.split(jax.random.key(0), 4)
-PARAMS = {
-    "w": jax.random.normal(KEYS[0], (SIZE, SIZE)) / 2,
-    "b": jax.random.normal(KEYS[1], (SIZE,)),
-}
-CARRY = jax.random.normal(KEYS[2], (BATCH_SIZE, SIZE))
-XS = jax.random.normal(KEYS[3], (NUM_STEPS, BATCH_SIZE, SIZE))
+GENERATOR = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return jnp.asarray(GENERATOR.standard_normal(shape), jnp.float32)
+
+
+PARAMS = {"w": normal(SIZE, SIZE) / 2, "b": normal(SIZE)}
+CARRY, XS = normal(BATCH_SIZE, SIZE), normal(NUM_STEPS, BATCH_SIZE, SIZE)
 TABLE = np.linspace(-1, 1, SIZE * SIZE, dtype=np.float32).reshape(SIZE, SIZE)
 
 
@@ -148,18 +151,32 @@ READABLE = {
 
 # Those whose rules in the scheduler are their own.
 BY_DEFAULT = (
-    *("a strided part", "a square of the carry", "custom_vjp of a weight", "checkpoint"),
+    *("a strided part", "custom_vjp of a weight", "checkpoint"),
     *("cond of a constant", "while behind stop_gradient", "weight from both sides"),
     *("slices with gaps, overlaps and strides", "sigmoid of a part, then overlapping parts"),
     "scale of a weight that is worked out",
 )
 
 
-@pytest.mark.parametrize("name", mostly_full(READABLE, *BY_DEFAULT))
-def test_scheduled_and_right(name):
-    cell = cell_of(READABLE[name])
+def require_scheduled_and_right(step):
+    cell = cell_of(step)
     assert explain(cell, PARAMS, CARRY, XS, schedule="distributed").schedule == "distributed"
     require_same(cell)
+
+
+def test_all_of_these_are_scheduled_and_right():
+    """In one step, which compiles once."""
+
+    def step(params, h, x):
+        h = sum(READABLE[name](params, h, x)[0] for name in BY_DEFAULT) / len(BY_DEFAULT)
+        return h, h
+
+    require_scheduled_and_right(step)
+
+
+@pytest.mark.parametrize("name", mostly_full(READABLE, "a square of the carry"))
+def test_scheduled_and_right(name):
+    require_scheduled_and_right(READABLE[name])
 
 
 def test_gradients_of_slices_are_put_side_by_side():
@@ -222,7 +239,7 @@ def test_a_gradient_that_is_summed_up_in_narrow_floats():
         _, ys = unroll(cell, params, carry, xs, schedule="distributed")
         return ys.astype(jnp.float32).sum()
 
-    found = jax.grad(total)(params)["b"].astype(jnp.float32)
+    found = jax.jit(jax.grad(total))(params)["b"].astype(jnp.float32)
     np.testing.assert_allclose(found, num_steps, rtol=0.01)
 
 
@@ -337,7 +354,9 @@ def test_a_closed_over_tracer():
         reasons.append(explain(cell, PARAMS, CARRY, XS, schedule=schedule).reason)
         return random_projection(unroll(cell, PARAMS, CARRY, XS, schedule=schedule), seed=1)
 
-    found = {s: jax.grad(run)(jnp.float32(0.5), s) for s in ("scan", "distributed")}
+    found = jax.jit(lambda gain: {s: jax.grad(run)(gain, s) for s in ("scan", "distributed")})(
+        jnp.float32(0.5)
+    )
     assert reasons[1] == "as asked"  # it is an input like params
     assert found["scan"] != 0
     require_close("gain", ("distributed", found["distributed"]), ("scan", found["scan"]), 1e-5)
@@ -367,6 +386,7 @@ def diagonal(params, h, x):
     return h, h.real
 
 
+@pytest.mark.full
 def test_a_complex_diagonal_recurrence_is_made_parallel():
     cell = cell_of(diagonal)
     carry = lax.complex(CARRY, CARRY[::-1])
