@@ -68,10 +68,17 @@ def test_contexts_matter():
 
 
 def test_prompts_of_any_lengths_side_by_side():
+    """At a temperature that is traced."""
     prompt, lengths = columns(PROMPTS)
     assert prompt.shape == (8, 4)
-    tokens = generate(MODEL, PARAMS, KEY, prompt, 12, prompt_length=lengths, temperature=0.0)
-    assert tokens.T.tolist() == expected()
+
+    @jax.jit
+    def sample(temperature):
+        return generate(
+            MODEL, PARAMS, KEY, prompt, 12, prompt_length=lengths, temperature=temperature
+        )
+
+    assert sample(jnp.float32(0)).T.tolist() == expected()
 
 
 def require_same_draws(model, params, prompt, setting):
@@ -132,8 +139,8 @@ SETTINGS = [
     ({"temperature": 2.0, "top_p": 0.5}, kept(PROBABILITIES**0.5, [0, 1])),
     ({"temperature": 2.0, "top_p": 0.6}, kept(PROBABILITIES**0.5, [0, 1, 2])),
 ]
-# Each parameter alone, and all that are given together.
-ONE_OF_A_KIND = (1, 3, 7, 9, 12)
+# The temperature with the nucleus, and the likeliest few.
+ONE_OF_A_KIND = (3, 12)
 
 
 @pytest.mark.parametrize("number", mostly_full(range(len(SETTINGS)), *ONE_OF_A_KIND))
@@ -156,12 +163,12 @@ def test_draws_are_independent():
 
 def test_the_key_decides():
     prompt, model = jnp.zeros((1, 2), jnp.int32), fixed(PROBABILITIES)
-
-    def tokens(seed):
-        return generate(model, (), jax.random.key(seed), prompt, 30).tolist()
-
-    assert tokens(0) == tokens(0)
-    assert tokens(0) != tokens(1)
+    tokens = jax.jit(
+        lambda: [generate(model, (), jax.random.key(seed), prompt, 30) for seed in (0, 0, 1)]
+    )
+    one, again, other = (drawn.tolist() for drawn in tokens())
+    assert one == again
+    assert one != other
 
 
 # Compiled programs
@@ -182,6 +189,7 @@ def test_a_prompt_of_a_new_length_rarely_compiles(compilations):
     assert compilations("sample") == 2
 
 
+@pytest.mark.full
 def test_a_traced_temperature():
     prompt, lengths = columns(PROMPTS)
 

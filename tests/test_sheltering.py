@@ -60,9 +60,15 @@ SINGULAR = {
     "inner loop": lambda w, h, x: lax.scan(lambda a, y: (a + jnp.log(y), a), w[0, 0], x)[0],
     "branch": lambda w, h, x: lax.cond(x[0] > 1, jnp.log, jnp.sqrt, x) @ w,
 }
-W = jax.random.normal(jax.random.key(0), (H, H))
-XS = jnp.abs(jax.random.normal(jax.random.key(1), (T, len(LENGTHS), H))) + 0.5
-BEGIN = jax.random.normal(jax.random.key(2), (len(LENGTHS), H))
+GENERATOR = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return GENERATOR.standard_normal(shape).astype(np.float32)
+
+
+W, BEGIN = jnp.asarray(normal(H, H)), jnp.asarray(normal(len(LENGTHS), H))
+XS = jnp.asarray(np.abs(normal(T, len(LENGTHS), H)) + np.float32(0.5))
 ACTIVE = np.arange(T)[:, None] < np.array(LENGTHS)
 
 
@@ -87,7 +93,7 @@ def alone(cell):
     return total
 
 
-def padded(cell, padding, schedule: Schedule = "auto"):
+def padded(cell, padding, schedule: Schedule = "distributed"):
     """The same, of the batch."""
 
     def total(w, carry, xs):
@@ -112,7 +118,7 @@ def of_all(function):
     "name",
     mostly_full(
         SINGULAR,
-        *("root", "own rule", "own backward rule", "inner loop"),
+        *("own backward rule", "inner loop"),
     ),
 )
 def test_no_gradient_depends_on_padding(name):
@@ -204,7 +210,7 @@ def test_pauses_anywhere(around):
             made, given = pausable(resettable(cell)), ((xs, never), active)
         keys = jax.random.split(jax.random.key(0), 3)
         start = jax.vmap(made.init_carry, in_axes=(None, 0))(w, keys)
-        end, _ = unroll(made, w, start, given)
+        end, _ = unroll(made, w, start, given, schedule="distributed")
         return sum(h.sum() for h in jax.tree.leaves(end) if h.dtype == jnp.float32)
 
     def shortened(w):
