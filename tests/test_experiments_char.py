@@ -113,11 +113,11 @@ def test_text_of_a_setting_by_its_name(comparison, capsys):
         return capsys.readouterr().out
 
     assert write("--setting", "elman_relu") == write() == write("--member", "0")
-    assert write("--setting", "mine") == write("--member", "1") != write()
+    assert write("--setting", "mine") == write("--member", "2") != write()
     line = error_of(capsys, generate.main, ["--run", comparison, "--setting", "lstm"])
     assert line.endswith("has elman_relu, mine")
-    flags = ["--run", comparison, "--setting", "mine", "--member", "1"]
-    assert "members 0 to 0 of setting mine" in error_of(capsys, generate.main, flags)
+    flags = ["--run", comparison, "--setting", "mine", "--member", "2"]
+    assert "members 0 to 1 of setting mine" in error_of(capsys, generate.main, flags)
 
 
 def test_a_comparison_is_resumed_cell_by_cell(comparison, tmp_path):

@@ -22,6 +22,7 @@ from experiments.speed import (
     layers,
     linear,
     measuring,
+    members,
     memory,
     report,
     targets,
@@ -399,6 +400,9 @@ def ideal_rows():
     found += [("word", "PyTorch", words.shape_of(QUICK.word, QUICK.words))]
     found += [("generate", "PyTorch loop", "1 at once, H 100, 3 layers")]
     found += [("tensorboard", tensorboard.WITHOUT, tensorboard.shape_of(QUICK.logged))]
+    for task in members.TASKS:
+        shape = members.shape_of(task, QUICK.members, QUICK.member_steps)
+        found += [("members", peer, shape) for peer in (members.ALONE, members.ANEW)]
     rows = [
         {"case": case, "peer": peer, "shape": shape, "ratio": 20.0, "ours_ms": 1.0, "peer_ms": 20.0}
         for case, peer, shape in found

@@ -5,7 +5,7 @@
 
 import functools
 import importlib
-from typing import get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -73,15 +73,15 @@ def prepared(name: str, folder, precision: str, devices: int) -> Prepared:
     """The first setting of an experiment's smoke preset, when its command begins to train it."""
 
     class Stop:
-        def __init__(self, run, prepared, *rest):
-            raise _Reached(prepared)
+        def __init__(self, share, *rest):
+            raise _Reached(share.prepared)
 
     flags = ["--precision", precision, "--devices", str(devices)]
     if "corpus" in flags_of(MODULES[name].EXPERIMENT.presets["smoke"]):
         flags += ["--corpus", str(write_text(folder))]
     flags += ["--run", str(folder / f"{name}-{precision}-{devices}")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_Keeper", Stop)
+        patch.setattr(loop, "Keeper", Stop)
         with pytest.raises(_Reached) as reached:
             MODULES[name].main(["--preset", "smoke", *flags])
     return reached.value.args[0]
@@ -100,7 +100,8 @@ def test_the_chunk_as_run(name, precision, devices, folder):
     """With its donation and its shardings, and all members; it can be called again with what it
     returns. And the validation beside it."""
     setting = prepared(name, folder, precision, devices)
-    found = program(setting.chunk, setting.like.state)
+    chunk: Any = setting.chunk  # a jitted function of what is swept, here nothing, and the state
+    found = program(chunk.func, *chunk.args, setting.like.state)
     assert computes_in(found) == precision
     assert found.nr_devices == devices
     entered, left = (
@@ -108,7 +109,8 @@ def test_the_chunk_as_run(name, precision, devices, folder):
         for leaves in (found.in_avals, found.out_avals)
     )
     assert left[: len(entered)] == entered
-    program(setting.validate, setting.like.state.params)
+    validate: Any = setting.validate
+    program(validate.func, *validate.args, setting.like.state.params)
 
 
 @pytest.mark.parametrize(

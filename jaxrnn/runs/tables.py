@@ -69,8 +69,9 @@ def spread_tables(spreads: Mapping[str, Mapping[str, Any] | None]) -> list[Table
 
 
 def row_spreads(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Of rows of `RunLog.row`, for `spread_tables`."""
-    kinds = {"training": "train_spread", "lowest validation": "valid_spread"}
+    """Of rows of `RunLog.row`, for `spread_tables`: the last training loss, and the lowest of
+    validation."""
+    kinds = {"train": "train_spread", "valid": "valid_spread"}
     return {f"{row['setting']}, {kind}": row[key] for row in rows for kind, key in kinds.items()}
 
 
