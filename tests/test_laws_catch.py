@@ -36,6 +36,8 @@ from jaxrnn.laws import (
     subject,
     what_is_broken,
 )
+from jaxrnn.laws.drawing import require_mean
+from jaxrnn.laws.styles import DRAWS
 from jaxrnn.unroll import unroll
 
 SCHEDULES = "every schedule = plain scan"
@@ -414,6 +416,14 @@ def test_broken_style_is_named(fault):
     style, law = STYLE_FAULTS[fault]
     with pytest.raises(LawBroken):
         STYLE_LAWS[law](style)
+
+
+def test_a_style_whose_mean_is_off_is_named():
+    """By a third of what its draws vary, of as many as the laws draw."""
+    drawn = np.random.default_rng(0).standard_normal((DRAWS, 3)).astype(np.float32)
+    require_mean("gradient", drawn, np.zeros(3, np.float32))
+    with pytest.raises(LawBroken, match=r"gradient at \[0\] is .* it should be 0\.3"):
+        require_mean("gradient", drawn, np.full(3, 0.3, np.float32))
 
 
 def test_every_style_law_has_been_seen_to_fail():
