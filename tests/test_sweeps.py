@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from experiments_support import error_of, logged, small_char, write_text
 from stopping import assert_same_run, dies_after
+from tiers import mostly_full
+from trained_runs import OFTEN
 
 from experiments import char, toy
 from jaxrnn.runs.config import replaced
@@ -17,11 +19,10 @@ from jaxrnn.runs.sweep.directory import read_sweep
 from jaxrnn.runs.sweep.grouping import SWEPT, groups_of
 from jaxrnn.runs.sweep.points import points_of
 
-# Two settings of which one has no two alike sizes, each an epoch of three lines.
-TOY = [
-    *["--preset", "smoke", "--length", "600", "--batch-size", "10", "--log-every", "4"],
-    *["--devices", "2", "--checkpoint-seconds", "0"],
-]
+# One setting of two seeds.
+TOY = ["--preset", "smoke", "--length", "600", "--batch-size", "10", "--log-every", "4"]
+TOY += ["--devices", "2", *OFTEN]
+MEMBERS = 2
 RATES = ("0.05", "0.2", "0.5")
 
 
@@ -33,34 +34,39 @@ def swept(tmp_path_factory):
 
 
 def test_a_run_of_a_sweep_is_the_run_alone(swept, tmp_path):
-    """Rates and seeds change no bit of each other's numbers."""
+    """Between two others, which change no bit of its numbers."""
     assert {*read_sweep(swept).runs} == {f"learning_rate={rate}" for rate in RATES}
-    for rate in RATES[1:]:
-        alone = tmp_path / rate
-        assert toy.main([*TOY, "--learning-rate", rate, "--run", str(alone)]) == 0
-        assert_same_run(swept / f"learning_rate={rate}", alone, members=2)
+    alone, rate = tmp_path / "alone", RATES[1]
+    assert toy.main([*TOY, "--learning-rate", rate, "--run", str(alone)]) == 0
+    assert_same_run(swept / f"learning_rate={rate}", alone, MEMBERS)
 
 
-@pytest.mark.parametrize("lines", [1, 30])
-def test_a_sweep_that_dies_goes_on(swept, tmp_path, lines):
-    path = tmp_path / "run"
+def died(path, lines) -> None:
+    """Leaves in `path` the same sweep, which died when it had written so many lines."""
     flags = [*TOY, "--sweep", f"learning_rate={','.join(RATES)}", "--run", str(path)]
     dies_after(lines, lambda: toy.main(flags))
-    assert toy.main(["--resume", str(path), "--checkpoint-seconds", "0"]) == 0
-    for name in read_sweep(swept).runs:
-        assert_same_run(path / name, swept / name, members=2)
 
 
-def test_a_run_of_a_sweep_goes_on_alone(swept, tmp_path):
+@pytest.mark.parametrize("lines", mostly_full([1, 30], 30))
+def test_a_sweep_that_dies_goes_on(swept, tmp_path, lines):
     path = tmp_path / "run"
-    flags = [*TOY, "--sweep", f"learning_rate={','.join(RATES)}", "--run", str(path)]
-    dies_after(17, lambda: toy.main(flags))
-    name = f"learning_rate={RATES[1]}"
-    assert toy.main(["--resume", str(path / name)]) == 0
-    assert_same_run(path / name, swept / name, members=2)
-    assert toy.main(["--resume", str(path)]) == 0  # the others, and that one is left as it is
+    died(path, lines)
+    assert toy.main(["--resume", str(path), *OFTEN]) == 0
     for name in read_sweep(swept).runs:
-        assert_same_run(path / name, swept / name, members=2)
+        assert_same_run(path / name, swept / name, MEMBERS)
+
+
+@pytest.mark.parametrize("others", mostly_full([False, True], False))
+def test_a_run_of_a_sweep_goes_on_alone(swept, tmp_path, others):
+    """And then the others without it, which are another number and so another program."""
+    path, name = tmp_path / "run", f"learning_rate={RATES[1]}"
+    died(path, 17)
+    assert toy.main(["--resume", str(path / name)]) == 0
+    assert_same_run(path / name, swept / name, MEMBERS)
+    if others:
+        assert toy.main(["--resume", str(path)]) == 0  # and that one is left as it is
+        for name in read_sweep(swept).runs:
+            assert_same_run(path / name, swept / name, MEMBERS)
 
 
 # Of each flag two values that are not 0, no two of them alike in what they do.
@@ -74,38 +80,28 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "momentum"])
-def test_swept_numbers_are_those_of_each_alone(tmp_path, optimizer):
-    """One program computes with every member's own."""
+@pytest.mark.parametrize("optimizer", mostly_full(["adamw", "momentum"], "adamw"))
+def test_swept_numbers_are_those_of_each_alone(optimizer):
+    """One program computes with every member's own: the last point has those that it has alone, and
+    the first has others."""
     assert {*NUMBERS} == {*SWEPT}
     unread = {"adamw": "momentum", "momentum": "weight_decay"}[optimizer]
     read = {name: pair for name, pair in NUMBERS.items() if name != unread}
-    config = replaced(
-        char.PRESETS["smoke"],
-        corpus=str(write_text(tmp_path)),
-        cell="elman",
-        hidden_size=6,
-        embedding_size=4,
-        num_layers=1,
-        batch_size=8,
-        num_steps=30,
-        optimizer=optimizer,
-        learning_rate=0.01,
-        seeds=2,
-        log_every=5,
-    )
+    sizes = {"num_steps": (3,), "state_size": (2,), "epochs": (1,), "length": 600}
+    config = replaced(toy.PRESETS["smoke"], **sizes, batch_size=10, seeds=2)
+    config = replaced(config, cell="elman", optimizer=optimizer, learning_rate=0.01)
     rows = [{name: pair[i] for name, pair in read.items()} for i in (0, 1)]
     devices = jax.devices()[:1]
 
     def chunks(points, bit_exact):
-        groups = groups_of(char.EXPERIMENT, points, devices, bit_exact=bit_exact)
+        groups = groups_of(toy.EXPERIMENT, points, devices, bit_exact=bit_exact)
         return [prepared.chunk(prepared.init())[1]["loss"] for _, prepared in groups]
 
     points = points_of(config, rows)
     (together,) = chunks(points, bit_exact=False)
-    alone = np.concatenate(chunks(points, bit_exact=True))
-    np.testing.assert_allclose(together, alone, rtol=1e-5)
-    assert abs(alone[0] - alone[2]).max() > 1e-3
+    (alone,) = chunks(points[1:], bit_exact=True)
+    np.testing.assert_allclose(together[2:], alone, rtol=1e-5)
+    assert abs(together[0] - together[2]).max() > 1e-3  # of one seed
 
 
 def test_what_is_part_of_a_program_has_its_own(tmp_path):
@@ -121,32 +117,37 @@ def test_what_is_part_of_a_program_has_its_own(tmp_path):
     assert found == [1, 1, 1, 1, 2]
 
 
-def test_what_diverges_ends_alone(tmp_path, capsys):
+def test_what_diverges_ends_alone(tmp_path, capsys, swept):
     path = tmp_path / "run"
-    flags = ["--sweep", "learning_rate=0.2,3e38", "--optimizer", "momentum", "--run", str(path)]
-    assert toy.main([*TOY, *flags]) == 0
+    assert toy.main([*TOY, "--sweep", "learning_rate=0.05,0.2,3e38", "--run", str(path)]) == 0
     assert "seed 0 is not finite" in capsys.readouterr().err
     fine, lost = logged(path / "learning_rate=0.2"), logged(path / "learning_rate=3e+38")
     assert all(line["loss"] is not None for line in fine if "loss" in line)
     assert lost[-1]["train_loss"] is None
-    alone = tmp_path / "alone"
-    own = ["--learning-rate", "0.2", "--optimizer", "momentum", "--run", str(alone)]
-    assert toy.main([*TOY, *own]) == 0
-    assert_same_run(path / "learning_rate=0.2", alone, members=2)
+    for name in ("learning_rate=0.05", "learning_rate=0.2"):
+        assert_same_run(path / name, swept / name, MEMBERS)
 
 
-def test_successive_halving_goes_on_where_it_died(tmp_path):
+HALVINGS = {  # rates, epochs, what is kept of them when, epochs of each, lines before it dies
+    "once": ("1e-5,1e-2", "2", [(1, 1)], [1, 2], 14),
+    "twice": ("1e-5,1e-2,1e-3,3e-2", "4", [(1, 2), (2, 1)], [1, 1, 2, 4], 40),
+}
+
+
+@pytest.mark.parametrize("times", mostly_full(HALVINGS, "once"))
+def test_successive_halving_goes_on_where_it_died(tmp_path, times):
+    rates, most, kept, trained, lines = HALVINGS[times]
     text = write_text(tmp_path)
-    flags = [*small_char(text), "--epochs", "4", "--sample-length", "0", "--halving", "2"]
-    flags += ["--sweep", "learning_rate=1e-5,1e-2,1e-3,3e-2", "--checkpoint-seconds", "0"]
+    flags = [*small_char(text), "--epochs", most, "--sample-length", "0", "--halving", "2"]
+    flags += ["--sweep", f"learning_rate={rates}", "--checkpoint-seconds", "0"]
     whole, died = tmp_path / "whole", tmp_path / "died"
     assert char.main([*flags, "--run", str(whole)]) == 0
     rungs = read_sweep(whole).rungs
-    assert [(rung["epochs"], len(rung["kept"])) for rung in rungs] == [(1, 2), (2, 1)]
+    assert [(rung["epochs"], len(rung["kept"])) for rung in rungs] == kept
     assert "learning_rate=1e-05" not in rungs[0]["kept"]
     epochs = {name: logged(whole / name)[-1]["epoch"] for name in read_sweep(whole).runs}
-    assert sorted(epochs.values()) == [1, 1, 2, 4]
-    dies_after(40, lambda: char.main([*flags, "--run", str(died)]))
+    assert sorted(epochs.values()) == trained
+    dies_after(lines, lambda: char.main([*flags, "--run", str(died)]))
     assert char.main(["--resume", str(died)]) == 0
     assert read_sweep(died).rungs == rungs
     for name in epochs:
