@@ -94,8 +94,9 @@ def test_layers_of_every_library(name):
     assert agreeing(case) == expected
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it", "two_devices")
-@pytest.mark.parametrize("name", mostly_full(CUSTOM, "two-speed"))
+@pytest.mark.parametrize("name", CUSTOM)
 def test_custom_cells_of_every_library(name):
     expected = {"jaxrnn", "jaxrnn, one device", "Flax", AS_OURS}
     assert agreeing(custom.custom_case(name, SMALL)) == expected | torch_sides("PyTorch loop")

@@ -111,7 +111,8 @@ def test_a_users_cell_is_resumed_from_the_run(died, tmp_path, tmp_path_factory, 
         (broken / name).unlink()
     if died == "before cell.py":
         (broken / "cell.py").unlink()
-    killed(char, [*resume, *OFTEN], 9)
+    # how many devices there were is lost with environment.json
+    killed(char, [*resume, *OFTEN, "--devices", "1"], 9)
     assert (broken / "cell.py").read_bytes() == source
     assert (broken / "environment.json").exists()
     cells.write_bytes(source + b"\n# another\n")
