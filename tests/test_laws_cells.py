@@ -50,9 +50,10 @@ SCHEDULES = "every schedule = plain scan"
 # mean over units, a weight for each unit, linear recurrences of real and complex numbers, a queue.
 # All are held against their transcriptions.
 KINDS = ("elman", "lstm", "layer_norm_lstm", "indrnn", "min_gru", "lru", "feed_forward")
-# Of what is made of cells: the others draw as these do, or are such cells.
-MADE = ("chain", "pointwise", "one_hot", "embed", "linear", "reinitialised", "tied")
-MADE += ("dropout", "learnt_carry", "computing_in", "pausable", "resettable")
+# Of what is made of cells: the others draw as these do, choose a carry as a pause does, or are such
+# cells.
+MADE = ("pointwise", "one_hot", "embed", "linear", "reinitialised", "tied")
+MADE += ("dropout", "learnt_carry", "computing_in", "pausable")
 
 
 @pytest.mark.parametrize("name", EVERY)
