@@ -274,7 +274,8 @@ def test_a_learnt_carry_begins_as_the_cell_has_it():
 
 def test_a_learnt_carry_of_complex_numbers():
     """Its parts are real params, and each is learnt."""
-    usual = CELLS["lru"](3, 4)
+    begun = jnp.array([0, 1 + 2j, 3j, -1], jnp.complex64)
+    usual = CELLS["lru"](3, 4)._replace(init_carry=lambda params, key: begun)
     cell = learnt_carry(usual)
     params = cell.init(KEY)
     assert (params["carry"].shape, params["carry"].dtype) == ((4, 2), jnp.float32)

@@ -83,6 +83,7 @@ def test_targets_are_drawn_apart_from_inputs():
     assert abs(np.mean((2 * inputs - 1) * (2 * targets - 1))) < 5 / np.sqrt(LENGTH)
 
 
+@pytest.mark.full
 def test_vmap_over_keys_is_one_key_at_a_time():
     keys = jax.random.split(jax.random.key(3), 4)
     together = jax.vmap(lambda key: lag_sequence(TOY, key, 50))(keys)

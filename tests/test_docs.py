@@ -33,6 +33,7 @@ def test_it_is_short():
     assert len(SOURCE.splitlines()) <= 80
 
 
+@pytest.mark.full
 def test_it_trains_resumes_and_writes(smoothing, tmp_path, capsys):
     text, run = write_text(tmp_path), tmp_path / "run"
     arguments = ["--preset", "smoke", "--corpus", str(text), "--epochs", "1", "--seeds", "1"]

@@ -120,6 +120,7 @@ def test_text_of_a_setting_by_its_name(comparison, capsys):
     assert "members 0 to 1 of setting mine" in error_of(capsys, generate.main, flags)
 
 
+@pytest.mark.full
 def test_a_comparison_is_resumed_cell_by_cell(comparison, tmp_path):
     """As if it had been killed before the second cell."""
     run = shutil.copytree(comparison, tmp_path / "run")
@@ -163,6 +164,7 @@ REGULARISED = [
 ]
 
 
+@pytest.mark.full
 def test_all_that_regularises_is_in_the_training(small, text):
     """Traced only: each of them changes the program of a training step."""
     regularised = config_of(char, *small_char(text), *REGULARISED)
@@ -216,6 +218,7 @@ def test_a_learning_rate_that_falls_ends_with_the_run(text, tmp_path, capsys):
     assert char.main(["--resume", str(run)]) == 0
 
 
+@pytest.mark.full
 def test_dynamic_evaluation_is_a_figure_of_its_own(tmp_path_factory):
     """Of each seed's best params, read as one stream; beside the loss of a model that stays."""
     run = char_run(tmp_path_factory)

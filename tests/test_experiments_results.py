@@ -165,6 +165,7 @@ def assert_same(a, b):
         assert np.array_equal(x, y)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seeds", mostly_full(["1", "2"], "2"))
 def test_each_member_is_the_seed_whatever_is_beside_it(seeds, sweep, text, tmp_path, capfd):
     """Alone, or the first of two, which is the program of the sweep. And what the command prints is

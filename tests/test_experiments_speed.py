@@ -205,6 +205,7 @@ def test_operations_of_a_layer(name, gates):
     assert gradient_flops(cell, x, 11, 3) == 3 * 11 * 3 * 2 * (inputs + size) * gates * size
 
 
+@pytest.mark.full
 def test_operations_of_the_model():
     problem = make_problem(SMALL, 2)
     layer, head = 2 * (5 + 5) * 4 * 5, 2 * 5 * VOCAB_SIZE

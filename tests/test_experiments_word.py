@@ -166,6 +166,7 @@ def test_a_model_learns_the_order_of_words(text):
     assert found < unigram_entropy(words_of(config).train) - 0.5
 
 
+@pytest.mark.full
 def test_a_run_is_resumed(text, folder, trained):
     run = folder / "resumed"
     flags = [*small(text), "--epochs", "1", "--sample-length", "0"]
@@ -324,6 +325,7 @@ def test_shares_of_saturated_units(text):
     assert 0 < found["saturated"] < 1
 
 
+@pytest.mark.full
 def test_the_study_trains_its_settings_in_turn(text, tmp_path, monkeypatch):
     """Two that differ in name alone: a program is compiled for each other one."""
     two = {names.BASIC: {}, names.RECOVERING: {}}

@@ -105,6 +105,7 @@ def test_padding_does_not_change_what_is_drawn(setting):
     require_same_draws(MODEL, PARAMS, prompt, setting)
 
 
+@pytest.mark.full
 def test_a_stochastic_cell_is_not_disturbed_by_padding():
     """A pause keeps keys and counters as they are."""
     model = chain(embed=embed(VOCAB, 3), dropout=dropout(0.5), head=linear(3, VOCAB))

@@ -88,6 +88,7 @@ def test_of_units_what_is_asked_for(run, folder):
     assert -1 < arrays[name].min() < 0 < arrays[name].max() < 1
 
 
+@pytest.mark.full
 def test_a_part_of_a_text(run, folder):
     out = folder / "part"
     more = ["--start", 4, "--length", 9, "--at", 5, "--draw", "layer_1 2", "--out", out]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from drawing import some_params
 
 from experiments.inspect import reading
@@ -15,6 +16,7 @@ from jaxrnn.data import build_vocabulary
 TEXT = "a" * 12
 
 
+@pytest.mark.full
 def test_it_is_read_and_shown_without_nan(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "_training", lambda source: [])
     vocabulary = build_vocabulary(TEXT, "character")

@@ -107,7 +107,6 @@ EVERYTHING = {
     ("kind", "precision"),
     mostly_full(
         itertools.product(EVERYTHING, get_args(Precision)),
-        ("residual", "bfloat16"),
         ("tied skip", "float32"),
     ),
 )

@@ -87,6 +87,7 @@ def test_dropped_weights_of_other_batch_sizes(batch_size):
     require_equal_draws(gradients(dropping, batch_size))
 
 
+@pytest.mark.full
 def test_resets_padding_and_samples():
     cell = resettable(CELL)
     words = chain(embed=embed(5, 3), drop=dropout(0.5))

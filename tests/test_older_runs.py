@@ -34,6 +34,7 @@ def older(tmp_path, monkeypatch):
     return Path("run")
 
 
+@pytest.mark.full
 def test_it_goes_on_as_it_would_have(older):
     first = logged(older)
     assert char.main(["--resume", str(older), "--epochs", "2"]) == 0

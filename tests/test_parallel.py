@@ -138,10 +138,9 @@ def test_a_divided_batch(name, case, batch_size, count):
         params = jax.tree.map(lambda p, g: p - 0.5 * g, params, one[0])
 
 
+@pytest.mark.full
 @pytest.mark.skipif(AGAIN, reason="it is done on two")
-@pytest.mark.parametrize(
-    "name", mostly_full([name for name in STYLES if STYLES[name].carries_credit], "snap")
-)
+@pytest.mark.parametrize("name", [name for name in STYLES if STYLES[name].carries_credit])
 def test_a_divided_batch_of_embedded_tokens(name):
     """An embedding compares its tokens with constants, and those styles take the step apart."""
     cell = reinitialised(chain(embed=embed(3, 2), layer=elman(2, 3), head=linear(3, 3)), normal)
@@ -155,6 +154,7 @@ def test_a_divided_batch_of_embedded_tokens(name):
     assert_close(one, two, 1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(AGAIN, reason="it is done on two")
 def test_devices_meet_once_in_a_training_step():
     """To average the gradients. What a batch is made from (its words, drawn negatives) each device
@@ -246,7 +246,8 @@ COUNTS = [3, 4] if AGAIN else [1, 2]
 SWEEPS = [(count, members) for count in COUNTS for members in (3, MEMBERS)]
 
 
-@pytest.mark.parametrize(("count", "members"), mostly_full(SWEEPS, (COUNTS[-1], 3)))
+@pytest.mark.full
+@pytest.mark.parametrize(("count", "members"), SWEEPS)
 def test_a_member_is_the_same_alone(count, members, compilations):
     """Bit for bit, whoever runs beside it, and whether the devices divide the members or not. All
     chunks of a sweep are one program."""

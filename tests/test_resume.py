@@ -96,6 +96,7 @@ def test_other_trainings_killed_and_resumed(flags, text, tmp_path):
     assert_same_run(whole, broken)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "died", mostly_full(["before environment.json", "before cell.py"], "before cell.py")
 )
@@ -122,6 +123,7 @@ def test_a_users_cell_is_resumed_from_the_run(died, tmp_path, tmp_path_factory, 
     assert logged(broken) == logged(char_run(tmp_path_factory))
 
 
+@pytest.mark.full
 def test_raised_epochs_equal_more_epochs_from_the_start(text, tmp_path, tmp_path_factory):
     """Of a run from before a field was there, too."""
     run = tmp_path / "run"

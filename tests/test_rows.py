@@ -156,6 +156,7 @@ def test_every_word_as_a_negative_is_the_whole_softmax():
     jax.tree.map(_close, found, expected)
 
 
+@pytest.mark.full
 def test_an_embedding_that_is_tied_to_the_head():
     """One table, with the rows that are read and those that are predicted; all words as negatives
     are the whole softmax here, too, and steps by rows those on whole tables."""

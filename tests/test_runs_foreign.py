@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 from experiments_support import error_of, small_char, unbind, write_text
+from tiers import mostly_full
 
 from experiments import char, generate, inspect, toy
 from jaxrnn.runs import load
@@ -135,7 +136,7 @@ def test_the_same_text_elsewhere(run, trained, tmp_path, capsys):
         other.rename(trained / "text.txt")
 
 
-@pytest.mark.parametrize("command", ["resume", "generate", "inspect"])
+@pytest.mark.parametrize("command", mostly_full(["resume", "generate", "inspect"], "generate"))
 def test_code_is_asked_about(command, foreign, trained, tmp_path, capsys):
     source = trained / "code" / "cells.py"
     source.rename(trained / "code" / "away.py")

@@ -58,6 +58,25 @@ def test_what_is_costly_and_reads_no_carry_leaves_the_loop(name):
             assert all(own), equation.primitive.name
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_the_report_has_one_loop_a_recurrence_in_the_order_in_which_they_feed(last):
+    """Whichever of them comes first in the carry."""
+
+    def step(params, carry, x):
+        fed, feeds = carry if last else carry[::-1]
+        feeds = jnp.tanh(params * feeds + x)
+        fed = jnp.tanh(params * fed + feeds)
+        return ((fed, feeds) if last else (feeds, fed)), fed
+
+    cell = Cell(lambda key: jnp.float32(0.5), lambda params, key: (jnp.float32(0),) * 2, step)
+    given = (jnp.float32(0.5), (jnp.zeros(2),) * 2, jnp.ones((9, 2)))
+    choice = choose(cell, *given, "distributed", "cpu")
+    assert choice.plan is not None
+    loops = [stage.members for stage in choice.plan if isinstance(stage, Loop)]
+    assert loops == ([[1], [0]] if last else [[0], [1]])
+    assert str(explain(cell, *given, schedule="distributed")).count("loop over") == 2
+
+
 def test_a_costly_function_with_a_derivative_of_its_own_leaves_the_loop():
     def step(params, h, x):
         h = params * h + jax.nn.softplus(x)

@@ -132,9 +132,8 @@ def test_no_gradient_depends_on_padding(name):
 SEVERAL = ("norm", "logarithm", "time difference", "weight over x", "own rule")
 
 
-@pytest.mark.parametrize(
-    "schedule", mostly_full(["scan", "distributed", "checkpointed"], "distributed")
-)
+@pytest.mark.full
+@pytest.mark.parametrize("schedule", ["scan", "distributed", "checkpointed"])
 def test_under_every_schedule_and_twice(schedule: Schedule):
     """Gradients, and the derivative of a gradient along a direction."""
     cell = cell_of(*SEVERAL)

@@ -56,7 +56,8 @@ def test_a_sweep_that_dies_goes_on(swept, tmp_path, lines):
         assert_same_run(path / name, swept / name, MEMBERS)
 
 
-@pytest.mark.parametrize("others", mostly_full([False, True], False))
+@pytest.mark.full
+@pytest.mark.parametrize("others", [False, True])
 def test_a_run_of_a_sweep_goes_on_alone(swept, tmp_path, others):
     """And then the others without it, which are another number and so another program."""
     path, name = tmp_path / "run", f"learning_rate={RATES[1]}"
@@ -134,7 +135,8 @@ HALVINGS = {  # rates, epochs, what is kept of them when, epochs of each, lines 
 }
 
 
-@pytest.mark.parametrize("times", mostly_full(HALVINGS, "once"))
+@pytest.mark.full
+@pytest.mark.parametrize("times", HALVINGS)
 def test_successive_halving_goes_on_where_it_died(tmp_path, times):
     rates, most, kept, trained, lines = HALVINGS[times]
     text = write_text(tmp_path)

@@ -14,6 +14,11 @@ RANDOM = np.random.default_rng(0)
 LENGTHS = RANDOM.integers(1, ROOM + 1, COUNT)
 
 
+def batch_of(task, length=ROOM):
+    found = jax.jit(lambda key: task.batch(key, length, 64))(jax.random.key(0))
+    return jax.tree.map(np.asarray, found)
+
+
 def numbered():
     """Vectors that tell which sequence and which time step they are; NaN is padding."""
     inputs = np.stack(np.broadcast_arrays(np.arange(COUNT)[:, None], np.arange(ROOM)), -1)
@@ -25,9 +30,10 @@ def test_a_class_to_a_sequence_is_asked_for_at_its_end():
     labels = np.arange(COUNT) % 3
     task = arrays(numbered(), labels, LENGTHS)
     assert (task.reads, task.answers, task.metric) == (2, 3, "accuracy")
-    inputs, (values, weights) = jax.tree.map(np.asarray, task.batch(jax.random.key(0), ROOM, 64))
+    inputs, (values, weights) = batch_of(task)
     which = inputs[0, :, 0].astype(int)
-    assert which.max() < 0.8 * COUNT <= task.test(jax.random.key(0), ROOM, 9).inputs[0, :, 0].min()
+    tested = jax.jit(lambda key: task.test(key, ROOM, 9).inputs)(jax.random.key(0))
+    assert which.max() < 0.8 * COUNT <= tested[0, :, 0].min()
     np.testing.assert_array_equal(weights.argmax(0), LENGTHS[which] - 1)
     np.testing.assert_array_equal(values[weights.argmax(0), range(64)], labels[which])
     behind = np.arange(ROOM)[:, None] >= LENGTHS[which]
@@ -38,7 +44,7 @@ def test_a_class_to_a_sequence_is_asked_for_at_its_end():
 @pytest.mark.parametrize("length", [3, ROOM + 4])
 def test_room_is_cut_and_padded(length):
     task = arrays(numbered(), np.arange(COUNT) % 3, LENGTHS)
-    inputs, (_, weights) = jax.tree.map(np.asarray, task.batch(jax.random.key(0), length, 64))
+    inputs, (_, weights) = batch_of(task, length)
     ends = np.minimum(LENGTHS[inputs[0, :, 0].astype(int)], length)
     np.testing.assert_array_equal(weights.argmax(0), ends - 1)
     np.testing.assert_allclose(weights.mean(0), 1, rtol=1e-6)
@@ -48,7 +54,7 @@ def test_numbers_at_every_time_step():
     targets = np.where(np.isnan(numbered()[..., 0]), np.nan, numbered().sum(-1))
     task = arrays(numbered(), targets, LENGTHS)
     assert (task.answers, task.metric) == (1, "mean squared error")
-    inputs, (values, weights) = jax.tree.map(np.asarray, task.batch(jax.random.key(0), ROOM, 64))
+    inputs, (values, weights) = batch_of(task)
     np.testing.assert_array_equal(values[..., 0][weights > 0], inputs.sum(-1)[weights > 0])
     lengths = LENGTHS[inputs[0, :, 0].astype(int)]
     np.testing.assert_array_equal((weights > 0).sum(0), lengths)
@@ -100,10 +106,9 @@ def test_digits_are_pixels_one_by_one(monkeypatch):
     module.__dict__["load_digits"] = lambda: found
     monkeypatch.setitem(sys.modules, "sklearn", ModuleType("sklearn"))
     monkeypatch.setitem(sys.modules, "sklearn.datasets", module)
-    plain, permuted = (
-        np.asarray(TASKS[name]().batch(jax.random.key(0), 64, 1).inputs)[:, 0, 0]
-        for name in ("digits", "permuted_digits")
-    )
+    tasks = [TASKS[name]() for name in ("digits", "permuted_digits")]
+    draw = jax.jit(lambda key: [task.batch(key, 64, 1).inputs[:, 0, 0] for task in tasks])
+    plain, permuted = map(np.asarray, draw(jax.random.key(0)))
     np.testing.assert_allclose(plain, np.arange(64) / 64)
     assert (permuted != plain).any()
     np.testing.assert_allclose(np.sort(permuted), plain)

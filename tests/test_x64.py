@@ -180,6 +180,7 @@ def test_padding_both_ends_and_samples():
     assert found[2].dtype == jnp.int32
 
 
+@pytest.mark.full
 def test_draws_are_those_of_a_program_without_it():
     layer = zoneout(gru(3, 3), 0.5)
 

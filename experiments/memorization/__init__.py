@@ -82,10 +82,10 @@ def _show_trained(arguments: list[str]) -> None:
     source = flags.source
     if source.suffix in (".h5", ".hdf5", ".keras") and not source.is_dir():
         config, out = Config(), source.parent / source.name.partition(".")[0]
-        layers = load_keras(source)
         try:
+            layers = load_keras(source)
             model, params = model_from_keras(layers, read_text(config).vocabulary.size)
-        except ValueError as error:
+        except (ValueError, ImportError) as error:
             raise ValueError(f"--from {source}: {error}") from error
         models = [(model.cell, None, build_model(model), params)]
     else:

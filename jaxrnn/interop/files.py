@@ -77,8 +77,10 @@ def load_keras(path: Path | str) -> Layers:
     Raises:
       FileNotFoundError; ImportError: no h5py; ValueError: not such a file, or damaged.
     """
-    h5py = _h5py()
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(_MISSING.format(path))
+    h5py = _h5py()
     try:
         if zipfile.is_zipfile(path):  # .keras: the weights beside the config
             with (
@@ -89,8 +91,6 @@ def load_keras(path: Path | str) -> Layers:
                 return _read_layers(path, file)
         with h5py.File(path, "r") as file:
             return _read_layers(path, file)
-    except FileNotFoundError:
-        raise FileNotFoundError(_MISSING.format(path)) from None
     except ValueError:
         raise
     except Exception as error:  # h5py has no one kind for what is damaged
