@@ -52,7 +52,7 @@ from jaxrnn.schedule import Explanation
 from jaxrnn.training import Training, init_state, make_train_step, stream_training
 from jaxrnn.unroll import explain, unroll
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CELLS",

@@ -14,7 +14,10 @@ SIGNALS = tuple(
 
 
 def module_of(arguments: list[str]) -> str | None:
-    """The module behind `python -m`, if it is one of ours."""
+    """The module behind `python -m`, if it is one of ours; of the command `jaxrnn` the one that it
+    begins with."""
+    if any(os.path.basename(each) in ("jaxrnn", "jaxrnn.exe") for each in arguments[1:2]):
+        return "experiments"
     if "-m" not in arguments[1:-1]:
         return None
     name = arguments[arguments.index("-m", 1) + 1]
