@@ -7,6 +7,7 @@ here, so that the list is there at once.
 
 import ast
 import importlib.metadata
+import os
 import re
 import runpy
 import sys
@@ -76,7 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Lists the commands, or runs one; returns the exit code."""
     first, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     if first in ("-h", "--help"):
-        show()
+        try:
+            show()
+            sys.stdout.flush()
+        except BrokenPipeError:  # e.g. `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if first == "--version":
         print(importlib.metadata.version("jaxrnn"))

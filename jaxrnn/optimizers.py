@@ -84,6 +84,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "momentum": clipped_momentum,
     "rmsprop": clipped_rmsprop,
 }
+"""The optimizers by name, as `--optimizer NAME` takes them."""
 
 
 def updates_of(

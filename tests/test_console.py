@@ -2,6 +2,7 @@
 
 import importlib.util
 import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -42,6 +43,15 @@ def test_every_command_of_the_list_is_one(capsys):
     assert {"toy", "char", "compare", "inspect", "new-cell", "check"} <= {*names}
     for name in names:
         assert importlib.util.find_spec(console.module_of(name)) is not None
+
+
+def test_who_reads_a_part_of_the_list_sees_no_traceback():
+    command = f"{shlex.quote(sys.executable)} -m experiments | head -1"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("baselines: ")
+    assert done.stderr == ""
 
 
 def test_what_is_no_command_is_said_in_one_line(capsys):

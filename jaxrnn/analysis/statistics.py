@@ -24,6 +24,7 @@ Statistic = np.ndarray | np.float64
 CONFIDENCE = 0.95
 RESAMPLES = 5_000
 TOLERANCE = 0.05
+"""What a learning rate in the window may lose, as a part of the best one's loss."""
 AT_ONCE = 2**22
 """How many resampled numbers are held at a time."""
 

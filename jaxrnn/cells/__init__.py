@@ -40,3 +40,4 @@ CELLS: dict[str, CellFactory] = {
     "lru": lru,
     "feed_forward": feed_forward,
 }
+"""The cells of the library by name, as `--cell NAME` takes them."""

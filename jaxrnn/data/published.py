@@ -122,6 +122,7 @@ CORPORA: dict[str, Source] = {
         _parts,
     ),
 }
+"""Texts that are downloaded once and checked, by name."""
 
 
 def read_published(file: File) -> bytes:

@@ -28,8 +28,9 @@ class LagTask(NamedTuple):
     lags: tuple[tuple[int, float], ...]
 
 
-# R2RT, "Recurrent Neural Networks in Tensorflow I" (11 July 2016).
 TOY = LagTask(0.5, ((3, 0.5), (8, -0.25)))
+"""P(Y_t = 1) = 0.5 + 0.5 X_(t-3) - 0.25 X_(t-8), of R2RT, "Recurrent Neural Networks in Tensorflow
+I" (11 July 2016)."""
 
 
 def lag_sequence(

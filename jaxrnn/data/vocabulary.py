@@ -12,6 +12,7 @@ from jaxtyping import Array, Int32, Integer
 from jaxrnn.data.words import WordRule, count_left_out, join_words, words
 
 Level = Literal["character", "word", "token"]
+"""What a text is divided into."""
 
 
 def _tokens(text: str) -> list[str]:

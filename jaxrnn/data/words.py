@@ -8,6 +8,7 @@ from typing import Literal
 from jaxrnn.base import require_one_of
 
 WordRule = Literal["unicode", "published"]
+"""By what rule words are found, see `words`."""
 
 _PUBLISHED = re.compile(r"[\w']+|[;:\-()&.,!?\"]")
 

@@ -106,3 +106,4 @@ STYLES: dict[str, Style] = {
     "uoro": _style(uoro, carries_credit=True, accuracy="unbiased"),
     "rflo": _style(rflo, carries_credit=True, accuracy="approximate"),
 }
+"""The gradient styles by name, as `--estimator NAME` takes them."""

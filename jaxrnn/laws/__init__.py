@@ -16,13 +16,12 @@ from jaxrnn.laws.comparing import LawBroken
 from jaxrnn.laws.compositions import COMPOSITIONS, EVALUATIONS
 from jaxrnn.laws.subject import Subject, subject
 
-# Of a single call of step; a cell that breaks one of them cannot be unrolled.
 STEP_LAWS: dict[str, Callable[[Subject], None]] = {
     "takes one example, no batch axis": cells.takes_one_example,
     "carry type preserved": cells.carry_type_preserved,
 }
+"""Of a single call of step; a cell that breaks one of them cannot be unrolled."""
 
-# Of everything that calls itself a cell.
 CELL_LAWS: dict[str, Callable[[Subject], None]] = STEP_LAWS | {
     "unroll = repeated step": cells.unroll_is_repeated_step,
     "resumable at any split": cells.resumable,
@@ -32,22 +31,24 @@ CELL_LAWS: dict[str, Callable[[Subject], None]] = STEP_LAWS | {
     "step is pure": cells.step_is_pure,
     "every schedule = plain scan": schedules.every_schedule_is_the_plain_scan,
 }
+"""Of everything that calls itself a cell."""
 
-# Of a cell with a transcription beside it (`tests/reference/NAME.py`).
 REFERENCE_LAWS: dict[str, Callable[[Subject], None]] = {
     "equals its numpy transcription": references.equals_its_transcription,
     "parameter tree as recorded": references.parameters_as_recorded,
 }
+"""Of a cell with a transcription beside it (`tests/reference/NAME.py`)."""
 
-# Of a cell that `--precision bfloat16` is to serve; what draws or counts in floats may not obey it.
 PRECISION_LAWS: dict[str, Callable[[Subject], None]] = {
     "bfloat16 = float32, roughly": precision.computes_in_bfloat16,
 }
+"""Of a cell that `--precision bfloat16` is to serve; what draws or counts in floats may not obey
+it."""
 
-# Of a cell that remembers; it takes some seconds.
 LEARNING_LAWS: dict[str, Callable[[Subject], None]] = {
     "learns a lag": learning.learns_a_lag,
 }
+"""Of a cell that remembers; it takes some seconds."""
 
 STYLE_LAWS: dict[str, Callable[[Style], None]] = {
     "carry type preserved": styles.carry_type_preserved,
@@ -61,6 +62,7 @@ STYLE_LAWS: dict[str, Callable[[Style], None]] = {
     "accuracy as declared": styles.accuracy_as_declared,
     "every schedule = plain scan": styles.every_schedule_is_the_plain_scan,
 }
+"""Of every gradient style."""
 
 
 T = TypeVar("T", Subject, Style)

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-# Okabe and Ito's palette, told apart by colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-# where there are more curves than colours, the colours come again
+"""Okabe and Ito's palette, told apart by colour-blind readers."""
 DASHES = ("-", "--", ":")
+"""Of lines: where there are more curves than colours, the colours come again."""
 SHAPES = "os^Dv"
+"""Of marks, likewise."""
 
 
 def colour(i: int) -> str:
