@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from jaxrnn.base import Cell, require_positive
+from jaxrnn.cells.complex_parts import complex_of, polar, wide
 from jaxrnn.cells.weights import input_weights
 
 
@@ -82,21 +82,15 @@ def lru(
         )
 
     def init_carry(params, key):
-        zeros = _wide(params.nu) * 0
-        return lax.complex(zeros, zeros)
+        zeros = wide(params.nu) * 0
+        return complex_of(zeros, zeros)
 
     def step(params, h, x):
-        radius, phase = jnp.exp(-jnp.exp(_wide(params.nu))), jnp.exp(_wide(params.theta))
-        decay = lax.complex(radius * jnp.cos(phase), radius * jnp.sin(phase))
+        decay = polar(jnp.exp(-jnp.exp(wide(params.nu))), jnp.exp(wide(params.theta)))
         gain = jnp.exp(params.gamma)
-        driven = lax.complex(_wide(gain * (x @ params.b_re)), _wide(gain * (x @ params.b_im)))
+        driven = complex_of(gain * (x @ params.b_re), gain * (x @ params.b_im))
         h = decay * h + driven
         re, im = (part.astype(params.c_re.dtype) for part in (h.real, h.imag))
         return h, re @ params.c_re - im @ params.c_im + x @ params.d
 
     return Cell(init, init_carry, step)
-
-
-def _wide(a):
-    """As wide as the parts of a complex number are: at least 32 bits."""
-    return a.astype(jnp.float32) if a.dtype.itemsize < 4 else a
