@@ -4,6 +4,7 @@ Whatever is made here is a cell: for one example and one time step, under every 
 gradient style and every other combinator.
 """
 
+from jaxrnn.compose.blocks import gated_mlp, multi_head, pre_norm, rms_norm, short_convolution
 from jaxrnn.compose.layers import embed, linear, one_hot, pointwise
 from jaxrnn.compose.noise import dropout, variational_dropout, zoneout
 from jaxrnn.compose.parameters import learnt_carry, reinitialised, tied
@@ -16,13 +17,18 @@ __all__ = [
     "computing_in",
     "dropout",
     "embed",
+    "gated_mlp",
     "learnt_carry",
     "linear",
+    "multi_head",
     "one_hot",
     "pointwise",
+    "pre_norm",
     "reinitialised",
     "resettable",
     "residual",
+    "rms_norm",
+    "short_convolution",
     "skip_chain",
     "tied",
     "variational_dropout",

@@ -15,13 +15,18 @@ from jaxrnn.compose import (
     computing_in,
     dropout,
     embed,
+    gated_mlp,
     learnt_carry,
     linear,
+    multi_head,
     one_hot,
     pointwise,
+    pre_norm,
     reinitialised,
     resettable,
     residual,
+    rms_norm,
+    short_convolution,
     skip_chain,
     tied,
     variational_dropout,
@@ -65,6 +70,13 @@ COMPOSITIONS: dict[str, CellFactory] = {
     "residual": lambda input_size, hidden_size: residual(
         chain(layer=elman(input_size, hidden_size), back=linear(hidden_size, input_size))
     ),
+    "rms_norm": lambda input_size, hidden_size: rms_norm(input_size),
+    "gated_mlp": gated_mlp,
+    "pre_norm": lambda input_size, hidden_size: pre_norm(
+        elman(input_size, input_size), input_size, hidden_size
+    ),
+    "short_convolution": lambda input_size, hidden_size: short_convolution(input_size, 3),
+    "multi_head": lambda input_size, hidden_size: multi_head(elman(input_size, hidden_size), 2),
     "pointwise": lambda input_size, hidden_size: pointwise(jnp.tanh),
     "one_hot": lambda input_size, hidden_size: one_hot(input_size),
     "embed": embed,
