@@ -1,15 +1,13 @@
 """The experiments' models, each built from a plain config."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrnn.base import Cell, Params, PyTree, Y, named_leaves, require_positive
+from jaxrnn.base import Cell, Params, PyTree, Y, named_leaves
 from jaxrnn.cell_files import find_cell
 from jaxrnn.compose import (
     chain,
@@ -18,21 +16,25 @@ from jaxrnn.compose import (
     embed,
     learnt_carry,
     linear,
+    multi_head,
     one_hot,
     pointwise,
+    pre_norm,
     reinitialised,
     residual,
+    rms_norm,
+    short_convolution,
     skip_chain,
     tied,
     variational_dropout,
     zoneout,
 )
+from jaxrnn.token_model import Init, TokenModel, check_model
 from jaxrnn.tokens import as_tokens, is_token, require_tokens, truth_as_float
 
-Precision = Literal["float32", "bfloat16"]
-Connect = Literal["plain", "residual", "skip"]
-DropoutKind = Literal["plain", "variational"]
-Init = Literal["default", "published", "small"]
+GATED = 8 / 3
+"""Numbers inside the gated layer of a pre-norm block for each number outside: as many weights as a
+layer without a gate has of four."""
 
 
 def cross_entropy(logits: Y, targets: PyTree) -> jax.Array:
@@ -52,46 +54,6 @@ def cross_entropy(logits: Y, targets: PyTree) -> jax.Array:
     """
     require_tokens(logits.shape[-1], target=targets)
     return optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-
-
-@dataclass(frozen=True)
-class TokenModel:
-    """Tokens to logits: embedding (or one-hot), layers of one cell, a linear head, and a tanh layer
-    before it where one is asked for."""
-
-    vocab_size: int
-    output_size: int
-    cell: str = "lstm"
-    """A name in `CELLS`, or path/to/file.py:factory."""
-    hidden_size: int = 100
-    num_layers: int = 1
-    embedding_size: int = 0
-    """0 feeds one-hot vectors."""
-    dropout: float = 0.0
-    """Rate before each layer and before the head."""
-    init: Init = "default"
-    """published: every matrix Glorot-uniform. small: the embedding uniform within 0.01, every other
-    matrix a tenth of what keeps the size of its input."""
-    precision: Precision = "float32"
-    """What its steps compute in; params and outputs are float32."""
-    connect: Connect = "plain"
-    """residual: layers after the first add their input to their output. skip: layers after the
-    first read the first one's input too, and the head reads the outputs of all."""
-    dropout_kind: DropoutKind = "plain"
-    """variational: one mask for dropout_hold time steps."""
-    dropout_hold: int = 0
-    """Time steps that a variational mask holds; 0: for the whole sequence."""
-    zoneout: float = 0.0
-    """Rate at which a number of the layers' carries keeps its value for a time step."""
-    tied: bool = False
-    """The embedding is the transpose of the head's matrix, which begins as the head's does."""
-    learnt_carry: bool = False
-    """The layers' initial carries are learnt, else as the cell has them."""
-    capitals: tuple[tuple[int, int], ...] = ()
-    """What each token is read as: a lower-cased form by its id and, as one more input, a flag, as
-    `jaxrnn.data.capital_table` has them. Empty reads the tokens themselves. Outputs stay tokens."""
-    dense_size: int = 0
-    """Units of a tanh layer between the layers and the head; 0 has none."""
 
 
 def _small(model: Cell) -> Cell:
@@ -125,17 +87,18 @@ def build_model(config: TokenModel, *, training: bool = False) -> Cell:
 
     Raises:
       ValueError: a size below 1, a rate outside [0, 1), an unknown cell, connections that a single
-        layer does not have, or an embedding that cannot be tied.
+        layer or a block does not have, heads that do not divide the hidden size, or an embedding
+        that cannot be tied.
     """
-    _check(config)
+    check_model(config)
     name, first, size = _reader(config)
-    layers, size = _layers(config, size, training)
+    layers, size = (_blocks if config.block == "pre-norm" else _layers)(config, size, training)
     parts = {name: _narrow(config, first), **layers}
     if config.dense_size:
         dense = chain(linear=linear(size, config.dense_size), tanh=pointwise(jnp.tanh))
         parts["hidden"], size = _narrow(config, dense), config.dense_size
     if config.dropout:
-        parts["dropout_head"] = _dropout(config, training)
+        parts["dropout_head"] = _narrow(config, _dropout(config, training))
     parts["head"] = _narrow(config, linear(size, config.output_size))
     model = chain(**parts)
     if config.tied:
@@ -159,20 +122,14 @@ def _reader(config: TokenModel) -> tuple[str, Cell, int]:
 
 def _layers(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Cell], int]:
     """The layers on inputs of `size`, each behind its dropout, and the size of their output."""
-    factory = find_cell(config.cell)
     x_size, parts = size, {}
     for number in range(1, config.num_layers + 1):
-        layer = factory(size, config.hidden_size)
-        if config.zoneout:
-            layer = zoneout(layer, config.zoneout, training=training)
-        if config.learnt_carry:
-            layer = learnt_carry(layer)
-        layer = _narrow(config, layer)
+        layer = _narrow(config, _layer(config, size, training))
         if config.dropout and config.connect == "plain":
-            parts[f"dropout_{number}"] = _dropout(config, training)
+            parts[f"dropout_{number}"] = _narrow(config, _dropout(config, training))
         elif config.dropout:
             # what goes past the layer is not dropped
-            layer = chain(dropout=_dropout(config, training), cell=layer)
+            layer = chain(dropout=_narrow(config, _dropout(config, training)), cell=layer)
         past = config.connect == "residual" and number > 1
         parts[f"layer_{number}"] = residual(layer) if past else layer
         size = config.hidden_size + (x_size if config.connect == "skip" else 0)
@@ -181,65 +138,42 @@ def _layers(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Ce
     return parts, config.hidden_size
 
 
+def _layer(config: TokenModel, size: int, training: bool) -> Cell:
+    """A cell on inputs of `size`, or several side by side."""
+    layer = find_cell(config.cell)(size, config.hidden_size // config.heads)
+    if config.zoneout:
+        layer = zoneout(layer, config.zoneout, training=training)
+    if config.learnt_carry:
+        layer = learnt_carry(layer)
+    return layer if config.heads == 1 else multi_head(layer, config.heads)
+
+
+def _blocks(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Cell], int]:
+    """The same of blocks, which add to a stream of hidden_size."""
+    stream, parts = config.hidden_size, {}
+    if size != stream:
+        parts["stream"] = _narrow(config, linear(size, stream))
+    for number in range(1, config.num_layers + 1):
+        inside = {"cell": _layer(config, stream, training)}
+        if config.convolution:
+            before = short_convolution(stream, config.convolution)
+            inside = {"convolution": before, "silu": pointwise(jax.nn.silu), **inside}
+        if config.dropout:
+            inside["dropout"] = _dropout(config, training)
+        block = pre_norm(chain(**inside), stream, round(GATED * stream))
+        parts[f"layer_{number}"] = _narrow(config, block)
+    return parts | {"norm": _narrow(config, rms_norm(stream))}, stream
+
+
 def _dropout(config: TokenModel, training: bool) -> Cell:
     if config.dropout_kind == "plain":
-        drop = dropout(config.dropout, training=training)
-    else:
-        drop = variational_dropout(config.dropout, config.dropout_hold, training=training)
-    return _narrow(config, drop)
+        return dropout(config.dropout, training=training)
+    return variational_dropout(config.dropout, config.dropout_hold, training=training)
 
 
 def _narrow(config: TokenModel, part: Cell) -> Cell:
     """Each part by itself: a one-hot vector, for one, is float32 whatever surrounds it."""
     return part if config.precision == "float32" else computing_in(part, config.precision)
-
-
-def _check(config: TokenModel) -> None:
-    require_positive(num_layers=config.num_layers)
-    if config.num_layers > 1000:
-        raise ValueError(f"num_layers is {config.num_layers}; give at most 1000")
-    for name, rate in (("dropout", config.dropout), ("zoneout", config.zoneout)):
-        if not 0 <= rate < 1:
-            raise ValueError(f"{name} is {rate}; give a rate from 0 up to but not 1")
-    if config.dense_size < 0:
-        raise ValueError(f"dense_size is {config.dense_size}; give units, or 0 for no such layer")
-    if config.dropout_hold < 0:
-        raise ValueError(
-            f"dropout_hold is {config.dropout_hold}; give time steps, or 0 for the whole sequence"
-        )
-    if config.embedding_size < 0:
-        raise ValueError(
-            f"embedding_size is {config.embedding_size}; give at least 1, or 0 for one-hot vectors"
-        )
-    if config.capitals and len(config.capitals) != config.vocab_size:
-        raise ValueError(
-            f"capitals has {len(config.capitals)} entries, vocab_size is {config.vocab_size}; "
-            "give one for each token"
-        )
-    if config.connect != "plain" and config.num_layers < 2:
-        raise ValueError(
-            f"connect is {config.connect}, and a single layer has nothing to connect; "
-            "give num_layers of at least 2, or connect plain"
-        )
-    if config.tied:
-        _check_tied(config)
-
-
-def _check_tied(config: TokenModel) -> None:
-    if config.capitals:
-        raise ValueError("tied needs an embedding of tokens, and capitals has one of their forms")
-    layers = config.num_layers if config.connect == "skip" else 1
-    wide = config.dense_size or layers * config.hidden_size
-    if config.embedding_size != wide:
-        raise ValueError(
-            f"tied needs an embedding_size of {wide}, what the head reads; it is "
-            f"{config.embedding_size}"
-        )
-    if config.output_size != config.vocab_size:
-        raise ValueError(
-            f"tied needs an output_size equal to vocab_size, {config.vocab_size}; it is "
-            f"{config.output_size}"
-        )
 
 
 def _flagged(cell: Cell, capitals: tuple[tuple[int, int], ...]) -> Cell:

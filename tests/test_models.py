@@ -14,7 +14,6 @@ from tiers import mostly_full
 
 from jaxrnn import CELLS, Cell, chain, dropout, embed, explain, linear, unroll
 from jaxrnn.models import (
-    Precision,
     TokenModel,
     build_model,
     count_parameters,
@@ -22,6 +21,7 @@ from jaxrnn.models import (
     parameter_bytes,
 )
 from jaxrnn.runs.config import from_plain
+from jaxrnn.token_model import Precision
 from jaxrnn.unroll import Schedule
 
 KEY = jax.random.key(0)
@@ -62,6 +62,52 @@ def test_parameter_trees():
     }
 
 
+def test_blocks_add_to_a_stream_of_the_hidden_size():
+    blocks = replace(SMALL, cell="elman", block="pre-norm", heads=2, convolution=3)
+    inside = {"w_ih": (2, 4, 2), "w_hh": (2, 2, 2), "b": (2, 2)}
+    expected = {
+        "head.b": (5,),
+        "head.w": (4, 5),
+        "stream.b": (4,),
+        "stream.w": (7, 4),
+        "norm.scale": (4,),
+        "layer_1.mixer.norm.scale": (4,),
+        "layer_1.mixer.cell.convolution.w": (3, 4),
+        "layer_1.mixer.cell.convolution.b": (4,),
+        **{f"layer_1.mixer.cell.cell.{name}": shape for name, shape in inside.items()},
+        "layer_1.mlp.norm.scale": (4,),
+        "layer_1.mlp.mlp.w_in": (4, 22),
+        "layer_1.mlp.mlp.w_out": (11, 4),
+    }
+    assert shapes(blocks) == expected
+    # an embedding of that size is the stream
+    of_stream = {name for name in expected if name.startswith("stream")}
+    assert shapes(replace(blocks, embedding_size=4)).keys() == expected.keys() - of_stream | {
+        "embed.w"
+    }
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_blocks_draw_in_training_alone(precision):
+    """Traced only; in full they are among all that a layer may have besides."""
+    config = replace(SMALL, cell="elman", precision=precision, **EVERYTHING["blocks"])
+    training, evaluation = (build_model(config, training=flag) for flag in (True, False))
+    require_same_init(training, evaluation)
+    params = jax.eval_shape(training.init, KEY)
+    carry = jax.eval_shape(training.init_carry, params, KEY)
+    assert carry == jax.eval_shape(evaluation.init_carry, params, KEY)
+    draws = []
+    for cell in (training, evaluation):
+        program = jax.make_jaxpr(cell.step)(params, carry, jnp.int32(0))
+        draws.append("random_bits" in str(program))
+    assert draws == [True, False]
+
+
+def test_heads_of_a_plain_layer():
+    found = shapes(replace(SMALL, cell="elman", heads=2))
+    assert found["layer_1.w_hh"] == (2, 2, 2)
+
+
 # what surrounds the cells is the same for all
 @pytest.mark.parametrize(
     ("name", "embedding_size"),
@@ -100,6 +146,7 @@ EVERYTHING = {
     "zoneout": {"zoneout": 0.3, "learnt_carry": True},
     "tied": {"embedding_size": 4, "output_size": 7, "tied": True},
     "tied skip": {"embedding_size": 8, "output_size": 7, "tied": True, "connect": "skip"},
+    "blocks": {"block": "pre-norm", "convolution": 3, "heads": 2, "dropout": 0.3, "zoneout": 0.3},
 }
 
 
@@ -374,6 +421,14 @@ def test_default_weights():
         (
             {"tied": True, "embedding_size": 4, "num_layers": 3, "connect": "skip"},
             "tied needs an embedding_size of 12",
+        ),
+        ({"heads": 0}, "heads is 0"),
+        ({"heads": 3}, "heads is 3; give a number that divides hidden_size, 4"),
+        ({"convolution": 4}, "convolution is 4 with block plain; give time steps, and block pre"),
+        ({"convolution": -1, "block": "pre-norm"}, "convolution is -1 with block pre-norm"),
+        (
+            {"block": "pre-norm", "connect": "residual", "num_layers": 2},
+            "connect is residual, and blocks of block pre-norm are residual themselves",
         ),
         ({"cell": "lstmm"}, f"cell 'lstmm' is not known; give one of {', '.join(CELLS)}"),
     ],

@@ -47,13 +47,13 @@ from experiments.speed.toy import toy_step_cases
 from experiments.speed.training import char_step_cases
 from experiments.speed.words import word_cases
 from jaxrnn.base import require_positive
-from jaxrnn.models import Precision
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.directory import create_run, default_run_path
 from jaxrnn.runs.environment import describe_environment
 from jaxrnn.runs.files import write_json, writing
 from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.summary import write_summary
+from jaxrnn.token_model import Precision
 
 CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
     "lstm": lstm_cases,

@@ -21,7 +21,7 @@ from experiments.speed.libraries import Layer, flax_forward
 from experiments.speed.measuring import Case, Side, Unsuitable
 from experiments.speed.presets import Preset, Shape
 from jaxrnn.cells.layer_norm_lstm import EPSILON
-from jaxrnn.models import Precision
+from jaxrnn.token_model import Precision
 
 
 def custom_cases(preset: Preset) -> Iterator[Case]:

@@ -17,8 +17,8 @@ from experiments.speed.model import zero_carry
 from experiments.speed.presets import Preset, Shape
 from jaxrnn import CELLS, Cell, unroll
 from jaxrnn.compose import computing_in
-from jaxrnn.models import Precision
 from jaxrnn.parallel import Workload, choose_devices
+from jaxrnn.token_model import Precision
 from jaxrnn.unroll import Schedule
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from experiments.speed.libraries import LAST_TWO, flax_params, reorder
 from experiments.speed.presets import Shape
 from jaxrnn.base import Batch, Cell
-from jaxrnn.models import Precision, TokenModel, build_model
+from jaxrnn.models import TokenModel, build_model
+from jaxrnn.token_model import Precision
 
 VOCAB_SIZE = 65  # of tiny-shakespeare
 

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from jaxrnn.models import Precision
+from jaxrnn.token_model import Precision
 
 CaseName = Literal[
     "lstm",

@@ -21,9 +21,10 @@ from experiments.speed.model import (
 from experiments.speed.presets import Preset, Shape
 from jaxrnn.base import Batch, GradientEstimator, TrainState
 from jaxrnn.gradients import bptt
-from jaxrnn.models import Precision, cross_entropy
+from jaxrnn.models import cross_entropy
 from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices, batch_parallel, place
+from jaxrnn.token_model import Precision
 from jaxrnn.training import init_state, make_train_step
 
 LEARNING_RATE = 1e-4

@@ -159,7 +159,7 @@ def _layers(model: TokenModel) -> list[str]:
     Raises: ValueError, a field for which a module would compute something else on these weights.
     """
     without = {"connect": "plain", "zoneout": 0.0, "learnt_carry": False, "capitals": ()}
-    without["dense_size"] = 0
+    without |= {"dense_size": 0, "block": "plain", "heads": 1}
     for name, plain_value in without.items():
         if (value := getattr(model, name)) != plain_value:
             raise ValueError(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, ru
 from tyro.conf import Fixed, Suppress
 
 from jaxrnn.gradients import STYLES
-from jaxrnn.models import Connect, DropoutKind, Init, Precision
 from jaxrnn.optimizers import OPTIMIZERS, Decay
+from jaxrnn.token_model import Block, Connect, DropoutKind, Init, Precision
 from jaxrnn.unroll import Schedule
 
 T = TypeVar("T")
@@ -53,6 +53,12 @@ class ModelConfig:
     connect: Connect = "plain"
     """residual: layers add their input to their output; skip: each reads the first one's input too,
     and the head reads all."""
+    block: Block = "plain"
+    """pre-norm: layers add to one stream, each a norm, a cell, a norm and a gated layer."""
+    convolution: int = 0
+    """Time steps that a short convolution before each cell of a block sees; 0 has none."""
+    heads: int = 1
+    """Cells of hidden_size / heads side by side in each layer."""
     dropout: float = 0.0
     """Rate on the non-recurrent connections."""
     dropout_kind: DropoutKind = "plain"

@@ -127,8 +127,8 @@ FAULTS = [
     (
         "models: the evaluation model drops",
         "models.py",
-        "drop = dropout(config.dropout, training=training)",
-        "drop = dropout(config.dropout, training=True)",
+        "return dropout(config.dropout, training=training)",
+        "return dropout(config.dropout, training=True)",
         "test_models.py",
         "dropout_draws",
     ),
