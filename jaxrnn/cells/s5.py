@@ -1,14 +1,12 @@
 """The simplified state space layer."""
 
-import functools
 import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
-from numpy.typing import NDArray
+from jax import lax
+from jaxtyping import Array, Complex, Float
 
 from jaxrnn.base import Cell, require_positive
 from jaxrnn.cells.complex_parts import complex_of, polar, wide
@@ -58,20 +56,19 @@ def s5(input_size: int, hidden_size: int, step_min: float = 0.001, step_max: flo
 
     def init(key):
         key_step, key_b, key_c, key_d = jax.random.split(key, 4)
-        eigenvalues, vectors = _hippo(hidden_size)
+        turning, vectors = _hippo(hidden_size)
         low, high = math.log(step_min), math.log(step_max)
         # real matrices around a state of 2 H real numbers, seen from its eigenvectors
         b = jax.random.normal(key_b, (input_size, 2 * hidden_size)) / math.sqrt(input_size)
         c = jax.random.normal(key_c, (2 * hidden_size, hidden_size)) / math.sqrt(2 * hidden_size)
-        re, im = (jnp.asarray(part, b.dtype) for part in (vectors.real, vectors.imag))
         return S5Params(
-            lambda_re=jnp.asarray(eigenvalues.real, b.dtype),
-            lambda_im=jnp.asarray(eigenvalues.imag, b.dtype),
+            lambda_re=jnp.full(hidden_size, -0.5),
+            lambda_im=turning,
             log_step=jax.random.uniform(key_step, (hidden_size,), minval=low, maxval=high),
-            b_re=b @ re,
-            b_im=-b @ im,
-            c_re=re.T @ c,
-            c_im=im.T @ c,
+            b_re=b @ vectors.real,
+            b_im=-b @ vectors.imag,
+            c_re=vectors.real.T @ c,
+            c_im=vectors.imag.T @ c,
             d=input_weights(key_d, input_size, hidden_size),
         )
 
@@ -91,11 +88,10 @@ def s5(input_size: int, hidden_size: int, step_min: float = 0.001, step_max: flo
     return Cell(init, init_carry, step)
 
 
-@functools.lru_cache(maxsize=8)
-def _hippo(half: int) -> tuple[NDArray[np.complexfloating], NDArray[np.complexfloating]]:
-    """Eigenvalues [half] with a positive imaginary part and eigenvectors [2 * half, half] of
-    HiPPO-N, the normal part of the HiPPO-LegS matrix: half of them, the others are conjugates."""
-    root = np.sqrt(2 * np.arange(2 * half) + 1)
-    skew = np.triu(np.outer(root, root), 1) / 2
-    turning, vectors = np.linalg.eigh(-1j * (skew - skew.T))
-    return -0.5 + 1j * turning[half:], vectors[:, half:]
+def _hippo(half: int) -> tuple[Float[Array, " H"], Complex[Array, "2*H H"]]:
+    """Imaginary parts of eigenvalues, the positive ones, and their eigenvectors, of HiPPO-N: the
+    normal part of the HiPPO-LegS matrix. All real parts are -1/2, the other half are conjugates."""
+    root = jnp.sqrt(2 * jnp.arange(2.0 * half) + 1)
+    skew = jnp.triu(jnp.outer(root, root), 1) / 2
+    turning, vectors = jnp.linalg.eigh(lax.complex(jnp.zeros_like(skew), skew.T - skew))
+    return turning[half:], vectors[:, half:]
