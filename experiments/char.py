@@ -7,13 +7,14 @@ Expected:  training loss of epoch 3 below 3.20 nats per character; 3.28 were pub
            `--init published`. `--preset quick` writes words and lines: validation near 1.58 nats.
            `--preset cells`, the post's comparison: layer-norm LSTM, then GRU, then LSTM, where
            1.72, 1.75 and 2.03 were published. With `--init default` all learn sooner, the GRU most.
-           `--preset best` aims below 1.47 nats on validation, a transformer's of 10.7 million
+           `--preset best` aims below 1.47 nats on validation, a transformer's of 10.7 million.
+           `--preset modern` compares cells of today as pre-norm blocks of equally many parameters
 Run time:  about 1 minute on two CPU cores; `--preset quick` about 1.5, `--preset cells` about 20,
            `--preset best` below 60
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -26,11 +27,12 @@ from jaxrnn.base import Batch, Cell, Params, require_positive
 from jaxrnn.cell_files import cell_name, check_cells
 from jaxrnn.data import capital_table, text_streams
 from jaxrnn.evaluation import dynamic_evaluate
-from jaxrnn.models import cross_entropy
+from jaxrnn.models import TokenModel, cross_entropy
 from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices
 from jaxrnn.runs import replaced
 from jaxrnn.runs.claims import Claim, at_most, below, ordered, within
+from jaxrnn.sizes import LARGEST, largest, parameters_of
 
 POST = "R2RT, Recurrent Neural Networks in Tensorflow II (25 July 2016)"
 COMMENTS = f"{POST}, comparison of cells, read in a third party's copy of its code"
@@ -56,6 +58,8 @@ class Config:
     """Train a model of each of these cells in turn, instead of --cell, and compare them."""
     capitals: Literal["symbols", "flag"] = "symbols"
     """flag: the model reads lower-cased characters beside a flag; it predicts characters still."""
+    parameters: int = 0
+    """What each model may have at most, its hidden size found from it; 0 takes --hidden-size."""
     num_steps: int = 200
     """Characters of a stream in a training step."""
     dynamic_rate: float = 0.0
@@ -84,10 +88,14 @@ IN_ORDER = ("gru_reset_before", "lstm", "layer_norm_lstm")
 # where the small one has settled; plain dropout changes 0.003; four times the epochs bring 0.056
 LOWEST = {"num_layers": 2, "hidden_size": 512, "dropout": 0.4, "dropout_kind": "variational"}
 SLOWLY = {"num_steps": 128, "decay": "cosine", "warmup": 100, "epochs": 48, "dynamic_rate": 1e-4}
+OF_TODAY = ("gru", "slstm", "mlstm", "gated_delta_net", "rg_lru")
+BLOCKS = {"block": "pre-norm", "convolution": 4, "heads": 4, "num_layers": 2, "parameters": 500_000}
+BRIEFLY = {"num_steps": 64, "decay": "cosine", "warmup": 100, "epochs": 6, "dropout": 0.1}
 
 PUBLISHED = Config()
 COMPARISON = replaced(PUBLISHED, **AS_POST, cells=IN_ORDER, num_steps=80)
 BEST = replaced(PUBLISHED, **LEARNING, **LOWEST, **SLOWLY)
+MODERN = replaced(PUBLISHED, **LEARNING, **BLOCKS, **BRIEFLY, cells=OF_TODAY)
 PRESETS = {
     "smoke": replaced(PUBLISHED, **TINY, **BRIEF, learning_rate=1e-2),
     "quick": replaced(PUBLISHED, **LEARNING, num_layers=1, hidden_size=256, num_steps=64, epochs=3),
@@ -98,6 +106,7 @@ PRESETS = {
         COMPARISON, cells=("gru_reset_before", "mixture_gru"), num_steps=30, epochs=5
     ),
     "best": BEST,
+    "modern": MODERN,
     # the post names no rate; `--dropout 0` is what to hold it against
     "dropout": replaced(PUBLISHED, num_steps=80, dropout=0.1),
 }
@@ -122,9 +131,21 @@ def build(config: Config, devices: Devices = ()) -> runs.Setting:
     capitals = capital_table(text.vocabulary) if config.capitals == "flag" else ()
     size, steps = text.vocabulary.size, config.num_steps
     model = runs.token_model(config.model, size, num_steps=steps, capitals=capitals)
+    if config.parameters:
+        model = _as_large_as(config.parameters, model)
     return runs.text_setting(
         config, text, model, num_steps=steps, sample_length=config.sample_length, devices=devices
     )
+
+
+def _as_large_as(parameters: int, model: TokenModel) -> TokenModel:
+    """`model` of the largest hidden size that has no more parameters and divides into its heads."""
+    size = largest(
+        range(model.heads, LARGEST + 1, model.heads),
+        lambda size: parameters_of(replace(model, hidden_size=size)) <= parameters,
+        f"--parameters is {parameters}, too few for {model.cell} of any size; give more",
+    )
+    return replace(model, hidden_size=size)
 
 
 def report(config: Config, log: runs.RunLog) -> runs.Report:
@@ -163,7 +184,7 @@ def _row(name: str, config: Config, log: runs.RunLog, text: runs.Text) -> dict[s
     row = {
         "cell": model.cell,
         "layers": model.num_layers,
-        "hidden_size": model.hidden_size,
+        "hidden_size": log.models[name].hidden_size,
         "num_steps": config.num_steps,
         "epochs": config.loop.epochs,
         "init": model.init,
@@ -204,15 +225,17 @@ def _as_published(config: Config, log: runs.RunLog, text: runs.Text) -> dict[str
 def _comparison(config: Config, rows: Sequence[dict[str, Any]]) -> runs.Table:
     post, fastest = published_losses(config), min(row["seconds_per_epoch"] for row in rows)
     model = config.model
+    size = f"{config.parameters:,} parameters" if config.parameters else model.hidden_size
     return runs.Table(
-        f"{model.num_layers} x {model.hidden_size} on {config.text.corpus}, {config.num_steps} "
+        f"{model.num_layers} x {size} on {config.text.corpus}, {config.num_steps} "
         f"time steps, {model.init} weights: nats per character, training loss of epoch "
         f"{config.loop.epochs} (the post's of its last), lowest validation loss; median of "
         f"{config.loop.seeds} seed(s)",
-        ["cell", "parameters", "train", "the post's", "valid", "s / epoch", "ratio"],
+        ["cell", "size", "parameters", "train", "the post's", "valid", "s / epoch", "ratio"],
         [
             [
                 row["setting"],
+                row["hidden_size"],
                 f"{row['parameters']:,}",
                 f"{row['train_loss']:.4f}",
                 runs.or_dash(post.get(row["cell"])),
@@ -234,6 +257,9 @@ ASKED = WITHOUT_EFFECT | {"init", "valid_fraction", "cell", "cells"}
 def claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
     """What is said of these models; undecided where this run changed what it depends on."""
     dynamic = {"dynamic_rate", "dynamic_steps"}
+    if runs.alike(config, MODERN, WITHOUT_EFFECT - {"epochs"}):
+        lowest = min(row["valid_loss"] for row in rows)
+        return [below("the best cell: validation loss", "jaxrnn's --preset best", lowest, 1.441)]
     if config.cells:
         return comparison_claims(config, rows)
     if runs.alike(config, BEST, WITHOUT_EFFECT - {"epochs"} | dynamic):

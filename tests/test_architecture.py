@@ -40,6 +40,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "cell_files": ("cells", "cell_neighbours"),
     "token_model": ("base",),
     "models": ("cell_files", "compose", "data", "token_model"),
+    "sizes": ("models",),
     "laws": ("training", "models", "padding"),
     "runs": ("models", "parallel", "analysis", "evaluation", "generation", "starting"),
     "analysis": ("models", "unroll"),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import jax
@@ -28,6 +29,7 @@ from jaxrnn.runs.config import config_of as config_in
 from jaxrnn.runs.config import flags_of, replaced
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.text import read_text
+from jaxrnn.sizes import parameters_of
 
 ROW_FIELDS = {
     *("cell", "layers", "hidden_size", "num_steps", "epochs", "train_loss", "valid_loss"),
@@ -363,6 +365,26 @@ def test_claims_of_one_model():
     assert holds() == [None, True]
     assert holds(init="published") == [False, None]
     assert holds(num_steps=80) == holds(capitals="flag") == [None, None]
+
+
+def test_the_claim_about_cells_of_today():
+    config = char.PRESETS["modern"]
+    assert char.settings(config).keys() == set(config.cells)
+    for losses, holds in (((1.5, 1.44), True), ((1.5, 1.46), False)):
+        (claim,) = char.claims(config, [{"valid_loss": loss} for loss in losses])
+        assert claim.holds is holds
+
+
+def test_models_are_as_large_as_their_parameters_allow(small):
+    """In whole heads."""
+    changes = {"cell": "mlstm", "block": "pre-norm", "convolution": 2, "heads": 4}
+    config = replaced(small, **changes, parameters=20_000)
+    model = char.build(config).model
+    larger = replace(model, hidden_size=model.hidden_size + 4)
+    assert model.hidden_size % 4 == 0
+    assert parameters_of(model) <= 20_000 < parameters_of(larger)
+    with pytest.raises(ValueError, match="--parameters is 10, too few for mlstm of any size"):
+        char.build(replaced(config, parameters=10))
 
 
 def test_claims_of_the_best_model():
