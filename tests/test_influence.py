@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from tiers import mostly_full
 
-from jaxrnn import CELLS, Batch, Cell, elman, gru, lstm, rflo, rtrl
+from jaxrnn import CELLS, Batch, Cell, elman, gru, lstm, rflo
 from jaxrnn.gradients.online.influence import lay_out
+from jaxrnn.gradients.online.parts import Parts, in_parts
 from jaxrnn.gradients.online.products import held
 from jaxrnn.gradients.online.reach import reach
 from jaxrnn.gradients.sequence import flat_floats
@@ -154,13 +155,9 @@ def test_products_that_feed_one_another_are_left_whole():
 
 @pytest.mark.parametrize("name", mostly_full(CELLS, "gru", "lru"))
 def test_what_can_reach_covers_what_does(name):
-    cell = CELLS[name](3, 4)
+    cell = in_parts(CELLS[name](3, 4))
     params = cell.init(KEY)
     carry = jax.tree.map(lambda a: a + 0.3, cell.init_carry(params, KEY))
-    if any(map(jnp.iscomplexobj, jax.tree.leaves(carry))):
-        with pytest.raises(ValueError, match="carry of the cell is complex"):
-            rtrl(cell, lambda y, t: y).init(params, KEY, B)
-        return
     x = jnp.ones(3)
     pattern, _ = reach(lambda *given: cell.step(*given)[0], (params, carry), x)
     flat, unravel = jax.flatten_util.ravel_pytree((params, carry))
@@ -176,4 +173,5 @@ def test_what_can_reach_covers_what_does(name):
     places = [place(key) for key in jax.random.split(KEY, 4)]
     found = np.any([np.asarray(derivative(*there)) != 0 for there in places], axis=0)
     assert (pattern.toarray() >= found).all()
-    assert pattern.nnz < 1.2 * found.sum()  # and little more, be it many or few
+    # and little more, be it many or few; of a complex number both parts count where one does
+    assert pattern.nnz < (2.2 if isinstance(carry, Parts) else 1.2) * found.sum()

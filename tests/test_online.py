@@ -8,6 +8,7 @@ import pytest
 from tiers import mostly_full
 
 from jaxrnn import (
+    CELLS,
     Batch,
     Cell,
     bptt,
@@ -286,12 +287,57 @@ def test_tokens_and_one_hot_vectors_are_one(style):
     assert largest_difference(*found) < 1e-6
 
 
+def turning(input_size, hidden_size):
+    """A complex matrix that params hold as such."""
+
+    def step(w, h, x):
+        h = h @ w + jax.lax.complex(x, -x)
+        return h, h.real * h.imag
+
+    def init(key):
+        re, im = jax.random.normal(key, (2, input_size, hidden_size)) / 3
+        return jax.lax.complex(re, im)
+
+    return Cell(init, lambda w, key: w[0] * 0, step)
+
+
+COMPLEX = [(name, rtrl) for name in ("lru", "s5", "turning", "rtu")]
+COMPLEX += [("lru", snap), ("s5", snap)]
+
+
+@pytest.mark.parametrize(("name", "style"), mostly_full(COMPLEX, ("lru", rtrl)))
+def test_complex_and_paired_carries_are_exact(name, style):
+    """Over four batches of fixed params the gradient of bptt with all of them as one: of complex
+    units that see themselves alone by snap too."""
+    cell = turning(4, 4) if name == "turning" else CELLS[name](4, 4)
+    params, inputs = cell.init(KEY), normal(4 * T, B, 4)
+
+    def objective(y, target):
+        return jnp.square(y - target).sum(-1)
+
+    whole = Batch(inputs, inputs[::-1])
+    exact = bptt(cell, objective)
+    expected, _, _ = jax.jit(exact.estimate)(params, exact.init(params, KEY, B), whole)
+    estimator = style(cell, objective)
+    estimate, carry, total = jax.jit(estimator.estimate), estimator.init(params, KEY, B), []
+    for start in range(0, 4 * T, T):
+        batch = jax.tree.map(lambda a, start=start: a[start : start + T], whole)
+        grads, carry, _ = estimate(params, carry, batch)
+        total.append(grads)
+    found = jax.tree.map(lambda *g: sum(g) / 4, *total)
+    kinds = [[a.dtype for a in jax.tree.leaves(tree)] for tree in (found, params)]
+    assert kinds[0] == kinds[1]
+    scale = max(float(jnp.abs(a).max()) for a in jax.tree.leaves(expected))
+    assert largest_difference(found, expected) < 1e-5 * max(1, scale)
+    # two numbers for each param, where units see themselves alone
+    kept = sum(a.size for a in jax.tree.leaves(carry.influence)) / B
+    many = sum(a.size for a in jax.tree.leaves(params))
+    assert kept <= 2 * many or name == "turning"
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_refusals(style):
     cell = decaying(0.5)
-    angles = cell._replace(init_carry=lambda w, key: jnp.zeros((), jnp.complex64))
-    with pytest.raises(ValueError, match=r"carry of the cell is complex64.*or use tbptt"):
-        style(angles, lambda y, t: y).init(jnp.ones(()), KEY, B)
     paused = pausable(elman(3, 4))
     with pytest.raises(
         ValueError, match=rf"what x the cell takes.*give {style.__name__}\(\.\.\., x="

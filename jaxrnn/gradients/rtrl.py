@@ -22,7 +22,8 @@ def rtrl(
     Per time step and example, with C floats in the carry and P in the params that reach it:
     memory O(C P); time O(C^2 P) for the one product D J, and a backward pass through the step for
     each of up to C rows of D. That is O(H^3) and O(H^4) for a layer of H. Where D is diagonal it is
-    O(P) both. Beside it a batch keeps its T carries.
+    O(P) both. Beside it a batch keeps its T carries. Complex numbers are taken by their parts: J of
+    an `lru` or `rtu`, whose units see themselves alone, has two numbers for each param.
 
     `schedule` is that of `unroll`. Give `x`, one time step of one example or its shape, where the
     cell takes other than a token, a number or a vector.

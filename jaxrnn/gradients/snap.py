@@ -16,7 +16,8 @@ def snap(
 
     M is found from the equations of step and `init_carry`. It is one number of h for each weight of
     an elman or gru layer, h and c for an lstm. In a chain a time step goes through all layers, so a
-    param reaches every number of the layers above its own. Biased, but exact where D is diagonal.
+    param reaches every number of the layers above its own. Biased, but exact where D is diagonal,
+    of complex numbers too: both parts of one count as reached.
 
     Per time step and example, with P params that reach the carry and S numbers of it for each of
     them: memory O(S P), time O(S^2 P). Of D only the numbers between those S are worked out: of a

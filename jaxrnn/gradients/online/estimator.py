@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.base import Batch, Carry, Cell, GradientEstimator, Key, Objective, Params, PyTree, X
+from jaxrnn.gradients.online.parts import as_gradient, in_parts, parted
 from jaxrnn.gradients.sequence import (
     Sequences,
     begin,
@@ -36,7 +37,7 @@ from jaxrnn.gradients.sequence import (
     with_floats,
     with_leaves,
 )
-from jaxrnn.jaxprs.equations import is_float, shapes_of
+from jaxrnn.jaxprs.equations import shapes_of
 from jaxrnn.schedule import vary_alike
 from jaxrnn.unroll import Schedule, unroll, where
 
@@ -73,11 +74,12 @@ def online(
     """The estimator of a style called `name`; x of one example, or its shape, if not to be found.
 
     The carry is made before a batch is seen, and what the influence needs is read from the step,
-    which needs an x.
+    which needs an x. Complex params and carries are taken by their real and imaginary parts.
     """
+    cell = in_parts(cell)
 
     def init(params, key, batch_size):
-        _refuse_complex(name, cell, params)
+        params = parted(params)
         begun = begin(cell, params, key, batch_size)
         one = find_input(name, cell, params) if x is None else jax.eval_shape(lambda: x)
         kept = build(cell, params, one)
@@ -85,6 +87,7 @@ def online(
         return Online(begun, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), influence))
 
     def estimate(params, carry: Online, batch: Batch):
+        params = parted(params)
         require_sequences(carry.sequences.fresh.shape[0], batch)
         none = f"{name} takes none, its influence reaches further back"
         refuse_history(batch, f"{none}: give as many inputs as targets")
@@ -113,7 +116,7 @@ def online(
         state, steps = vary_alike(((grads, influence), (carries, batch.inputs, errors)))
         (grads, influence), _ = lax.scan(step, state, steps)
         after = Online(proceed(sequences, end), influence)
-        return with_leaves(direct, grads), after, {"loss": loss}
+        return as_gradient(with_leaves(direct, grads)), after, {"loss": loss}
 
     return GradientEstimator(init, estimate)
 
@@ -163,16 +166,6 @@ def find_input(name: str, cell: Cell, params: Params) -> X:
         f"vectors of the lengths of its params' axes, the last with: {said}; give "
         f"{name}(..., x=one time step of one example)"
     )
-
-
-def _refuse_complex(name: str, cell: Cell, params: Params) -> None:
-    for root, tree in (("params", params), ("carry", carry_shapes(cell, params))):
-        for path, leaf in jax.tree.leaves_with_path(tree):
-            if is_float(leaf) and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-                raise ValueError(
-                    f"{root}{jax.tree_util.keystr(path)} of the cell is {leaf.dtype}; {name} is "
-                    "defined for real numbers: keep real and imaginary parts, or use tbptt"
-                )
 
 
 def _require_same_shapes(name: str, carried: PyTree, made: PyTree) -> None:
