@@ -41,6 +41,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "token_model": ("base",),
     "models": ("cell_files", "compose", "data", "token_model"),
     "sizes": ("models",),
+    "tasks": ("training", "models"),
     "laws": ("training", "models", "padding"),
     "runs": ("models", "parallel", "analysis", "evaluation", "generation", "starting"),
     "analysis": ("models", "unroll"),

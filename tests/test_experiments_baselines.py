@@ -17,6 +17,7 @@ from experiments.baselines.samples import LENGTHS
 from jaxrnn.counts import count, witten_bell
 from jaxrnn.runs.config import replaced
 from jaxrnn.runs.text import read_text
+from jaxrnn.sizes import largest, parameters_of
 
 FIELDS = {"model", "level", "valid_nats", "seconds", "copied_10", "copied_20", "copied_40"}
 ONE_CELL = [
@@ -200,7 +201,7 @@ def test_sizes_spend_the_parameters(level, text):
     for part in settings(config).values():
         model = networks.build(part).model
         larger = replace(model, hidden_size=model.hidden_size + 1)
-        found = [networks.parameters(each) for each in (model, larger)]
+        found = [parameters_of(each) for each in (model, larger)]
         assert found[0] <= part.parameters < found[1]
 
 
@@ -215,9 +216,9 @@ def test_sizes_spend_the_seconds():
 @pytest.mark.parametrize("sizes", [[1], [1, 2, 3, 4, 5], list(range(1, 100))])
 def test_the_largest_that_fits_is_found(sizes):
     for limit in sizes:
-        assert networks._largest(sizes, lambda size, most=limit: size <= most, "none") == limit
+        assert largest(sizes, lambda size, most=limit: size <= most, "none") == limit
     with pytest.raises(ValueError, match="none"):
-        networks._largest(sizes, lambda size: False, "none")
+        largest(sizes, lambda size: False, "none")
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,12 @@ import jax
 from experiments.baselines.config import WORD, Config, text_of
 from jaxrnn import runs
 from jaxrnn.evaluation import held_out, validation
-from jaxrnn.models import TokenModel, build_model, count_parameters, cross_entropy
+from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.preparing import of_seeds, prepare
+from jaxrnn.sizes import largest, size_by_parameters
 
-LARGEST = 16_384
-"""No hidden size above it is tried."""
 LADDER = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """The hidden sizes whose training is timed."""
 VALID_STREAMS, VALID_STEPS = 32, 64
@@ -27,7 +26,8 @@ def build(config: Config, devices: Devices = ()) -> runs.Setting:
     """A network of the hidden size that is asked for, or that the budget allows."""
     text = text_of(config)
     if config.equal == "parameters":
-        size = size_by_parameters(config, text)
+        flag = _flag(config, "parameters")
+        size = size_by_parameters(_model(config, text), config.parameters, flag)
     elif config.equal == "seconds":
         seeds = members(config.loop.seed, config.loop.seeds)
 
@@ -51,20 +51,6 @@ def network(config: Config, text: runs.Text, devices: Devices) -> runs.Setting:
     return setting._replace(validate=validate)
 
 
-def size_by_parameters(config: Config, text: runs.Text) -> int:
-    """The largest hidden size whose model has no more than the config's parameters.
-
-    Raises:
-      ValueError: even one hidden unit has more.
-    """
-    return _largest(
-        range(1, LARGEST + 1),
-        lambda size: parameters(_model(_of_size(config, size), text)) <= config.parameters,
-        f"{_flag(config, 'parameters')} is {config.parameters}, too few for {config.model.cell} "
-        "of any size; give more",
-    )
-
-
 def size_by_seconds(config: Config, seconds: Callable[[int], float]) -> int:
     """The largest hidden size of `LADDER` whose training run takes no longer than the config's
     seconds.
@@ -76,7 +62,7 @@ def size_by_seconds(config: Config, seconds: Callable[[int], float]) -> int:
     Raises:
       ValueError: even the smallest takes longer.
     """
-    return _largest(
+    return largest(
         LADDER,
         lambda size: seconds(size) <= config.seconds,
         f"{_flag(config, 'seconds')} is {config.seconds}, too few for {config.model.cell} of "
@@ -94,21 +80,6 @@ def measured_seconds(setting: runs.Setting, seeds: Sequence[int], devices: Devic
     steps = int((jax.device_get(metrics["step"])[0] > 0).sum())
     seconds = time.monotonic() - start
     return seconds / max(steps, 1) * training.steps_per_epoch * setting.epochs
-
-
-def parameters(model: TokenModel) -> int:
-    return count_parameters(jax.eval_shape(build_model(model).init, jax.random.key(0)))
-
-
-def _largest(sizes: Sequence[int], fits: Callable[[int], bool], otherwise: str) -> int:
-    """The largest of ascending sizes that fits, where all below it do."""
-    low, high = 0, len(sizes)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if fits(sizes[middle]) else (low, middle)
-    if not low:
-        raise ValueError(otherwise)
-    return sizes[low - 1]
 
 
 def _flag(config: Config, name: str) -> str:

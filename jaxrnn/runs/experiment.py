@@ -101,6 +101,9 @@ class Experiment(NamedTuple):
       report: `(config, log) -> Report`.
       resolved: `(config, the run that is resumed or None) -> config`, what the command line leaves
         open.
+      swept: `config -> ` what --sweep says where it is not given; nothing is one run.
+      compared: `(config, logs of a sweep's runs, Report) -> Report`: what a sweep ends with, given
+        the comparison that every sweep has.
     """
 
     name: str
@@ -110,6 +113,10 @@ class Experiment(NamedTuple):
     build: Callable[[Any, Devices], Setting]
     report: Callable[[Any, RunLog], Report]
     resolved: Callable[[Any, RunDirectory | None], Any] = lambda config, resumed: config
+    swept: Callable[[Any], Sequence[str]] = lambda config: ()
+    compared: Callable[[Any, Sequence[RunLog], Report], Report] = lambda config, logs, report: (
+        report
+    )
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs the experiment from its command line; returns the exit code."""

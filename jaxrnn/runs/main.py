@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -39,6 +40,8 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         # lost, or makes Python crash when it ends.
         with interrupts() as asked, releasing_locks():
             config, flags = read_flags(experiment, arguments)
+            if flags.resume is None and not flags.sweep:
+                flags = replace(flags, sweep=tuple(experiment.swept(config)))
             if flags.distributed:
                 processes.join(
                     processes.place_of(flags.coordinator, flags.process_id, flags.process_count)

@@ -10,15 +10,16 @@ from jaxrnn.runs.config import flags_of, replaced
 
 def from_anywhere(config: Any, *, cells: bool) -> Any:
     """The config with the absolute path of its corpus, where that is a file, and with `cells` those
-    of its cells' files: a run is resumed, perhaps, from another folder."""
+    of its cells' and tasks' files: a run is resumed, perhaps, from another folder."""
     flags, changes = flags_of(config), {}
     corpus = flags.get("corpus", "")
     if corpus and names_file(corpus):
         changes["corpus"] = str(Path(corpus).expanduser().absolute())
     if cells and "cell" in flags:
         changes["cell"] = _absolute(flags["cell"])
-    if cells and "cells" in flags:
-        changes["cells"] = tuple(map(_absolute, flags["cells"]))
+    for name in ("cells", "tasks"):
+        if cells and name in flags:
+            changes[name] = tuple(map(_absolute, flags[name]))
     return replaced(config, **changes)
 
 

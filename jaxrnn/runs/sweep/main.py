@@ -89,7 +89,8 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
         finished = [point for point in points if point.name in left]
         processes.by_first(lambda: _finish(experiment, finished, runs))
     if not flags.only:
-        processes.by_first(lambda: _compare(flags.path))
+        logs = [RunLog(runs[point.name]) for point in finished]
+        processes.by_first(lambda: _compare(experiment, config, logs, flags.path))
 
 
 def _submit(
@@ -233,9 +234,11 @@ def _finish(
             warn(f"{run.path} has no report: {error}")
 
 
-def _compare(path: Path) -> None:
-    """All runs beside each other."""
+def _compare(experiment: Experiment, config: Any, logs: Sequence[RunLog], path: Path) -> None:
+    """All runs beside each other, as the experiment has it."""
     found = compare_runs([path])
-    write_json(path / "summary.json", {"results": found.report.results})
-    print_report(found.report)
-    print(*write_comparison(found, path), sep="\n")
+    report = experiment.compared(config, logs, found.report)
+    claims = [claim._asdict() for claim in report.claims]
+    write_json(path / "summary.json", {"results": report.results, "claims": claims})
+    print_report(report)
+    print(*write_comparison(found._replace(report=report), path), sep="\n")

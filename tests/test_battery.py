@@ -1,0 +1,177 @@
+"""The battery: what is trained on what, and what is said of it."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from experiments_support import summary
+
+from experiments import battery
+from experiments.battery.claims import claims
+from experiments.battery.config import PRESETS, names_of, rates, settings
+from experiments.battery.results import Found, draws_of, rows_of
+from jaxrnn import runs
+from jaxrnn.base import Batch
+from jaxrnn.data.tasks import Scored
+from jaxrnn.data.tasks.published import PUBLISHED
+from jaxrnn.runs.sweep.directory import read_sweep
+from jaxrnn.sizes import parameters_of, size_by_parameters
+from jaxrnn.tasks import find_task, scaled, task_objective, task_score, task_texts
+
+OWN = """
+import numpy as np
+
+from jaxrnn.data.tasks import arrays
+
+
+def ends():
+    tokens = np.random.default_rng(0).integers(0, 3, (50, 9))
+    return arrays(tokens, tokens[:, -1])
+
+
+def nothing():
+    return None
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    return tmp_path / "own.py"
+
+
+def test_a_task_of_a_file_of_ones_own(own):
+    task = find_task(f"{own}:ends")
+    assert (task.reads, task.answers, task.test_lengths) == (3, 3, (9,))
+    assert list(task_texts(f"{own}:ends")) == [str(own)]
+    assert task_texts("parity") == {}
+    with pytest.raises(ValueError, match="returns NoneType; let it return a"):
+        find_task(f"{own}:nothing")
+    with pytest.raises(ValueError, match="task 'parties' is not known; give one of lag, copy"):
+        find_task("parties")
+
+
+def test_losses_and_scores_are_of_scored_places_alone():
+    values, weights = jnp.array([[0, 1], [1, 1]]), jnp.array([[2.0, 0.0], [0.0, 2.0]])
+    right, wrong = jnp.array([9.0, 0.0]), jnp.array([0.0, 9.0])
+    outputs = jnp.stack([jnp.stack([right, jnp.full(2, jnp.nan)]), jnp.stack([right, right])])
+    task, targets = find_task("parity"), Scored(values, weights)
+    assert task_score(task, outputs, targets) == 0.5
+    losses = task_objective(task)(outputs, targets)
+    each = optax.softmax_cross_entropy_with_integer_labels(outputs[1, 1], jnp.int32(1))
+    plain = optax.softmax_cross_entropy_with_integer_labels(wrong, jnp.int32(1))
+    np.testing.assert_allclose(losses, [[2 * plain, 0], [0, 2 * each]], rtol=1e-5)
+
+
+def test_a_scaled_score_is_zero_at_chance_and_one_where_all_is_right():
+    for name, best in (("parity", 1.0), ("modular_brackets", 1.0), ("adding", 0.0)):
+        task = find_task(name)
+        assert scaled(task, task.chance(40), 40) == 0
+        assert scaled(task, best, 40) == 1
+
+
+def test_every_cell_meets_every_task_with_as_many_parameters():
+    config = PRESETS["smoke"]
+    parts = settings(config)
+    assert list(parts) == ["parity-elman", "parity-gru", "adding-elman", "adding-gru"]
+    for part in parts.values():
+        model = battery.build(part).model
+        assert parameters_of(model) <= config.parameters
+        assert size_by_parameters(model, config.parameters) == model.hidden_size
+    assert rates(config) == ["learning_rate=0.003,0.01"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"tasks": ()}, "--tasks is empty"),
+        ({"rates": ()}, "--rates is empty"),
+        ({"tasks": ("parity", "parity")}, "--tasks holds parity 2 times"),
+        ({"tasks": ("all", "lag")}, "--tasks holds all beside others"),
+        ({"cells": ("gru", "gru")}, "--cells holds gru 2 times"),
+    ],
+)
+def test_what_nobody_can_mean_is_refused(changes, problem):
+    with pytest.raises(ValueError, match=problem):
+        settings(runs.replaced(PRESETS["smoke"], **changes))
+
+
+def test_all_are_those_whose_data_are_here():
+    found = names_of(runs.replaced(PRESETS["smoke"], tasks=("all",)))
+    assert {"parity", "sines"} <= set(found)
+
+
+def found(cell, rate, *scores):
+    values = [float(score) for score in scores]
+    return Found("parity", cell, rate, 9, {40: values, 256: values}, [0.1, 0.2], 1.0)
+
+
+def test_each_cell_has_its_own_best_rate_and_window():
+    every = [
+        *(found("gru", 1e-3, 0.5, 0.6), found("gru", 3e-3, 0.98, 0.98), found("gru", 1e-2, 1, 1)),
+        *(found("elman", 1e-3, 0.7, 0.9), found("elman", 3e-3, 0.1, -np.inf)),
+        found("elman", 1e-2, -np.inf, -np.inf),
+    ]
+    gru, elman = rows_of(every)
+    assert (gru["rate"], gru["window"], gru["iqm"][40]) == (1e-2, [3e-3, 1e-2], 1)
+    assert (elman["rate"], elman["window"]) == (1e-3, [1e-3, 1e-3])
+    assert elman["iqm"][40] == pytest.approx(0.8)
+    assert elman["interval"][40] == pytest.approx([0.7, 0.9])
+
+
+@pytest.mark.full
+def test_the_map_and_the_lengths_are_drawn(tmp_path):
+    every = [found("gru", 1e-2, 1, 1), found("elman", 1e-2, -np.inf, 0.3)]
+    for name, draw in draws_of(every).items():
+        draw(tmp_path / f"{name}.png")
+    assert {path.name for path in tmp_path.iterdir()} == {"battery.png", "lengths_parity.png"}
+
+
+def test_claims_are_of_what_was_trained_as_they_say():
+    config = runs.replaced(PRESETS["smoke"], tasks=("parity", "copy", "adding"))
+    best = {
+        ("parity", "gru"): ({40: [1.0, 0.2], 256: [1.0, 0.1]}, [0.0, 0.6]),
+        ("parity", "min_gru"): ({40: [1.0, 0.2], 256: [0.02, 0.4]}, [0.0, 0.6]),
+        ("copy", "lstm"): ({40: [0.4]}, [1.8]),
+        ("adding", "lstm"): ({50: [0.4], 200: [1.0]}, [0.1]),
+    }
+    verdicts = {claim.name: claim.holds for claim in claims(config, best)}
+    assert verdicts == {
+        "parity to 40, tested at 256: gru solves it": True,
+        "parity to 40, tested at 256: min_gru, transitions in [0, 1], does not": False,
+        "copy: lstm loses less than without memory, as a part of that": True,
+    }
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_tasks_have_their_lengths(name):
+    task, source, *sizes = PUBLISHED[name]()
+    assert "https://" in source
+    assert task.shortest <= task.train_lengths[0] <= task.train_lengths[1] == task.test_lengths[0]
+    assert min(sizes) >= 0
+
+
+@pytest.mark.full
+def test_the_whole_of_it_with_a_task_of_ones_own(own, tmp_path, capsys):
+    run = tmp_path / "run"
+    small = ["--preset", "smoke", "--cells", "gru", "--epochs", "1"]
+    assert battery.main([*small, "--tasks", "parity", f"{own}:ends", "--run", str(run)]) == 0
+    assert "scaled score at the length of training" in capsys.readouterr().out
+    assert read_sweep(run).fields == {"learning_rate": [3e-3, 1e-2]}
+    rows = summary(run)["results"]
+    assert [(row["task"], row["cell"]) for row in rows] == [("parity", "gru"), ("ends", "gru")]
+    assert (run / "plots" / "battery.png").is_file()
+    assert battery.main(["--resume", str(run)]) == 0
+
+
+def test_a_batch_of_a_training_step_is_its_own():
+    part = next(iter(settings(PRESETS["smoke"]).values()))
+    parts = battery.build(part).training.parts
+    assert parts is not None
+    batch = jax.eval_shape(parts.batch)
+    assert isinstance(batch, Batch)
+    assert batch.inputs.shape == (40, 8)
+    assert Path(battery.__file__).name == "__init__.py"
