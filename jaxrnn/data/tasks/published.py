@@ -69,3 +69,19 @@ PUBLISHED: dict[str, Callable[[], Published]] = {
     "recall": lambda: Published(_at(recall(8192), 256), ZOOLOGY),
 }
 """By the names of `TASKS`; what a paper says of them is in the docstring of each."""
+
+
+def _deletang(task: Task) -> Published:
+    """256 units, trained on 1 to 40 and tested on up to 500, batches of 128; so many steps as the
+    example of the paper's code has."""
+    lengths = (max(1, task.shortest), 40)
+    task = task._replace(train_lengths=lengths, test_lengths=(40, 100, 500))
+    return Published(task, DELETANG, 1, 256, 128, 10_000)
+
+
+AS_DELETANG: dict[str, Callable[[], Published]] = {
+    "parity": lambda: _deletang(parity(every=False)),
+    "modular_arithmetic": lambda: _deletang(modular_arithmetic(every=False)),
+    "reversing": PUBLISHED["reversing"],
+}
+"""Tasks of which `PUBLISHED` has another paper's setting, as the older paper has them."""

@@ -1,6 +1,6 @@
 """What a task is: examples that are drawn, and which of their places are scored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -92,6 +92,16 @@ class Task(NamedTuple):
         """As `batch`, from what is there to test on."""
         return self._drawn(self.draw_test, key, (length, length), batch_size)
 
+    def tests(self, key: Key, lengths: Sequence[int], batch_size: int) -> Batch:
+        """Sequences to test on, `batch_size` of each of the lengths one after the other, all with
+        room for the longest: one program draws them, and one unrolls a model over them."""
+        for length in lengths:
+            self._check(length, length)
+        require_positive(batch_size=batch_size)
+        sizes = jnp.repeat(jnp.array(lengths, jnp.int32), batch_size)
+        keys = jax.random.split(key, len(lengths) * batch_size)
+        return self._scored(self.draw_test, keys, sizes, max(lengths))
+
     @property
     def classifies(self) -> bool:
         """Whether answers are classes, and not numbers."""
@@ -100,20 +110,30 @@ class Task(NamedTuple):
     def _drawn(self, draw: Draw, key: Key, lengths: tuple[int, int], batch_size: int) -> Batch:
         low, length = lengths
         require_positive(length=length, batch_size=batch_size)
+        self._check(low, length)
+
+        def sized(key):
+            key_size, key_draw = jax.random.split(key)
+            return jax.random.randint(key_size, (), low, length + 1, jnp.int32), key_draw
+
+        sizes, keys = jax.vmap(sized)(jax.random.split(key, batch_size))
+        return self._scored(draw, keys, sizes, length)
+
+    def _check(self, low: int, length: int) -> None:
         if not self.shortest <= low <= length:
             said = length if low == length else f"{low} to {length}"
             raise ValueError(
                 f"length is {said}; give at least {self.shortest}, the shortest that the task has"
             )
 
-        def example(key):
-            key_size, key_draw = jax.random.split(key)
-            size = jax.random.randint(key_size, (), low, length + 1, jnp.int32)
-            drawn = draw(key_draw, size, length)
+    def _scored(self, draw: Draw, keys: Array, sizes: Int[Array, " B"], length: int) -> Batch:
+        """An example for each key and size, in room for `length`."""
+
+        def example(key, size):
+            drawn = draw(key, size, length)
             return drawn._replace(inputs=_until(size, drawn.inputs), scored=drawn.scored)
 
-        keys = jax.random.split(key, batch_size)
-        drawn = jax.vmap(example, out_axes=1)(keys)
+        drawn = jax.vmap(example, out_axes=1)(keys, sizes)
         scored = drawn.scored.astype(jnp.float32)
         count = jnp.maximum(scored.sum(0, keepdims=True), jnp.float32(1))
         return Batch(drawn.inputs, Scored(drawn.targets, scored * jnp.float32(length) / count))
