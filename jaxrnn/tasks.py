@@ -1,6 +1,5 @@
 """Training and testing on tasks: what a model of one is, its objective and its score."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from jaxrnn.base import (
     Metrics,
     Objective,
     Params,
+    PyTree,
     Y,
     require_positive,
 )
@@ -64,14 +64,6 @@ def task_file(name: str) -> Path | None:
 def task_name(name: str) -> str:
     """What a task is called: its name, or that of its factory in a file."""
     return name.rpartition(":")[2]
-
-
-def task_texts(name: str) -> dict[str, str]:
-    """The sha256 of a researcher's own file, under its name; nothing of a known task."""
-    path = task_file(name)
-    if path is None:
-        return {}
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def task_objective(task: Task) -> Objective:
@@ -166,26 +158,30 @@ def task_validation(
     task: Task, cell: Cell, lengths: Sequence[int], batch_size: int
 ) -> Callable[[Params], Metrics]:
     """`params -> {"valid_loss", "score_LENGTH", ...}`: the mean loss at the first of the lengths,
-    and the score at each, always on the same sequences."""
-    batches = {length: _test_batch(task, length, batch_size) for length in lengths}
-    objective = task_objective(task)
+    and the score at each, always on the same sequences, `batch_size` of each length."""
+    batch, objective = _test_batch(task, tuple(lengths), batch_size), task_objective(task)
+
+    def of_length(number: int, tree: PyTree) -> PyTree:
+        """The sequences of one length, [T, batch_size, ...] of [T, B, ...]."""
+        some = slice(number * batch_size, (number + 1) * batch_size)
+        return jax.tree.map(lambda a: a[:, some], tree)
 
     def validate(params):
-        keys = jax.random.split(jax.random.key(0), batch_size)
+        keys = jax.random.split(jax.random.key(0), len(lengths) * batch_size)
         carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
-        metrics = {}
-        for length, batch in batches.items():
-            _, outputs = unroll(cell, params, carry, batch.inputs)
-            if not metrics:
-                metrics["valid_loss"] = objective(outputs, batch.targets).mean()
-            metrics[f"score_{length}"] = task_score(task, outputs, batch.targets)
+        # shorter ones are padded behind their ends, which nothing before them sees
+        _, outputs = unroll(cell, params, carry, batch.inputs)
+        metrics = {"valid_loss": objective(*of_length(0, (outputs, batch.targets))).mean()}
+        for number, length in enumerate(lengths):
+            its = of_length(number, (outputs, batch.targets))
+            metrics[f"score_{length}"] = task_score(task, *its)
         return metrics
 
     return validate
 
 
-@lru_cache(maxsize=256)
-def _test_batch(task: Task, length: int, batch_size: int) -> Batch:
+@lru_cache(maxsize=64)
+def _test_batch(task: Task, lengths: tuple[int, ...], batch_size: int) -> Batch:
     """Drawn once for all models of a task, which are many."""
-    draw = jax.jit(lambda key: task.test(key, length, batch_size))
+    draw = jax.jit(lambda key: task.tests(key, lengths, batch_size))
     return draw(jax.random.key(TEST_KEY))

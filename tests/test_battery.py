@@ -1,5 +1,7 @@
 """The battery: what is trained on what, and what is said of it."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -10,16 +12,21 @@ import pytest
 from experiments_support import summary
 
 from experiments import battery
+from experiments.battery import estimate, training
 from experiments.battery.claims import claims
-from experiments.battery.config import PRESETS, names_of, rates, settings
-from experiments.battery.results import Found, draws_of, rows_of
+from experiments.battery.config import PRESETS, names_of, searched, settings
+from experiments.battery.found import Found, rows_of
+from experiments.battery.results import draws_of
 from jaxrnn import runs
 from jaxrnn.base import Batch
 from jaxrnn.data.tasks import Scored
 from jaxrnn.data.tasks.published import PUBLISHED
+from jaxrnn.runs.flags import TrainingFlags
+from jaxrnn.runs.lock import releasing_locks
+from jaxrnn.runs.opening import open_directory, with_stored_code
 from jaxrnn.runs.sweep.directory import read_sweep
 from jaxrnn.sizes import parameters_of, size_by_parameters
-from jaxrnn.tasks import find_task, scaled, task_objective, task_score, task_texts
+from jaxrnn.tasks import find_task, scaled, task_objective, task_score
 
 OWN = """
 import numpy as np
@@ -46,8 +53,6 @@ def own(tmp_path):
 def test_a_task_of_a_file_of_ones_own(own):
     task = find_task(f"{own}:ends")
     assert (task.reads, task.answers, task.test_lengths) == (3, 3, (9,))
-    assert list(task_texts(f"{own}:ends")) == [str(own)]
-    assert task_texts("parity") == {}
     with pytest.raises(ValueError, match="returns NoneType; let it return a"):
         find_task(f"{own}:nothing")
     with pytest.raises(ValueError, match="task 'parties' is not known; give one of lag, copy"):
@@ -81,7 +86,9 @@ def test_every_cell_meets_every_task_with_as_many_parameters():
         model = battery.build(part).model
         assert parameters_of(model) <= config.parameters
         assert size_by_parameters(model, config.parameters) == model.hidden_size
-    assert rates(config) == ["learning_rate=0.003,0.01"]
+    assert searched(config) == (["learning_rate=0.003,0.01"], 2)
+    assert searched(runs.replaced(config, epochs=1)).halving == 0  # nothing to choose after
+    assert searched(runs.replaced(config, rates=(1e-2,))).halving == 0
 
 
 @pytest.mark.parametrize(
@@ -89,6 +96,7 @@ def test_every_cell_meets_every_task_with_as_many_parameters():
     [
         ({"tasks": ()}, "--tasks is empty"),
         ({"rates": ()}, "--rates is empty"),
+        ({"halve_rates": 1}, "--halve-rates is 1"),
         ({"tasks": ("parity", "parity")}, "--tasks holds parity 2 times"),
         ({"tasks": ("all", "lag")}, "--tasks holds all beside others"),
         ({"cells": ("gru", "gru")}, "--cells holds gru 2 times"),
@@ -104,9 +112,12 @@ def test_all_are_those_whose_data_are_here():
     assert {"parity", "sines"} <= set(found)
 
 
-def found(cell, rate, *scores):
+def found(cell, rate, *scores, epochs=2):
     values = [float(score) for score in scores]
-    return Found("parity", cell, rate, 9, {40: values, 256: values}, [0.1, 0.2], 1.0)
+    course = [float(np.mean(values))] * epochs
+    return Found(
+        "run", "parity", cell, rate, 9, epochs, course, {40: values, 256: values}, [0.1, 0.2], 1.0
+    )
 
 
 def test_each_cell_has_its_own_best_rate_and_window():
@@ -120,6 +131,12 @@ def test_each_cell_has_its_own_best_rate_and_window():
     assert (elman["rate"], elman["window"]) == (1e-3, [1e-3, 1e-3])
     assert elman["iqm"][40] == pytest.approx(0.8)
     assert elman["interval"][40] == pytest.approx([0.7, 0.9])
+
+
+def test_the_best_rate_is_one_that_was_trained_to_the_end():
+    """The window is of what all rates had after the rung, where they were trained alike."""
+    (row,) = rows_of([found("gru", 1e-3, 0.9, 0.9, epochs=1), found("gru", 1e-2, 0.8, 0.8)])
+    assert (row["rate"], row["window"]) == (1e-2, [1e-3, 1e-3])
 
 
 @pytest.mark.full
@@ -143,6 +160,8 @@ def test_claims_are_of_what_was_trained_as_they_say():
         "parity to 40, tested at 256: gru solves it": True,
         "parity to 40, tested at 256: min_gru, transitions in [0, 1], does not": False,
         "copy: lstm loses less than without memory, as a part of that": True,
+        # it was trained at 50
+        "adding, trained at T = 200: lstm below a tenth of the constant answer's error": None,
     }
 
 
@@ -155,7 +174,7 @@ def test_published_tasks_have_their_lengths(name):
 
 
 @pytest.mark.full
-def test_the_whole_of_it_with_a_task_of_ones_own(own, tmp_path, capsys):
+def test_the_whole_of_it_with_a_task_of_ones_own(own, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     small = ["--preset", "smoke", "--cells", "gru", "--epochs", "1"]
     assert battery.main([*small, "--tasks", "parity", f"{own}:ends", "--run", str(run)]) == 0
@@ -164,7 +183,14 @@ def test_the_whole_of_it_with_a_task_of_ones_own(own, tmp_path, capsys):
     rows = summary(run)["results"]
     assert [(row["task"], row["cell"]) for row in rows] == [("parity", "gru"), ("ends", "gru")]
     assert (run / "plots" / "battery.png").is_file()
-    assert battery.main(["--resume", str(run)]) == 0
+    card = (run / "cards" / "gru.html").read_text(encoding="utf-8")
+    assert "Gated recurrent unit" in card
+    # without the file, and from another folder
+    own.rename(own.with_name("away.py"))
+    monkeypatch.chdir(tmp_path)
+    shutil.move("run", "moved")
+    assert battery.main(["--resume", "moved"]) == 0
+    assert summary(Path("moved"))["results"] == rows
 
 
 def test_a_batch_of_a_training_step_is_its_own():
@@ -175,3 +201,53 @@ def test_a_batch_of_a_training_step_is_its_own():
     assert isinstance(batch, Batch)
     assert batch.inputs.shape == (40, 8)
     assert Path(battery.__file__).name == "__init__.py"
+
+
+def test_a_run_keeps_the_code_of_its_task(own, tmp_path):
+    """As of its cell; it is held against what it was, and trusted before it is run."""
+    config = runs.replaced(PRESETS["smoke"], tasks=(f"{own}:ends",))
+    flags = TrainingFlags(run=tmp_path / "run")
+    with releasing_locks():
+        begun = open_directory(battery.EXPERIMENT, config, flags, [], [0], jax.devices()[:1])
+    assert begun.task.read_text() == OWN
+    resumed = TrainingFlags(resume=tmp_path / "run")
+    assert with_stored_code(config, resumed).tasks == (f"{begun.task}:ends",)
+    with pytest.raises(ValueError, match=r"--no-cell-code: .*run has code of its own"):
+        with_stored_code(config, replace(resumed, no_cell_code=True))
+    own.write_text(OWN + "# another\n")
+    with pytest.raises(ValueError, match=r"the task in .* is not the one the run began with"):
+        with_stored_code(config, resumed)
+
+
+def test_a_hidden_size_is_found_by_the_seconds_once_for_all_rates(monkeypatch):
+    """On a clock on which a hidden unit takes a second; a resumed run has the size that it had."""
+    asked = []
+
+    def seconds(setting, *_):
+        asked.append(setting.model.hidden_size)
+        return float(asked[-1])
+
+    monkeypatch.setattr(training, "measured_seconds", seconds)
+    config = runs.replaced(PRESETS["smoke"], tasks=("parity",), cells=("elman",), equal="seconds")
+    (part,) = settings(runs.replaced(config, seconds=13.0)).values()
+    assert battery.build(part).model.hidden_size == 8
+    asked.clear()
+    assert battery.build(runs.replaced(part, learning_rate=0.5)).model.hidden_size == 8
+    (again,) = settings(replace(config, sizes=(("parity-elman", 12),))).values()
+    assert battery.build(again).model.hidden_size == 12
+    assert not asked
+
+
+def test_long_presets_say_what_they_would_take(monkeypatch):
+    monkeypatch.setattr(estimate, "_step_seconds", lambda part: 0.5)
+    published = runs.replaced(PRESETS["published"], cells=("gru", "elman"))
+    # 2 cells on 2 tasks, 3 rates of 3 seeds, 100,000 steps of half a second on two devices
+    days = 2 * 2 * 9 * 100_000 * 0.5 / len(jax.devices()) / 86_400
+    assert estimate.notice(published).startswith(f"about {days:.1f} days of training")
+    assert estimate.notice(PRESETS["smoke"]) == ""
+
+
+def test_halved_rates_have_fewer_steps():
+    config = runs.replaced(PRESETS["smoke"], rates=(1e-3, 1e-2, 1e-1), epochs=2, seeds=2, steps=5)
+    assert estimate.member_steps(config) == (3 + 1) * 5 * 2
+    assert estimate.member_steps(runs.replaced(config, halve_rates=0)) == 3 * 2 * 5 * 2

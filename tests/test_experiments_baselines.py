@@ -15,9 +15,10 @@ from experiments.baselines.claims import HELD_OUT
 from experiments.baselines.config import PRESETS, settings
 from experiments.baselines.samples import LENGTHS
 from jaxrnn.counts import count, witten_bell
+from jaxrnn.runs import measuring
 from jaxrnn.runs.config import replaced
 from jaxrnn.runs.text import read_text
-from jaxrnn.sizes import largest, parameters_of
+from jaxrnn.sizes import largest, parameters_of, size_by_seconds
 
 FIELDS = {"model", "level", "valid_nats", "seconds", "copied_10", "copied_20", "copied_40"}
 ONE_CELL = [
@@ -174,7 +175,7 @@ def test_a_training_is_timed_by_its_second_chunk(text, monkeypatch):
     (part,) = settings(config).values()
     one = networks.build(part)
     ticks = iter(range(1000))
-    monkeypatch.setattr(networks, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     assert networks.measured_seconds(one, [0], jax.devices()[:1]) == pytest.approx(3)
 
 
@@ -206,11 +207,10 @@ def test_sizes_spend_the_parameters(level, text):
 
 
 def test_sizes_spend_the_seconds():
-    part = settings(replaced(PRESETS["smoke"], seconds=10.0))["character_gru"]
     # 100 units take 10 seconds, and 96 is the largest below that is tried
-    assert networks.size_by_seconds(part, lambda size: size**2 / 1000) == 96
+    assert size_by_seconds(lambda size: size**2 / 1000, 10.0) == 96
     with pytest.raises(ValueError, match="too few for gru of 8 units; give more"):
-        networks.size_by_seconds(part, lambda size: 10.1)
+        size_by_seconds(lambda size: 10.1, 10.0, cell="gru")
 
 
 @pytest.mark.parametrize("sizes", [[1], [1, 2, 3, 4, 5], list(range(1, 100))])

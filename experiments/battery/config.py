@@ -2,15 +2,18 @@
 
 import importlib.util
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 from jaxrnn import runs
-from jaxrnn.cell_files import cell_name, check_cells
+from jaxrnn.cell_files import cell_file, cell_name, check_cells
 from jaxrnn.data.tasks import NEEDS, TASKS, Task
+from jaxrnn.data.tasks.published import AS_DELETANG as DELETANGS
 from jaxrnn.data.tasks.published import PUBLISHED
 from jaxrnn.runs import Decided
+from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.records import read_record
 from jaxrnn.tasks import find_task, task_file, task_name
 
 ALL = "all"
@@ -41,14 +44,24 @@ class Config:
     """Names in CELLS, or path/to/file.py:factory."""
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
     """Learning rates, of which each cell has its best on each task; --sweep takes their place."""
+    halve_rates: int = 2
+    """Of each cell on each task, after a first part of the epochs one in so many rates goes on; 0
+    trains all to the end."""
+    equal: Literal["hidden_size", "parameters", "seconds"] = "parameters"
+    """What all cells share on a task. parameters, seconds: the hidden size is the largest whose
+    model, or whose training run, stays within what is given."""
     parameters: int = 10_000
-    """What each model may have at most, its hidden size found from it; 0 takes --hidden-size."""
+    seconds: float = 30.0
+    """Of training a cell on a task at one learning rate, by the speed that is measured before."""
     steps: int = 500
     """Training steps of an epoch, after which a model is tested."""
     test_sequences: int = 256
     """Sequences of each length that are tested on."""
-    published_tasks: bool = False
-    """Tasks with their papers' lengths and scored places, where there are such."""
+    tasks_as: Literal["usual", "published", "deletang"] = "usual"
+    """Lengths and scored places: published has those of papers, where there are such (parity and
+    modular arithmetic: Grazzi et al.); deletang those of Deletang et al."""
+    sizes: Decided[tuple[tuple[str, int], ...]] = ()
+    """The hidden sizes that a resumed run has found already, by setting."""
     model: Model = Model()
     gradient: runs.GradientConfig = runs.GradientConfig(estimator="bptt")
     optimizer: runs.OptimizerConfig = runs.OptimizerConfig(optimizer="adam", max_norm=1.0)
@@ -59,22 +72,30 @@ QUICK_TASKS = (
     *("parity", "modular_arithmetic", "word_s3", "flip_flop"),
     *("dyck", "selective_copy", "adding", "reversing"),
 )
-# Grazzi et al. (2024), table 3: 2 layers of 128, batches of 1,024, 100,000 steps, AdamW
+LONG = {"equal": "hidden_size", "halve_rates": 0}
+# Grazzi et al. (2024), table 3: 2 layers of 128, batches of 1,024, 100,000 steps, AdamW, best of 3
 AS_GRAZZI = {"num_layers": 2, "hidden_size": 128, "embedding_size": 128, "batch_size": 1024}
-AS_GRAZZI |= {"parameters": 0, "steps": 10_000, "epochs": 10, "optimizer": "adamw"}
+AS_GRAZZI |= {"steps": 10_000, "epochs": 10, "optimizer": "adamw", "tasks_as": "published"}
+# Deletang et al. (2022): 256 units, batches of 128, Adam at 1e-3, best of 10; their example's steps
+AS_DELETANG = {"num_layers": 1, "hidden_size": 256, "embedding_size": 0, "batch_size": 128}
+AS_DELETANG |= {"steps": 1_000, "epochs": 10, "rates": (1e-3,), "seeds": 10}
+AS_DELETANG |= {"tasks_as": "deletang"}
 SMOKE = {"tasks": ("parity", "adding"), "cells": ("elman", "gru"), "rates": (3e-3, 1e-2)}
 SMOKE |= {"parameters": 500, "embedding_size": 4, "steps": 5, "batch_size": 8, "seeds": 2}
 SMOKE |= {"test_sequences": 16}
 PRESETS = {
     "smoke": runs.replaced(Config(), **SMOKE),
     "quick": runs.replaced(Config(), tasks=QUICK_TASKS, batch_size=32, steps=400, seeds=2),
-    "published": runs.replaced(Config(), **AS_GRAZZI, published_tasks=True),
+    "published": runs.replaced(Config(), **LONG, **AS_GRAZZI),
+    "deletang": runs.replaced(Config(), **LONG, **AS_DELETANG),
 }
 
 
-def rates(config: Config) -> Sequence[str]:
-    """The sweep over learning rates."""
-    return ["learning_rate=" + ",".join(f"{rate:g}" for rate in config.rates)]
+def searched(config: Config) -> runs.Search:
+    """The sweep over learning rates; halved, where there are rates and epochs enough."""
+    sweep = ["learning_rate=" + ",".join(f"{rate:g}" for rate in config.rates)]
+    halves = 2 <= config.halve_rates <= config.loop.epochs and len(config.rates) > 1
+    return runs.Search(sweep, config.halve_rates if halves else 0)
 
 
 def names_of(config: Config) -> tuple[str, ...]:
@@ -87,21 +108,40 @@ def names_of(config: Config) -> tuple[str, ...]:
 def settings(config: Config) -> dict[str, Config]:
     """Each cell on each task, a config with these alone."""
     check_cells(config.cells)
+    if config.halve_rates == 1:
+        raise ValueError("--halve-rates is 1; give at least 2, or 0 to train all rates to the end")
     for what, given in (("tasks", config.tasks), ("cells", config.cells), ("rates", config.rates)):
         if not given:
             raise ValueError(f"--{what} is empty; give at least one")
     for name, times in Counter(map(task_name, config.tasks)).most_common(1):
         if times > 1:
             raise ValueError(f"--tasks holds {name} {times} times; give it once")
+    files = {task_file(name) for name in config.tasks} - {None}
+    if len(files) > 1:
+        named = " and ".join(sorted(map(str, files)))
+        raise ValueError(f"--tasks names {len(files)} files, {named}; put the factories into one")
     if ALL in config.tasks and len(config.tasks) > 1:
         raise ValueError(f"--tasks holds all beside others; give {ALL} alone, or the others")
-    found = {}
+    found, sizes = {}, dict(config.sizes)
     for task in names_of(config):
         for cell in config.cells:
             model = replace(config.model, cell=cell)
-            own = replace(config, tasks=(task,), cells=(cell,), model=model)
-            found[setting_name(task, cell)] = own
+            own, name = replace(config, tasks=(task,), cells=(cell,)), setting_name(task, cell)
+            if name in sizes:
+                own = replace(own, equal="hidden_size")
+                model = replace(model, hidden_size=sizes[name])
+            found[name] = replace(own, model=model)
     return found
+
+
+def resolved(config: Config, resumed: RunDirectory | None) -> Config:
+    """A resumed run goes on with the hidden sizes that it has: a clock does not find the same ones
+    twice."""
+    if resumed is None or config.equal != "seconds":
+        return config
+    recorded = read_record(resumed)["settings"]
+    sizes = tuple((one["name"], one["model"]["hidden_size"]) for one in recorded)
+    return replace(config, sizes=sizes)
 
 
 def setting_name(task: str, cell: str) -> str:
@@ -110,17 +150,18 @@ def setting_name(task: str, cell: str) -> str:
 
 def task_of(config: Config, name: str) -> Task:
     """The task, in its paper's setting where that is asked for."""
-    return _task(name, config.published_tasks, _version(name))
+    return _task(name, config.tasks_as, version_of(name))
 
 
 @lru_cache(maxsize=64)
-def _task(name: str, published: bool, version: float) -> Task:
+def _task(name: str, tasks_as: str, version: float) -> Task:
     """One object for all models, so that its test batches are drawn once."""
-    if published and name in PUBLISHED:
-        return PUBLISHED[name]().task
-    return find_task(name)
+    known = {"usual": {}, "published": PUBLISHED, "deletang": DELETANGS}[tasks_as]
+    return known[name]().task if name in known else find_task(name)
 
 
-def _version(name: str) -> float:
-    path = task_file(name)
+def version_of(name: str) -> float:
+    """Of a task's or a cell's file, so that one which was edited meanwhile is not taken for what it
+    was."""
+    path = cell_file(name)
     return path.stat().st_mtime if path is not None and path.is_file() else 0.0

@@ -21,7 +21,7 @@ from jaxrnn.cell_files import find_cell
 from jaxrnn.data import is_here
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.directory import RunDirectory
-from jaxrnn.runs.opening import with_cells_of
+from jaxrnn.runs.opening import with_code_of
 
 STUDIES: dict[str, Study] = {
     "published": published.STUDY,
@@ -63,7 +63,7 @@ def resolved(config: Config, resumed: RunDirectory | None = None) -> Config:
 
 def report(config: Config, log: runs.RunLog) -> runs.Report:
     """What the studies say, one after the other."""
-    built = with_cells_of(log.run, config)
+    built = with_code_of(log.run, config)
 
     def measured() -> dict[str, Any]:
         rows = {}

@@ -12,7 +12,7 @@ from jaxrnn.runs.configured import (
     text_setting,
     token_model,
 )
-from jaxrnn.runs.experiment import Experiment, Report, Setting, Table
+from jaxrnn.runs.experiment import Experiment, Report, Search, Setting, Table
 from jaxrnn.runs.frame import frame, results
 from jaxrnn.runs.groups import (
     Decided,
@@ -51,6 +51,7 @@ __all__ = [
     "Recorder",
     "Report",
     "RunLog",
+    "Search",
     "Setting",
     "Table",
     "Text",

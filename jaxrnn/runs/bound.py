@@ -26,7 +26,10 @@ def bound_to(run: RunDirectory, setting: str) -> dict[str, Any]:
     return {
         "config": read_record(run),
         "vocabulary": _fields(vocabulary) if vocabulary.is_file() else {},
-        "cell": code_sha256(run.cell) if run.cell.is_file() else None,
+        **{
+            kind: code_sha256(kept) if kept.is_file() else None
+            for kind, kept in (("cell", run.cell), ("task", run.task))
+        },
     }
 
 
@@ -63,9 +66,10 @@ def _check_bound(run: RunDirectory, setting: str, record: dict[str, Any], bound:
     for field, sha256 in bound["vocabulary"].items():
         if now.get(field) != sha256:
             raise ValueError(f"{path}: {field} is not what the run was trained with; {REMEDY}")
-    # one that is not there is not run
-    if run.cell.is_file() and bound["cell"] not in (None, code_sha256(run.cell)):
-        raise ValueError(f"{run.cell} is not the cell that the run was trained with; {REMEDY}")
+    for kind, kept in (("cell", run.cell), ("task", run.task)):
+        # one that is not there is not run
+        if kept.is_file() and bound.get(kind) not in (None, code_sha256(kept)):
+            raise ValueError(f"{kept} is not the {kind} that the run was trained with; {REMEDY}")
 
 
 def check_log_of(run: RunDirectory, setting: str, kept: Any) -> None:
@@ -115,6 +119,8 @@ def check_config(path: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
     Raises:
       ValueError: a field that is not as it was, and that no flag may change afterwards.
     """
+    if json.dumps(was) == json.dumps(now):
+        return  # as nearly always, and a run may have many settings
     there = dict(_leaves(now))
     fixed = was["config"].get("decay", "none") != "none"
     for name, old in _leaves(was):

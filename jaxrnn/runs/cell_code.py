@@ -1,8 +1,9 @@
 """The code that a run brings: kept when it begins, and run only where somebody trusts it.
 
-A run holds `cell.py` and, in `cell_modules/`, what that imports from beside it. Whoever names a
-file with `--cell` trusts it; what code is trusted is remembered by its sha256, outside of any run.
-A run that comes from elsewhere is asked about.
+A run holds `cell.py` and, in `cell_modules/`, what that imports from beside it; `task.py` and
+`task_modules/` for a task. Whoever names a file with `--cell` or `--tasks` trusts it; what code is
+trusted is remembered by its sha256, outside of any run. A run that comes from elsewhere is asked
+about.
 """
 
 from contextlib import suppress
@@ -16,14 +17,20 @@ from jaxrnn.runs.files import write_atomic
 _trusted: set[str] = set()  # of this process, where nothing can be remembered
 
 
-def keep_cell(run: RunDirectory, source: Path) -> None:
-    """Copies a researcher's file and its neighbours into the run, and trusts them."""
+def kept_in(run: RunDirectory, kind: str) -> Path:
+    """Where a run keeps the code of its own cell or task."""
+    return {"cell": run.cell, "task": run.task}[kind]
+
+
+def keep_code(kept: Path, source: Path) -> None:
+    """Copies a researcher's file to `kept` and its neighbours beside it, where `folder_of` finds
+    them, and trusts them."""
     for place, content in neighbours(source).items():
-        path = run.cell_modules / place
+        path = kept.with_name(f"{kept.stem}_modules") / place
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content)
-    write_atomic(run.cell, source.read_bytes())
-    trust(run.cell)
+    write_atomic(kept, source.read_bytes())
+    trust(kept)
 
 
 def trust(path: Path) -> None:
@@ -47,8 +54,7 @@ def check_code(run: RunDirectory, path: Path, *, trusted: bool, known_only: bool
     """
     if known_only:
         raise ValueError(
-            f"--no-cell-code: {run.path} has a cell of its own, {path}; leave the flag out to run "
-            "it"
+            f"--no-cell-code: {run.path} has code of its own, {path}; leave the flag out to run it"
         )
     if not path.is_file():
         return  # whoever runs it says so

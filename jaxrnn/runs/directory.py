@@ -39,13 +39,14 @@ class RunDirectory:
 
     @property
     def cell(self) -> Path:
-        """The source of the cell, where it came from a user's file."""
+        """The source of the cell, where it came from a user's file; what that imports from beside
+        it is in cell_modules."""
         return self.path / "cell.py"
 
     @property
-    def cell_modules(self) -> Path:
-        """What that file imports from beside it."""
-        return self.path / "cell_modules"
+    def task(self) -> Path:
+        """The source of the task, where it came from a user's file."""
+        return self.path / "task.py"
 
     @property
     def metrics(self) -> Path:

@@ -73,6 +73,7 @@ class Report(NamedTuple):
       tables: to print.
       plots: name to `path -> None`, which draws that PNG file.
       arrays: name to arrays by name, each an .npz file.
+      pages: name to `path -> None`, which writes that HTML file.
       samples: name to a text below `samples/`.
       notes: lines to print behind the tables.
     """
@@ -82,8 +83,21 @@ class Report(NamedTuple):
     tables: Sequence[Table] = ()
     plots: Mapping[str, Callable[[Path], None]] = {}
     arrays: Mapping[str, Mapping[str, Any]] = {}
+    pages: Mapping[str, Callable[[Path], None]] = {}
     samples: Mapping[str, str] = {}
     notes: Sequence[str] = ()
+
+
+class Search(NamedTuple):
+    """A sweep that an experiment makes by itself.
+
+    Attributes:
+      sweep: as --sweep.
+      halving: as --halving.
+    """
+
+    sweep: Sequence[str] = ()
+    halving: int = 0
 
 
 class Experiment(NamedTuple):
@@ -101,9 +115,12 @@ class Experiment(NamedTuple):
       report: `(config, log) -> Report`.
       resolved: `(config, the run that is resumed or None) -> config`, what the command line leaves
         open.
-      swept: `config -> ` what --sweep says where it is not given; nothing is one run.
+      swept: `config -> Search`, the sweep where --sweep is not given; without fields it is one run.
+      notice: `config -> ` a line to print before the first training step of a new run, such as what
+        it will take; nothing prints none.
       compared: `(config, logs of a sweep's runs, Report) -> Report`: what a sweep ends with, given
-        the comparison that every sweep has.
+        the comparison that every sweep has. Of a halved sweep the logs are of all runs, also of
+        those that were left out of some setting.
     """
 
     name: str
@@ -113,7 +130,8 @@ class Experiment(NamedTuple):
     build: Callable[[Any, Devices], Setting]
     report: Callable[[Any, RunLog], Report]
     resolved: Callable[[Any, RunDirectory | None], Any] = lambda config, resumed: config
-    swept: Callable[[Any], Sequence[str]] = lambda config: ()
+    swept: Callable[[Any], Search] = lambda config: Search()
+    notice: Callable[[Any], str] = lambda config: ""
     compared: Callable[[Any, Sequence[RunLog], Report], Report] = lambda config, logs, report: (
         report
     )

@@ -140,7 +140,7 @@ def read_flags(experiment: Experiment, argv: list[str]) -> tuple[Any, TrainingFl
     if place is not None and not read.flags.distributed:
         raise ValueError(f"--coordinator is {place.coordinator}; give --distributed with it")
     check_numbers(read.config)
-    config = from_anywhere(read.config, cells=resume is None)
+    config = from_anywhere(read.config, code=resume is None)
     if recorded is not None:
         _check_unchanged(recorded, config, resume)
     return config, read.flags

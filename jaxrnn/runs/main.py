@@ -21,7 +21,8 @@ from jaxrnn.runs.flags import TrainingFlags, placed, read_flags
 from jaxrnn.runs.interrupt import Interrupted, Interrupts, interrupts
 from jaxrnn.runs.lock import lock_run, releasing_locks
 from jaxrnn.runs.log import RunLog
-from jaxrnn.runs.opening import check_texts, open_directory, their_cells, with_stored_cells
+from jaxrnn.runs.opening import check_texts, open_directory, with_stored_code
+from jaxrnn.runs.places import GIVEN_BY, code_of
 from jaxrnn.runs.preparing import of_seeds, prepare
 from jaxrnn.runs.report import finish
 from jaxrnn.runs.sweep.directory import is_sweep
@@ -41,7 +42,8 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
         with interrupts() as asked, releasing_locks():
             config, flags = read_flags(experiment, arguments)
             if flags.resume is None and not flags.sweep:
-                flags = replace(flags, sweep=tuple(experiment.swept(config)))
+                own = experiment.swept(config)
+                flags = replace(flags, sweep=tuple(own.sweep), halving=own.halving)
             if flags.distributed:
                 processes.join(
                     processes.place_of(flags.coordinator, flags.process_id, flags.process_count)
@@ -87,7 +89,7 @@ def run(
         seeds = members(config.loop.seed, config.loop.seeds)
         # members of several seeds take the devices; a single one divides its batch over them
         over = devices if len(seeds) == 1 else ()
-        parts = experiment.settings(with_stored_cells(config, flags))
+        parts = experiment.settings(with_stored_code(config, flags))
         settings = [
             experiment.build(part, over)._replace(name=name) for name, part in parts.items()
         ]
@@ -107,6 +109,8 @@ def run(
             lambda: open_directory(experiment, config, flags, settings, seeds, devices)
         )
         print(f"{'run' if resumed is None else 'resuming'} {run.path}", flush=True)
+        if resumed is None and (notice := experiment.notice(config)):
+            print(notice, flush=True)
         if flags.explain:
             for each in settings:
                 print(f"{each.name}, {_explained(each, config.gradient.schedule)}")
@@ -160,8 +164,9 @@ def _saying_how_to_go_on(
             raise  # nothing has begun
         raise Interrupted(f"stopped; resume from the last checkpoint with: {command}") from None
     except Exception as error:
-        theirs = their_cells(config)
+        theirs = code_of(config)
         if isinstance(error, ValueError | OSError) or not theirs:
             raise
         # it may well come from the researcher's file
-        raise ValueError(f"with --cell {', '.join(theirs)}: {one_line(error)}") from error
+        named = ", ".join(name for _, name in theirs)
+        raise ValueError(f"with {GIVEN_BY[theirs[0][0]]} {named}: {one_line(error)}") from error

@@ -9,14 +9,15 @@ from jaxrnn.cell_files import cell_file, cell_name
 from jaxrnn.cell_neighbours import code_sha256
 from jaxrnn.data import Vocabulary
 from jaxrnn.parallel import Devices
-from jaxrnn.runs.cell_code import check_code, keep_cell, trust
-from jaxrnn.runs.config import flags_of, record_of, replaced, to_plain
+from jaxrnn.runs.cell_code import check_code, keep_code, kept_in, trust
+from jaxrnn.runs.config import record_of, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, open_run, refuse_links_out
 from jaxrnn.runs.environment import describe_environment, recorded_texts
 from jaxrnn.runs.experiment import Experiment, Setting
 from jaxrnn.runs.files import remove_leftovers, write_json
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.lock import lock_run
+from jaxrnn.runs.places import GIVEN_BY, code_of, renamed
 from jaxrnn.runs.records import read_vocabulary_file
 
 
@@ -52,9 +53,10 @@ def open_directory(
     # the config first: with it alone a killed run can already be resumed
     write_json(run.config, record)
     # also one that no setting trains, and only what is measured reads
-    for source in filter(None, map(cell_file, their_cells(config))):
-        if not run.cell.exists():
-            keep_cell(run, source)
+    for kind, name in code_of(config):
+        kept, source = kept_in(run, kind), cell_file(name)
+        if source is not None and not kept.exists():
+            keep_code(kept, source)
     first, *_ = [each.vocabulary for each in settings if each.vocabulary is not None] or [None]
     for setting in settings:
         if setting.vocabulary is not None:
@@ -66,55 +68,49 @@ def open_directory(
     return run
 
 
-def with_stored_cells(config: Any, flags: TrainingFlags) -> Any:
-    """The config with the cells to build from: a resumed run keeps the source it began with.
+def with_stored_code(config: Any, flags: TrainingFlags) -> Any:
+    """The config with the cells and tasks to build from: a resumed run keeps the source that it
+    began with.
 
     Raises:
       ValueError: the researcher's file is not what it was when the run began, or is not to be run.
     """
-    for cell in their_cells(config):
-        _check_cell(cell, flags)
-    return config if flags.resume is None else with_cells_of(open_run(flags.resume), config)
+    for kind, name in code_of(config):
+        _check_code(kind, name, flags)
+    return config if flags.resume is None else with_code_of(open_run(flags.resume), config)
 
 
-def with_cells_of(run: RunDirectory, config: Any) -> Any:
-    """The config with a researcher's cells from the source that the run keeps of them."""
+def with_code_of(run: RunDirectory, config: Any) -> Any:
+    """The config with a researcher's cells and tasks from the source that the run keeps of them."""
 
-    def stored(cell: str) -> str:
+    def stored(kind: str, name: str) -> str:
+        kept = kept_in(run, kind)
         # where it is not there the run was killed before it kept its source
-        theirs = cell_file(cell) is not None and run.cell.is_file()
-        return f"{run.cell}:{cell_name(cell)}" if theirs else cell
+        theirs = cell_file(name) is not None and kept.is_file()
+        return f"{kept}:{cell_name(name)}" if theirs else name
 
-    flags, changes = flags_of(config), {}
-    if "cell" in flags:
-        changes["cell"] = stored(flags["cell"])
-    if "cells" in flags:
-        changes["cells"] = tuple(map(stored, flags["cells"]))
-    return replaced(config, **changes)
+    return renamed(config, stored)
 
 
-def their_cells(config: Any) -> list[str]:
-    """The config's cells that are in a researcher's own file."""
-    flags = flags_of(config)
-    return [cell for cell in flags.get("cells") or (flags.get("cell", ""),) if cell_file(cell)]
-
-
-def _check_cell(name: str, flags: TrainingFlags) -> None:
-    """Before the code of a researcher's cell is run."""
+def _check_code(kind: str, name: str, flags: TrainingFlags) -> None:
+    """Before a researcher's code is run."""
     source = cell_file(name)
     assert source is not None
     if flags.resume is None:
         if flags.no_cell_code:
-            raise ValueError(f"--no-cell-code: --cell {name} is code; give a known cell")
+            raise ValueError(
+                f"--no-cell-code: {GIVEN_BY[kind]} {name} is code; give a known {kind}"
+            )
         if source.is_file():
             trust(source)  # whoever names it does
         return
     run = open_run(flags.resume)
-    code = run.cell if run.cell.is_file() else source
+    kept = kept_in(run, kind)
+    code = kept if kept.is_file() else source
     check_code(run, code, trusted=flags.trust, known_only=flags.no_cell_code)
     if code is not source and source.is_file() and code_sha256(source) != code_sha256(code):
         raise ValueError(
-            f"--resume {flags.resume}: the cell in {source} is not the one the run began with, "
+            f"--resume {flags.resume}: the {kind} in {source} is not the one the run began with, "
             f"{code}; restore it, or start a new run"
         )
 

@@ -57,6 +57,7 @@ class Prepared(NamedTuple):
       members: of how they are computed, for the record: "at_once" of them side by side on a device,
         and how that was chosen.
       again: the same with another number of them side by side.
+      among: the same programs for other members, as many of them: nothing is compiled anew.
     """
 
     setting: Setting
@@ -71,6 +72,7 @@ class Prepared(NamedTuple):
     like: Saved
     members: Mapping[str, Any]
     again: Callable[[int], "Prepared"]
+    among: Callable[[Members], "Prepared"]
 
 
 class NotSwept(ValueError):
@@ -122,7 +124,7 @@ def prepare(
       NotSwept: a swept flag that the training run does not compute with.
     """
     shapes = check_setting(setting, members, devices)
-    values = {name: np.array(a, np.float32) for name, a in members.swept.items()}
+    values = _numbers(members)
     given: list[Swept] = []
 
     def of_member(values) -> Setting:
@@ -153,12 +155,6 @@ def prepare(
     require_memory(_largest_array(program), "one array of a training step")
     jax.eval_shape(validate, values, shapes.params)
 
-    def first_state():
-        init = over_members(setting.training.init, devices)
-        keys = jax.vmap(jax.random.key)(jnp.array(members.seeds, jnp.uint32))
-        rates = jnp.array(members.learning_rates, jnp.float32)
-        return place(jax.jit(init)(keys, rates), devices)
-
     def first_best(state):
         count = len(members.seeds)
         return Best(state.params, jnp.full(count, jnp.inf), jnp.zeros(count, jnp.int32))
@@ -175,11 +171,12 @@ def prepare(
     def finalize_best(best, state):
         return choose(jnp.isinf(best.loss), Best(state.params, best.loss, state.step), best)
 
-    return Prepared(
+    first = jax.jit(over_members(setting.training.init, devices))
+    prepared = Prepared(
         setting=setting,
         seeds=members.seeds,
         devices=devices,
-        init=first_state,
+        init=partial(_first_state, first, members, devices),
         first_best=jax.jit(first_best),
         chunk=partial(chunk, values),
         validate=partial(validate, values),
@@ -188,7 +185,33 @@ def prepare(
         like=Saved(shapes, jax.eval_shape(first_best, shapes)),
         members={"at_once": at_once},
         again=lambda other: prepare(setting, members, devices, at_once=other, build=build),
+        among=lambda others: among(others),
     )
+
+    def among(others: Members) -> Prepared:
+        if len(others.seeds) != len(members.seeds) or {*others.swept} != {*members.swept}:
+            raise ValueError(f"{len(others.seeds)} members are not {len(members.seeds)} others")
+        numbers = _numbers(others)
+        return prepared._replace(
+            seeds=others.seeds,
+            init=partial(_first_state, first, others, devices),
+            chunk=partial(chunk, numbers),
+            validate=partial(validate, numbers),
+            again=lambda other: prepare(setting, others, devices, at_once=other, build=build),
+        )
+
+    return prepared
+
+
+def _numbers(members: Members) -> dict[str, np.ndarray]:
+    """Of the swept flags, what each member computes with."""
+    return {name: np.array(a, np.float32) for name, a in members.swept.items()}
+
+
+def _first_state(init: Callable[..., TrainState], members: Members, devices: Devices) -> TrainState:
+    keys = jax.vmap(jax.random.key)(jnp.array(members.seeds, jnp.uint32))
+    rates = jnp.array(members.learning_rates, jnp.float32)
+    return place(init(keys, rates), devices)
 
 
 def of_seeds(setting: Setting, seeds: Sequence[int]) -> Members:

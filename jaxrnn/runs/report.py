@@ -34,7 +34,7 @@ def write_report(experiment: Experiment, config: Any, log: RunLog) -> tuple[Repo
 
 
 def write_pictures(report: Report, folder: Path) -> list[str]:
-    """Writes a report's plots and arrays below a folder; returns a line for each."""
+    """Writes a report's plots, arrays and pages below a folder; returns a line for each."""
     from jaxrnn.analysis.arrays import write_arrays
 
     shown = []
@@ -48,6 +48,11 @@ def write_pictures(report: Report, folder: Path) -> list[str]:
         with writing(path):
             write_arrays(path, arrays)
         shown.append(f"arrays {path}")
+    for name, write in report.pages.items():
+        path = folder / f"{name}.html"
+        with writing(path):
+            write(path)
+        shown.append(f"page {path}")
     return shown
 
 

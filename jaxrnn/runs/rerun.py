@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxrnn.cell_files import cell_file
-from jaxrnn.runs.cell_code import check_code
+from jaxrnn.runs.cell_code import check_code, kept_in
 from jaxrnn.runs.config import config_of
 from jaxrnn.runs.directory import RunDirectory, read_metrics
 from jaxrnn.runs.environment import recorded_devices
@@ -17,7 +16,8 @@ from jaxrnn.runs.flags import TrainingFlags, recorded_config
 from jaxrnn.runs.interrupt import interrupts
 from jaxrnn.runs.load import load
 from jaxrnn.runs.lock import releasing_locks
-from jaxrnn.runs.opening import their_cells, with_cells_of
+from jaxrnn.runs.opening import with_code_of
+from jaxrnn.runs.places import code_of
 from jaxrnn.runs.records import read_record
 
 CLOCKS = ("seconds", "steps_per_second")
@@ -68,12 +68,13 @@ def rerun(experiment: Experiment, source: Path, flags: TrainingFlags) -> Differe
     first = RunDirectory(source)
     preset = experiment.presets["published"]
     config: Any = config_of(type(preset), recorded_config(experiment, source, "DIR"))
-    for source_of in filter(None, map(cell_file, their_cells(config))):
-        code = first.cell if first.cell.is_file() else source_of
+    for kind, name in code_of(config):
+        kept = kept_in(first, kind)
+        code = kept if kept.is_file() else Path(name.rpartition(":")[0])
         check_code(first, code, trusted=flags.trust, known_only=flags.no_cell_code)
     flags = replace(flags, devices=flags.devices or recorded_devices(source))
     with interrupts() as asked, releasing_locks():
-        second = run(experiment, with_cells_of(first, config), flags, asked, repeated=first)
+        second = run(experiment, with_code_of(first, config), flags, asked, repeated=first)
     return difference(first, second)
 
 

@@ -26,8 +26,9 @@ class SweepRecord(NamedTuple):
       runs: folder to the values of its swept flags.
       bit_exact: whether members have the numbers that each has alone, bit for bit.
       halving: the part of the points that each rung keeps, as 1 / halving; 0 keeps all.
-      rungs: {"epochs", "kept"} of each rung that is over: after how many epochs, and the names of
-        the runs that went on.
+      rungs: {"setting", "epochs", "kept"} of each rung that is over: of which setting, after how
+        many epochs, and the names of the runs that went on with it. Where there is but one setting
+        an older record does not name it.
     """
 
     experiment: str

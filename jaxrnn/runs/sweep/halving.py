@@ -4,7 +4,7 @@ Reference: Jamieson and Talwalkar (2016), Non-stochastic best arm identification
 optimization, https://proceedings.mlr.press/v51/jamieson16.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,13 +49,20 @@ def best_of(scores: Mapping[str, float], count: int) -> list[str]:
     return [name for name in scores if name in best]
 
 
-def score_of(run: RunDirectory) -> float:
-    """The median over seeds of the lowest validation loss so far, or, where nothing is validated,
-    of the last epoch's training loss; infinite for a seed that diverged."""
+def kept_at_last(points: int, rungs: Sequence[int], halving: int) -> int:
+    """How many of the points are trained to the end."""
+    for _ in rungs:
+        points = kept_of(points, halving)
+    return points
+
+
+def score_of(run: RunDirectory, setting: str) -> float:
+    """Of a setting the median over seeds of the lowest validation loss so far, or, where nothing is
+    validated, of the last epoch's training loss; infinite for a seed that diverged."""
     lowest: dict[Any, float] = {}
     last: dict[Any, float] = {}
     for line in read_metrics(run.metrics):
-        if "train_loss" not in line:
+        if "train_loss" not in line or line["setting"] != setting:
             continue
         train, valid = (_number(line.get(name)) for name in ("train_loss", "valid_loss"))
         last[line["seed"]] = train

@@ -19,21 +19,22 @@ from jaxrnn.runs.flags import TrainingFlags, recorded_config
 from jaxrnn.runs.interrupt import Interrupts
 from jaxrnn.runs.lock import lock_run
 from jaxrnn.runs.log import RunLog
-from jaxrnn.runs.opening import open_directory, with_stored_cells
+from jaxrnn.runs.opening import open_directory, with_stored_code
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.report import print_report, write_report
 from jaxrnn.runs.sweep.cluster import check_cluster, submit
 from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, run_of, write_sweep
 from jaxrnn.runs.sweep.grouping import Group, groups_of, programs_of
-from jaxrnn.runs.sweep.halving import best_of, kept_of, rungs_of, score_of
+from jaxrnn.runs.sweep.halving import rungs_of
 from jaxrnn.runs.sweep.points import Point, points_of, sweep_points
-from jaxrnn.runs.train import train
-from jaxrnn.runs.user_recorders import RecorderFactory, recorder_factories
+from jaxrnn.runs.sweep.training import side_by_side, train_groups
+from jaxrnn.runs.user_recorders import recorder_factories
 
 
 def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Interrupts) -> None:
-    """Runs the experiment at every point, those of one program side by side; resumes a sweep.
+    """Runs the experiment at every point, those of one program side by side; resumes a sweep. By
+    halving every setting has its own points that go on.
 
     Args:
       config: the experiment's, without what is swept.
@@ -59,11 +60,17 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
     with as_recorded(began):
         single = processes.by_first(lambda: {point.name: _single(flags, point) for point in points})
         points = [
-            point._replace(config=with_stored_cells(point.config, single[point.name]))
+            point._replace(config=_resolved(experiment, point, single[point.name]))
             for point in points
         ]
         rungs = _rungs(experiment, points, record)
-        groups = groups_of(experiment, points, devices, bit_exact=record.bit_exact)
+        groups = groups_of(
+            experiment,
+            points,
+            devices,
+            bit_exact=record.bit_exact,
+            side_by_side=side_by_side(rungs, record, seeds, devices),
+        )
         if processes.stop_asked(asked):
             raise KeyboardInterrupt
         runs = processes.by_first(
@@ -72,24 +79,14 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
         print(f"{'sweep' if flags.resume is None else 'resuming'} {flags.path}", flush=True)
         programs = len(groups)
         print(f"{len(points)} runs of {seeds} seeds, {programs} compiled programs", flush=True)
+        if flags.resume is None and (notice := experiment.notice(config)):
+            print(notice, flush=True)
         flags = replace(flags, bit_exact=record.bit_exact)
-        left = [point.name for point in points]
-        for past in record.rungs:
-            left = past["kept"]
-        for epochs in [*rungs[len(record.rungs) :], None]:
-            for group, prepared in groups:
-                _train(experiment, group, prepared, left, runs, flags, theirs, epochs)
-            if epochs is not None:
-                scores = processes.by_first(lambda left=left: _scores(runs, left))
-                left = best_of(scores, kept_of(len(left), record.halving))
-                record.rungs.append({"epochs": epochs, "kept": left})
-                if processes.writes():
-                    write_sweep(flags.path, record)
-                print(f"after {epochs} epochs {len(left)} of them go on: {', '.join(left)}")
-        finished = [point for point in points if point.name in left]
+        left_out = train_groups(experiment, groups, rungs, record, runs, flags, theirs)
+        finished = [point for point in points if point.name not in left_out]
         processes.by_first(lambda: _finish(experiment, finished, runs))
     if not flags.only:
-        logs = [RunLog(runs[point.name]) for point in finished]
+        logs = [RunLog(runs[point.name]) for point in points]
         processes.by_first(lambda: _compare(experiment, config, logs, flags.path))
 
 
@@ -145,15 +142,21 @@ def _points(config: Any, record: SweepRecord) -> list[Point]:
     return [point._replace(name=name) for point, name in zip(found, record.runs, strict=True)]
 
 
+def _resolved(experiment: Experiment, point: Point, flags: TrainingFlags) -> Any:
+    """A point's config, with what the run that it goes on with has found out."""
+    begun = None if flags.resume is None else RunDirectory(flags.resume)
+    return experiment.resolved(with_stored_code(point.config, flags), begun)
+
+
 def _rungs(experiment: Experiment, points: Sequence[Point], record: SweepRecord) -> list[int]:
     if not record.halving:
         return []
-    parts = [list(experiment.settings(point.config).values()) for point in points]
-    epochs = {part.loop.epochs for own in parts for part in own}
-    if {len(own) for own in parts} != {1} or len(epochs) != 1:
+    parts = [experiment.settings(point.config) for point in points]
+    epochs = {part.loop.epochs for own in parts for part in own.values()}
+    if len({tuple(own) for own in parts}) != 1 or len(epochs) != 1:
         raise ValueError(
-            f"--halving is {record.halving}, which compares one training run of each point after "
-            "as many epochs; sweep neither epochs nor an experiment of several settings with it"
+            f"--halving is {record.halving}, which compares the points setting by setting after "
+            "as many epochs; sweep neither epochs nor what says which settings there are"
         )
     return rungs_of(len(points), min(epochs), record.halving)
 
@@ -195,30 +198,6 @@ def _open(
     if not flags.only and not (path / "environment.json").exists():
         write_json(path / "environment.json", describe_environment(texts, len(devices)))
     return runs
-
-
-def _train(
-    experiment: Experiment,
-    group: Group,
-    prepared: Prepared,
-    left: Sequence[str],
-    runs: Mapping[str, RunDirectory],
-    flags: TrainingFlags,
-    theirs: Mapping[str, RecorderFactory],
-    epochs: int | None,
-) -> None:
-    """A group's points that are left, side by side."""
-    names = [p.name for p in group.points if p.name in left and not runs[p.name].summary.is_file()]
-    if not names:
-        return
-    if len(names) < len(group.points):
-        prepared = group.among(names).prepared(experiment)
-    there = [runs[name] for name in names]
-    train(experiment, there, prepared, flags, theirs, epochs=epochs, lenient=True)
-
-
-def _scores(runs: Mapping[str, RunDirectory], names: Sequence[str]) -> dict[str, float]:
-    return {name: score_of(runs[name]) for name in names}
 
 
 def _finish(

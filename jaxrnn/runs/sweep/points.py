@@ -100,7 +100,7 @@ def points_of(config: Any, rows: Sequence[Mapping[str, Any]]) -> list[Point]:
         taken[name] = taken.get(name, 0) + 1
         if taken[name] > 1:
             name = f"{name}-{taken[name]}"
-        own = from_anywhere(replaced(config, **values), cells=True)
+        own = from_anywhere(replaced(config, **values), code=True)
         check_numbers(own)
         record = record_of(own)
         points.append(Point(name, {field: record[field] for field in row}, own))

@@ -1,0 +1,122 @@
+"""Halving where an experiment has several settings: each has its own points that go on."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from experiments_support import logged
+from stopping import dies_after
+from trained_runs import OFTEN
+
+from experiments import toy
+from jaxrnn.runs.directory import RunDirectory
+from jaxrnn.runs.experiment import Setting
+from jaxrnn.runs.flags import TrainingFlags
+from jaxrnn.runs.preparing import Prepared
+from jaxrnn.runs.sweep import training
+from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep
+from jaxrnn.runs.sweep.grouping import Group, Trained
+from jaxrnn.runs.sweep.points import Point
+from jaxrnn.runs.sweep.training import side_by_side, train_groups
+
+# The loss of each point in each setting.
+LOSSES = {
+    "first": {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0},
+    "second": {"a": 4.0, "b": 3.0, "c": float("nan"), "d": 1.0},
+}
+
+
+NOTHING: Any = [None] * len(Prepared._fields)
+
+
+def group_of(setting):
+    model: Any = None
+    named = Setting(model, model, 0.1, 2, name=setting)
+    return Group([Trained(Point(name, {}, None), None, named) for name in "abcd"], [], [])
+
+
+def record_of(rungs=()):
+    return SweepRecord("toy", {}, {name: {} for name in "abcd"}, False, 2, [*rungs])
+
+
+@pytest.fixture
+def trained(monkeypatch, tmp_path):
+    """What is trained, one after the other, of points that have these losses."""
+    done: list[Any] = []
+
+    def train(experiment, group, prepared, left, runs, flags, theirs, epochs):
+        done.append((group.setting, "".join(left), epochs))
+
+    monkeypatch.setattr(training, "_train", train)
+    monkeypatch.setattr(training, "score_of", lambda run, setting: LOSSES[setting][run.path.name])
+
+    def make(record, rungs):
+        pairs = [(group_of(setting), Prepared(*NOTHING)) for setting in LOSSES]
+        runs = {name: RunDirectory(Path(name)) for name in "abcd"}
+        flags = TrainingFlags(run=tmp_path)
+        left_out = train_groups(toy.EXPERIMENT, pairs, rungs, record, runs, flags, {})
+        assert not pairs
+        return left_out
+
+    return SimpleNamespace(make=make, done=done, path=tmp_path)
+
+
+def test_every_setting_has_its_own_points(trained):
+    record = record_of()
+    assert trained.make(record, [1, 2]) == {"a", "b", "c", "d"}
+    assert trained.done == [
+        *(("first", "abcd", 1), ("first", "ab", 2), ("first", "a", None)),
+        *(("second", "abcd", 1), ("second", "bd", 2), ("second", "d", None)),
+    ]
+    assert read_sweep(trained.path).rungs == record.rungs
+    assert record.rungs[-1] == {"setting": "second", "epochs": 2, "kept": ["d"]}
+
+
+def test_a_halved_sweep_goes_on_with_what_it_chose(trained):
+    """And with that of older records, which name no setting."""
+    trained.make(record_of([{"setting": "first", "epochs": 1, "kept": ["c", "d"]}]), [1, 2])
+    assert trained.done[:2] == [("first", "cd", 2), ("first", "c", None)]
+    assert trained.done[2] == ("second", "abcd", 1)
+    trained.done.clear()
+    trained.make(record_of([{"epochs": 1, "kept": ["c", "d"]}]), [1])
+    assert trained.done[0] == ("first", "cd", None)
+
+
+def test_without_halving_all_go_to_the_end(trained):
+    assert trained.make(record_of(), []) == set()
+    assert trained.done == [("first", "abcd", None), ("second", "abcd", None)]
+
+
+@pytest.mark.parametrize(
+    ("platform", "devices", "seeds", "expected"),
+    [("cpu", 2, 2, 1), ("cpu", 1, 3, 1), ("cpu", 2, 3, 0), ("cpu", 2, 1, 0), ("gpu", 1, 2, 0)],
+)
+def test_one_program_is_for_as_many_as_go_to_the_end(platform, devices, seeds, expected):
+    """Where these take the devices evenly, and where members are computed one after another."""
+    every = [SimpleNamespace(platform=platform)] * devices
+    assert side_by_side([1, 2], record_of(), seeds, every) == expected
+    assert side_by_side([], record_of(), seeds, every) == 0
+
+
+TOY = ["--preset", "smoke", "--length", "600", "--batch-size", "10", "--log-every", "4", *OFTEN]
+TOY += ["--devices", "2", "--num-steps", "2", "3", "--state-size", "2", "2", "--epochs", "2", "2"]
+TOY += ["--sweep", "learning_rate=0.01,0.1,0.5", "--seeds", "2"]
+
+
+@pytest.mark.full
+def test_points_that_share_a_program_have_the_numbers_of_each_alone(tmp_path):
+    """One after the other, to the rung and on from there, also where it dies between."""
+    whole, halved, died = (tmp_path / name for name in ("whole", "halved", "died"))
+    assert toy.main([*TOY, "--run", str(whole)]) == 0
+    assert toy.main([*TOY, "--halving", "2", "--run", str(halved)]) == 0
+    rungs = read_sweep(halved).rungs
+    assert [(rung["epochs"], len(rung["kept"])) for rung in rungs] == [(1, 1), (1, 1)]
+    for name in read_sweep(halved).runs:
+        every = logged(whole / name)
+        assert all(line in every for line in logged(halved / name))
+    dies_after(40, lambda: toy.main([*TOY, "--halving", "2", "--run", str(died)]))
+    assert toy.main(["--resume", str(died), *OFTEN]) == 0
+    assert read_sweep(died).rungs == rungs
+    for name in read_sweep(halved).runs:
+        assert logged(died / name) == logged(halved / name)
