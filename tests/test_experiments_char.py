@@ -22,6 +22,7 @@ from experiments_support import (
 from trained_runs import char_run, shared_text
 
 from experiments import char, generate
+from experiments.char.claims import early_claims, yardsticks
 from jaxrnn import Batch, clipped_adam, dynamic_evaluate, runs
 from jaxrnn.data import text_streams
 from jaxrnn.models import cross_entropy
@@ -363,7 +364,7 @@ def test_claims_of_one_model():
         return [claim.holds for claim in char.claims(config, [row])]
 
     assert holds() == [None, True]
-    assert holds(init="published") == [False, None]
+    assert holds(init="published") == [False, None, False, True, None]
     assert holds(num_steps=80) == holds(capitals="flag") == [None, None]
 
 
@@ -413,3 +414,39 @@ def test_the_presets_are_the_posts():
     assert published.items() <= cells.items()
     assert {"num_steps": 30, "epochs": 5, "hidden_size": 100}.items() <= custom.items()
     assert char.PRESETS["dropout"].model.dropout > 0
+
+
+def test_claims_of_the_first_epochs():
+    """The rest of the post's table, of a run that trained as it did."""
+    losses = [{"train_loss": x, "seconds": 30.0} for x in (3.558, 3.323, 3.283)]
+    config = replaced(char.Config(), init="published")
+    assert [claim.holds for claim in char.claims(config, [{"per_epoch": losses}])] == [
+        *(True, None, True, True, True)
+    ]
+    slow = [each | {"seconds": 40.0, "train_loss": 3.7} for each in losses]
+    found = char.claims(config, [{"per_epoch": slow}])
+    assert [claim.holds for claim in found] == [False, None, False, False, False]
+
+
+def test_the_comparisons_order_shows_early():
+    def holds(config, *losses):
+        rows = [
+            {"cell": cell, "per_epoch": [{"train_loss": 9.0}] * 2 + [{"train_loss": loss}]}
+            for cell, loss in zip(char.CELLS, losses, strict=False)
+        ]
+        return [claim.holds for claim in early_claims(config, rows)]
+
+    assert holds(char.COMPARISON, 2.0, 2.1, 2.2) == [True]
+    assert holds(char.COMPARISON, 2.0, 2.3, 2.2) == [False]
+    assert holds(char.COMPARISON, 2.0, 2.1) == [None]
+    assert holds(char.PRESETS["quick"], 2.0, 2.1, 2.2) == []
+
+
+def test_the_quick_model_beside_counting_and_a_small_transformer():
+    """The best of its cells, whatever they are; no other model."""
+    quick = char.PRESETS["quick"]
+    rows = [{"valid_loss": 1.9, "per_epoch": []}, {"valid_loss": 1.7, "per_epoch": []}]
+    for config in (quick, replaced(quick, cells=("gru", "lstm"), seed=3)):
+        assert [claim.holds for claim in yardsticks(config, rows)] == [False, True]
+    assert yardsticks(replaced(quick, epochs=1), rows) == []
+    assert yardsticks(replaced(quick, hidden_size=8), rows) == []

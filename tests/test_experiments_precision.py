@@ -61,7 +61,7 @@ def test_the_toy_task_is_learnt_as_well(tmp_path):
 def test_claims_are_about_float32():
     config = replaced(toy.Config(), precision="bfloat16")
     rows = [{"setting": name, "spread": {"median": 0.5192}} for name in toy.settings(config)]
-    assert [claim.holds for claim in toy.claims(config, rows)] == [None] * 3
+    assert [claim.holds for claim in toy.claims(config, rows)] == [None] * 6
 
 
 @pytest.mark.full

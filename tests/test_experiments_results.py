@@ -72,7 +72,7 @@ def test_files_of_a_toy_run(two_settings):
 def test_a_summary_says_what_ran(sweep, two_settings, text):
     for experiment, run, flags in ((char, sweep, small_char(text)), (toy, two_settings, SMALL_TOY)):
         found = summary(run)
-        assert set(found) == {"experiment", "config", "results", "claims", "seconds"}
+        assert set(found) == {"experiment", "config", "results", "claims", "tables", "seconds"}
         assert found["experiment"] == experiment.EXPERIMENT.name
         lines = read_metrics(run / "metrics.jsonl")
         last = {line["setting"]: line["seconds"] for line in lines}
@@ -81,7 +81,7 @@ def test_a_summary_says_what_ran(sweep, two_settings, text):
         assert found["config"] == record_of(config_of(experiment, *flags, *seeds))
         assert json.loads((run / "config.json").read_text())["config"] == found["config"]
         assert [set(claim) for claim in found["claims"]] == [
-            {"name", "source", "expected", "observed", "holds"}
+            {"name", "source", "expected", "observed", "holds", "published", "spread"}
         ] * len(found["claims"])
         assert all(claim["holds"] is None for claim in found["claims"])  # not as published
 

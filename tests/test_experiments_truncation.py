@@ -21,6 +21,7 @@ from experiments_support import (
 
 from experiments import truncation
 from experiments.truncation import estimators, fair, published, quirks, speed, vanishing
+from experiments.truncation import variants as variants_of
 from experiments.truncation.config import PRESETS, Config
 from experiments.truncation.variants import tensorflow_style, truncating, unbounded
 from jaxrnn import runs
@@ -317,7 +318,7 @@ def test_what_was_not_trained_is_open():
         for study in truncation.STUDIES.values()
         for claim in study.report(Config(), NO_LOG, nothing).claims
     ]
-    assert len(claims) == 4 + 1 + 1 + 3
+    assert len(claims) == 4 + 3 + 1 + 1 + 3
     assert all(claim.holds is None for claim in claims)
 
 
@@ -570,3 +571,29 @@ def test_the_usual_corpus_is_one_that_is_there(tmp_path, monkeypatch):
 def test_the_published_preset_is_the_default():
     assert PRESETS["published"] == Config()
     assert tensorflow_style(5).num_steps == 5
+
+
+def test_claims_on_the_toy_task():
+    """At equal n and equal updates, and of TensorFlow style at every n, seed by seed."""
+    config = Config()
+
+    def found(true, tf):
+        rows = {}
+        for variants, losses in (
+            ([variants_of.true_truncation(n, n, full=True) for n in config.toy_window], true),
+            ([variants_of.tensorflow_style(n) for n in config.toy_window], tf),
+        ):
+            for variant, loss in zip(variants, losses, strict=True):
+                rows[f"toy_{variant.name}"] = {
+                    "part": "toy",
+                    "valid_loss": loss,
+                    "valid_loss_per_seed": [loss - 0.01, loss + 0.01],
+                }
+        return fair.claims(config, rows)
+
+    claims = found((0.50, 0.46, 0.455), (0.52, 0.50, 0.46))
+    assert [claim.holds for claim in claims] == [True] * 3
+    assert claims[0].spread is not None
+    assert claims[0].spread["true"]["seeds"] == 2
+    claims = found((0.53, 0.46, 0.455), (0.52, 0.50, 0.51))
+    assert [claim.holds for claim in claims] == [False, True, False]

@@ -19,13 +19,9 @@ from tiers import mostly_full
 
 from experiments import generate, word
 from experiments.word import config as names
+from experiments.word.claims import all_claims, notebook_claims, saturation_claims, vector_claims
 from experiments.word.config import Config
-from experiments.word.report import (
-    all_claims,
-    notebook_claims,
-    saturation_claims,
-    unigram_entropy,
-)
+from experiments.word.report import unigram_entropy
 from experiments.word.training import WATCHED, narrowed_tables, shares_saturated, words_of
 from experiments.word.vectors import nearest, shown
 from jaxrnn import runs
@@ -468,3 +464,17 @@ def test_a_window_has_the_mask_of_its_training_step(text):
     carry = jax.eval_shape(lambda key: training.init(key, 0.1).carry, jax.random.key(0))
     assert isinstance(carry, Dropping)
     assert isinstance(carry.sequences, Restarts)
+
+
+def test_claims_of_word_vectors():
+    """By the better embedding of the two."""
+
+    def holds(found, near, preset="quick"):
+        analogy = {"a": "had", "b": "has", "c": "was", "found": found}
+        one = {"nearest": {"mr": near}, "analogies": [analogy]}
+        row = {"words": {"input": {"nearest": {}, "analogies": []}, "output": one}}
+        return [claim.holds for claim in vector_claims(word.PRESETS[preset], row)]
+
+    assert holds(["been", "is"], ["mrs", "dr", "x"]) == [True, True]
+    assert holds(["been"], ["mrs", "x"]) == [False, False]
+    assert holds(["is"], ["mrs", "dr"], "smoke") == []

@@ -15,6 +15,7 @@ from jaxrnn.runs.claims import (
     within,
 )
 from jaxrnn.runs.files import to_json
+from jaxrnn.runs.summary import median_and_spread, over_seeds
 
 NAN = float("nan")
 
@@ -63,6 +64,8 @@ def test_expected_and_json():
             "expected": "0.5192 ± 0.004",
             "observed": 0.5191,
             "holds": True,
+            "published": 0.5192,
+            "spread": None,
         }
     ]
     assert below("n", "s", 1.0, 0.461).expected == "below 0.461"
@@ -84,3 +87,23 @@ def test_table(capsys):
     for text in ("loss [4]", "0.5192 ± 0.004", "no", "open", "a 1, b 2"):
         assert text in shown
     assert "[same]" in shown
+
+
+def test_claims_over_seeds():
+    """A spread is of what the seeds observed, of each name where there are several."""
+
+    def claims(loss, other):
+        observed = {"a": loss, "b": other}
+        return [
+            below("n", "s", loss, 2.0),
+            ordered("o", "s", observed),
+            Claim("t", "s", "", "x", True),
+        ]
+
+    together, seeds = claims(1.5, None), [claims(1.0, None), claims(2.0, 3.0)]
+    first, order, text = over_seeds(together, seeds)
+    assert first.spread == median_and_spread([1.0, 2.0])
+    assert order.spread == {"a": median_and_spread([1.0, 2.0])}  # not every seed saw b
+    assert text.spread is None
+    assert [claim._replace(spread=None) for claim in (first, order, text)] == together
+    assert over_seeds(together, seeds[:1]) == together

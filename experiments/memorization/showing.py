@@ -58,7 +58,7 @@ def show(config: Config, models: Iterable[Trained], text: runs.Text) -> runs.Rep
         if (file := cell_name(name)) not in arrays:
             plots |= _pictures(file, seen, characters, window)
             arrays[file] = {kind: seen[kind] for kind in ("connectivity", "activations")}
-    return runs.Report(rows, all_claims(config, rows), [_table(rows)], plots, arrays)
+    return runs.Report(rows, claims_of(config, rows), [_table(rows)], plots, arrays)
 
 
 def trained_in(config: Config, log: runs.RunLog) -> list[Trained]:
@@ -165,6 +165,13 @@ def _table(results: Sequence[dict[str, Any]]) -> runs.Table:
     return runs.Table(title, ["cell", "parameters", "seeds", "of", *runs.SPREAD], rows)
 
 
+def claims_of(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
+    """With what each seed alone says of them."""
+    seeds = dict.fromkeys(row["seed"] for row in rows)
+    alone = [[row for row in rows if row["seed"] == seed] for seed in seeds]
+    return runs.over_seeds(all_claims(config, rows), [all_claims(config, own) for own in alone])
+
+
 def all_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
     """All of them; open where this run trained something else than the notebook did, or in another
     way."""
@@ -176,15 +183,28 @@ def all_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
         mine = [row[field] for row in rows if row["cell"] == cell]
         return float(np.median(mine)) if mine and decided else None
 
-    lags = {cell: median(cell, "mean_lag") for cell in ("elman", "lstm")}
+    def both(field: str) -> dict[str, float | None]:
+        return {cell: median(cell, field) for cell in ("elman", "lstm")}
+
+    far = "share of connectivity more than 16 characters before the word nvidia"
     return [
         *(
             within(f"{cell}: parameters", SOURCE, median(cell, "parameters"), float(count), 0.0)
             for cell, count in PARAMETERS.items()
         ),
-        at_least("lstm: accuracy, 0.926 in the notebook", SOURCE, median("lstm", "accuracy"), 0.92),
+        at_least(
+            "lstm: accuracy, 0.926 in the notebook",
+            SOURCE,
+            median("lstm", "accuracy"),
+            0.92,
+            published=0.9264,
+        ),
         within("elman: accuracy", SOURCE, median("elman", "accuracy"), 0.631, 0.05),
         within("lstm: loss (nats)", SOURCE, median("lstm", "loss"), 0.3344, 0.1),
         within("elman: loss (nats)", SOURCE, median("elman", "loss"), 1.2073, 0.15),
-        ordered("mean lag before the word nvidia (characters)", f"{SOURCE}, figures", lags),
+        ordered(
+            "mean lag before the word nvidia (characters)", f"{SOURCE}, figures", both("mean_lag")
+        ),
+        ordered(far, f"{SOURCE}, figures", both("share_beyond_16")),
+        ordered("accuracy: the LSTM's is the higher one", SOURCE, both("accuracy")),
     ]

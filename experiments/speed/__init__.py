@@ -109,7 +109,7 @@ def run(config: Config) -> None:
     preset = PRESETS[config.preset]._replace(precision=config.precision)
     directory = create_run(config.run or default_run_path("speed"))
     print(f"run {directory.path}", flush=True)
-    environment = describe_environment({}, jax.device_count())
+    environment = describe_environment({}, jax.device_count(), Path(__file__).parent)
     environment["versions"] |= peer_versions()
     write_json(directory.environment, environment)
     start = time.perf_counter()

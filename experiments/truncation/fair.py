@@ -8,15 +8,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.truncation.config import Config
+from experiments.truncation.config import SOURCE, Config
 from experiments.truncation.study import BUDGETS, Data, Row, Study, built, text_data
-from experiments.truncation.variants import Variant, truncating, unbounded
+from experiments.truncation.variants import (
+    Variant,
+    tensorflow_style,
+    true_truncation,
+    truncating,
+    unbounded,
+)
 from jaxrnn import runs
 from jaxrnn.analysis.plots import Panel, learning_curves
 from jaxrnn.base import Batch, require_positive
 from jaxrnn.data import TOY, Streams, lag_sequence, loss_floors, streams
 from jaxrnn.gradients import STYLES
 from jaxrnn.parallel import Devices
+from jaxrnn.runs.claims import Claim, ordered
 
 # small, so that even the styles that carry an influence of every weight can be had
 ONE_HOT = {"embedding_size": 0, "dropout": 0.0, "init": "default", "tied": False}
@@ -105,7 +112,45 @@ def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs
         if spent:
             drawn = panels([(rows[name], path) for name, path in spent.items()])
             plots[task] = partial(learning_curves, panels=drawn)
-    return runs.Report({"styles": [*rows.values()]}, tables=tables, plots=plots)
+    return runs.Report({"styles": [*rows.values()]}, claims(config, rows), tables, plots)
+
+
+def claims(config: Config, rows: Mapping[str, Row]) -> list[Claim]:
+    """What the post says of styles, on the toy task: of n steps at which every style had as many
+    targets and updates, and every error its full way."""
+    windows = config.toy_window
+
+    def said(losses: Mapping[str, float | None]) -> list[Claim]:
+        def loss(variant: Variant) -> float | None:
+            return losses.get(f"toy_{variant.name}")
+
+        longer = {f"n {n}": loss(tensorflow_style(n)) for n in sorted(windows, reverse=True)}
+        pairs = {
+            n: {
+                "true": loss(true_truncation(n, n, full=True)),
+                "TensorFlow style": loss(tensorflow_style(n)),
+            }
+            for n in windows[:2]
+        }
+        return [
+            *(
+                ordered(
+                    f"toy task, n = {n}: true truncation is ahead", f"{SOURCE}, discussion", pair
+                )
+                for n, pair in pairs.items()
+            ),
+            ordered(
+                "toy task: TensorFlow style needs num_steps well above the lags 3 and 8",
+                f"{SOURCE}, conclusions",
+                longer,
+            ),
+        ]
+
+    mine = {name: row for name, row in rows.items() if row["part"] == "toy"}
+    seeds = range(min((len(row["valid_loss_per_seed"]) for row in mine.values()), default=0))
+    alone = [{name: row["valid_loss_per_seed"][k] for name, row in mine.items()} for k in seeds]
+    medians = {name: row["valid_loss"] for name, row in mine.items()}
+    return runs.over_seeds(said(medians), [*map(said, alone)])
 
 
 def paths(log: runs.RunLog, row: Row) -> Paths:

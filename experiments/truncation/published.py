@@ -116,8 +116,14 @@ def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs
     cells = all_cells(config) if by_name else {}
     rows = {cell: by_name[cell.name] for cell in cells if cell.name in by_name}
     ended = bool(rows) and all(row["turned"] or row["diverged"] for row in rows.values())
-    losses = {cell: row["valid_loss"] for cell, row in rows.items()}
-    claims = [*grid_claims(losses, ended=ended), *cell_claims(config, losses)]
+    seeds = range(min((len(row["valid_loss_per_seed"]) for row in rows.values()), default=0))
+
+    def said(losses: Mapping[Cell, float | None]) -> list[Claim]:
+        return [*grid_claims(losses, ended=ended), *cell_claims(config, losses)]
+
+    alone = [{cell: row["valid_loss_per_seed"][k] for cell, row in rows.items()} for k in seeds]
+    medians = {cell: row["valid_loss"] for cell, row in rows.items()}
+    claims = runs.over_seeds(said(medians), [*map(said, alone)])
     spreads = {row["name"]: row["spread"] for row in rows.values()}
     tables = [table(config, rows), *runs.spread_tables(spreads)] if rows else []
     trained = {cell: row for cell, row in rows.items() if not row["diverged"]}

@@ -119,7 +119,10 @@ def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs
     published = [r for r in rows if (r["weights"], r["cell"]) == ("published", "elman")]
     observed = float(np.median(published[0]["ratio_per_step"])) if published else None
     name = "untrained, 4 units: the gradient shrinks with every step back"
-    claims = [between(name, f"{SOURCE}, demonstration", observed, 2.5, 4.3)]
+    claim = between(name, f"{SOURCE}, demonstration", observed, 2.5, 4.3)
+    if published:
+        claim = claim._replace(spread=runs.median_and_spread(published[0]["ratio_per_step"]))
+    claims = [claim]
     if not rows:
         return runs.Report({}, claims)
     title = (

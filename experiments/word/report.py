@@ -1,4 +1,4 @@
-"""What a run found: its rows, tables and plots, and the claims that are held against the rows."""
+"""What a run found: its rows, tables and plots."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.word.config import (
-    BASIC,
-    CLIPPED,
-    GRU,
-    LSTM,
-    PRESETS,
-    RECOVERING,
-    SHORT,
-    Config,
-    settings,
+from experiments.word.claims import (
+    BIGRAM,
+    all_claims,
+    saturation_claims,
+    vector_claims,
+    whole_sherlock,
 )
+from experiments.word.config import Config, settings
 from experiments.word.training import WATCHED, words_of
 from experiments.word.vectors import describe, shown
 from jaxrnn import runs
@@ -24,19 +21,8 @@ from jaxrnn.analysis.plots import learning_curves
 from jaxrnn.analysis.saturation import PINNED
 from jaxrnn.models import token_vectors
 from jaxrnn.runs import Table
-from jaxrnn.runs.claims import Claim, at_least, at_most, below
+from jaxrnn.runs.claims import Claim
 
-PAGE = "Pat Coady, RNN language model on three Sherlock Holmes books (2017)"
-NOTEBOOK = f"{PAGE}, notebook behind the page's text: mean of an epoch's last 20 batches"
-BIGRAM = 5.316
-"""Nats per word of an interpolated Witten-Bell bigram on the last tenth of Sherlock."""
-NCE = {1: 4.93, 2: 4.27, 5: 3.83, 10: 3.43, 20: 2.86, 25: 2.50, 50: 2.11, 75: 2.03}
-"""The notebook's loss by epoch."""
-TOLERANCE = 0.1
-
-FREE = {"seed", "seeds", "log_every", "sample_length", "schedule", "study"}
-FREE |= {"epochs", "valid_fraction"}
-"""Fields on which no statement depends; the schedule changes the time alone."""
 KINDS = {"embed": "input", "head": "output"}
 LOSSES = {"full": "cross-entropy", "sampled": "sampled softmax", "nce": "noise-contrastive"}
 BEYOND = f"share of units beyond {PINNED.tanh[1]} in size"
@@ -53,8 +39,15 @@ def report(config: Config, log: runs.RunLog) -> runs.Report:
         *(table for row in rows for table in _words(row)),
     ]
     tables += [_shares(rows)] if study else []
-    claims = saturation_claims(config, rows) if study else all_claims(config, rows[0], entropy)
-    return runs.Report(rows, claims, tables, _plots(config, log, entropy))
+
+    def claims(rows: Sequence[Mapping[str, Any]]) -> list[Claim]:
+        if study:
+            return saturation_claims(config, rows)
+        return [*all_claims(config, rows[0], entropy), *vector_claims(config, rows[0])]
+
+    alone = [[_of_seed(row, log.of_seed(seed)) for row in rows] for seed in rows[0]["seeds"]]
+    found = runs.over_seeds(claims(rows), [*map(claims, alone)])
+    return runs.Report(rows, found, tables, _plots(config, log, entropy))
 
 
 def _row(name: str, part: Config, log: runs.RunLog, text: runs.Text) -> dict[str, Any]:
@@ -84,6 +77,21 @@ def _row(name: str, part: Config, log: runs.RunLog, text: runs.Text) -> dict[str
         },
     }
     return row if part.study == "none" else row | {"saturation": _saturation(name, log)}
+
+
+def _of_seed(row: Mapping[str, Any], log: runs.RunLog) -> dict[str, Any]:
+    """A row by the log of one seed alone; the words are the first seed's."""
+    name = row["model"]
+    losses = {
+        "valid_loss": min(log.lowest(name), default=None),
+        "valid_losses": log.by_epoch(name, "valid_loss"),
+        "last_losses": log.by_epoch(name, "loss"),
+    }
+    return {
+        **row,
+        **losses,
+        **({"saturation": _saturation(name, log)} if "saturation" in row else {}),
+    }
 
 
 def _saturation(name: str, log: runs.RunLog) -> dict[str, Any]:
@@ -173,74 +181,3 @@ def unigram_entropy(tokens: np.ndarray) -> float:
     _, counts = np.unique(tokens, return_counts=True)
     p = counts / counts.sum()
     return float(-(p * np.log(p)).sum())
-
-
-def whole_sherlock(config: Config) -> bool:
-    """Whether the loss may stand beside the bigram's."""
-    return config.text == runs.TextConfig(corpus="sherlock", valid_fraction=0.1, limit=None)
-
-
-def all_claims(config: Config, row: Mapping[str, Any], entropy: float) -> list[Claim]:
-    """About the run's model; `entropy` is that of its training text."""
-    losses, lowest, ours = row["valid_losses"], row["valid_loss"], "jaxrnn's own aim"
-    change = losses[-1] - losses[0] if len(losses) > 1 else None
-    beside = lowest if whole_sherlock(config) else None
-    counted = "interpolated Witten-Bell bigram, whole vocabulary, last tenth of Sherlock"
-    entropy_name = "lowest validation loss: below the unigram entropy of the text"
-    return [
-        below(entropy_name, ours, lowest, entropy),
-        below("validation loss, last epoch - first: falls", ours, change, 0.0),
-        below("lowest validation loss: below the bigram's", counted, beside, BIGRAM),
-        *notebook_claims(config, row["last_losses"]),
-    ]
-
-
-def notebook_claims(config: Config, last_losses: Sequence[float]) -> list[Claim]:
-    """About the notebook's training loss, as far as this run trains as it did and has come."""
-    if not runs.alike(config, PRESETS["notebook"], FREE):
-        return []
-    came, end = dict(enumerate(last_losses, 1)), "noise-contrastive loss at the end of epoch"
-    return [
-        at_most(
-            f"{end} {epoch}: {x:g} + {TOLERANCE:g} or less",
-            NOTEBOOK,
-            came.get(epoch),
-            x + TOLERANCE,
-        )
-        for epoch, x in NCE.items()
-    ]
-
-
-def saturation_claims(config: Config, rows: Sequence[Mapping[str, Any]]) -> list[Claim]:
-    """What the page says of saturated units; open where this run changed the training."""
-    found: dict[str, Any] = {}
-    if runs.alike(config, PRESETS["saturation"], FREE):
-        for row in rows:
-            shares, loss = row["saturation"], row["last_losses"][-1]
-            found[row["model"]] = shares["saturated"] | {"loss": loss, **shares}
-
-    def dense(name: str, when: str) -> float | None:
-        return found[name]["saturated_dense"][when] if found else None
-
-    def change(name: str, of: str) -> float | None:
-        """From the basic cell."""
-        return found[name][of] - found[BASIC][of] if found else None
-
-    early, late = f"{PAGE}: explodes early", f"{PAGE}: too slow to recover"
-    best, clipping = f"{PAGE}: 0.01 to 0.1 is best", f"{PAGE}: gradient clipping"
-    ours, cell, than = "jaxrnn's own question", f"{PAGE}: basic cell", "last share - that of"
-    low = "basic cell, low learning rate: highest share of saturated units before the head"
-    higher = "a higher learning rate recovers: last share of units before the head"
-    clipped = "clipping stops early saturation: highest share - that without"
-    no_help = "but is not particularly helpful: last loss - that without"
-    return [
-        at_least(low, early, dense(BASIC, "highest"), 0.5),
-        at_least("the same at the end of training: pinned", late, dense(BASIC, "last"), 0.5),
-        below(higher, best, dense(RECOVERING, "last"), 0.5),
-        below("and learns: last loss - that of the low one", best, change(RECOVERING, "loss"), 0.0),
-        below(clipped, clipping, change(CLIPPED, "highest"), 0.0),
-        at_least(no_help, clipping, change(CLIPPED, "loss"), 0.0),
-        below(f"windows of 3 words are more stable: {than} 10", cell, change(SHORT, "last"), 0.0),
-        below(f"a GRU saturates less: {than} the basic cell", ours, change(GRU, "last"), 0.0),
-        below(f"an LSTM saturates less: {than} the basic cell", ours, change(LSTM, "last"), 0.0),
-    ]

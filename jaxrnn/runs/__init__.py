@@ -27,7 +27,7 @@ from jaxrnn.runs.log import RunLog, every_tenth
 from jaxrnn.runs.preparing import require_memory
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.runs.sampling import text_writer, writer
-from jaxrnn.runs.summary import median_and_spread
+from jaxrnn.runs.summary import median_and_spread, over_seeds
 from jaxrnn.runs.tables import (
     SPREAD,
     epochs_table,
@@ -69,6 +69,7 @@ __all__ = [
     "load",
     "median_and_spread",
     "or_dash",
+    "over_seeds",
     "read_text",
     "replaced",
     "require_memory",

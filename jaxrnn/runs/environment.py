@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from jaxrnn.runs.code import describe_code
 from jaxrnn.runs.files import read_json
 from jaxrnn.runs.progress import warn
 
@@ -24,12 +25,15 @@ NUMERICS = {
 them, unless its environment said otherwise."""
 
 
-def describe_environment(texts: dict[str, str], devices_used: int) -> dict[str, Any]:
+def describe_environment(
+    texts: dict[str, str], devices_used: int, source: Path | None = None
+) -> dict[str, Any]:
     """The content of environment.json; starts JAX's backend if nothing has yet.
 
     Args:
       texts: the sha256 of every text the run reads, by name.
       devices_used: how many of the devices there are the run trains on.
+      source: the file or folder of the experiment.
     """
     import jax
 
@@ -53,6 +57,7 @@ def describe_environment(texts: dict[str, str], devices_used: int) -> dict[str, 
             if name == "XLA_FLAGS" or name.startswith("JAX_")
         },
         "git": describe_checkout(Path(__file__).parents[2]),
+        "code": describe_code(source),
         "texts": texts,
     }
 

@@ -13,6 +13,7 @@ from jaxrnn.data import Vocabulary
 from jaxrnn.models import TokenModel
 from jaxrnn.parallel import Devices, Workload
 from jaxrnn.runs.claims import Claim
+from jaxrnn.runs.code import source_of
 from jaxrnn.runs.config import flags_of
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.log import RunLog
@@ -149,6 +150,12 @@ class Experiment(NamedTuple):
         if getattr(ran, "EXPERIMENT", None) is self and getattr(ran, "__spec__", None) is None:
             return f"python {shlex.quote(str(ran.__file__))}"
         return f"python -m experiments.{self.name}"
+
+    @property
+    def source(self) -> Path | None:
+        """Its file, or the folder of its package."""
+        module = sys.modules.get(self.report.__module__)
+        return source_of(getattr(module, "__file__", None))
 
     def workload(self, config: Any) -> Workload:
         """For the choice of devices: of each flag, under the first name that there is, the largest

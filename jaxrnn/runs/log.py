@@ -56,6 +56,15 @@ class RunLog:
             found[line["setting"]].append(line)
         return found
 
+    def of_seed(self, seed: int) -> "RunLog":
+        """The same run as if it had trained this seed alone."""
+        alone = RunLog(self.run)
+        of_all = self._lines.items()
+        alone._lines = {
+            name: [line for line in lines if line["seed"] == seed] for name, lines in of_all
+        }
+        return alone
+
     def curves(self, setting: str, field: str) -> dict[int, np.ndarray]:
         """Of each seed, the rows (step, value) of the lines that have `field`; null becomes NaN."""
         rows: dict[int, list[tuple[float, float]]] = {}
@@ -128,6 +137,17 @@ class RunLog:
             "seconds": self.seconds(setting),
             "seconds_per_epoch": float(np.median(took)),
         }
+
+    def rows_by_seed(self, rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        """For each seed the rows of settings as if it were alone, for what claims say of it: what
+        `row` says, and of a field NAME that has a NAME_per_seed beside it the seed's own."""
+        return [
+            [self._alone(row, k, seed) for row in rows] for k, seed in enumerate(rows[0]["seeds"])
+        ]
+
+    def _alone(self, row: dict[str, Any], k: int, seed: int) -> dict[str, Any]:
+        own = {name: row[f"{name}_per_seed"][k] for name in row if f"{name}_per_seed" in row}
+        return row | own | self.of_seed(seed).row(row["setting"])
 
     def panels(
         self,

@@ -64,7 +64,8 @@ def open_directory(
             path = run.own_vocabulary(setting.name) if own else run.vocabulary
             _keep(run, path, setting.vocabulary)
     if not run.environment.exists():
-        write_json(run.environment, describe_environment(_texts(settings), len(devices)))
+        found = describe_environment(_texts(settings), len(devices), experiment.source)
+        write_json(run.environment, found)
     return run
 
 

@@ -29,7 +29,8 @@ def write_report(experiment: Experiment, config: Any, log: RunLog) -> tuple[Repo
         write_sample(run, name, text)
     shown = write_pictures(report, run.path)
     seconds = log.all_seconds
-    write_summary(run, experiment.name, config, report.results, report.claims, seconds)
+    found = (report.results, report.claims, seconds, report.tables)
+    write_summary(run, experiment.name, config, *found)
     return report, shown
 
 

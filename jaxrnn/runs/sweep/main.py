@@ -196,7 +196,8 @@ def _open(
         runs[point.name] = open_directory(experiment, point.config, own, settings, seeds, devices)
         texts |= {name: sha256 for each in settings for name, sha256 in each.texts.items()}
     if not flags.only and not (path / "environment.json").exists():
-        write_json(path / "environment.json", describe_environment(texts, len(devices)))
+        found = describe_environment(texts, len(devices), experiment.source)
+        write_json(path / "environment.json", found)
     return runs
 
 
