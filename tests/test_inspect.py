@@ -1,5 +1,7 @@
 """The command that shows a run: its files, what they hold, and one line where it cannot."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from inspect_support import read_as_words
 from trained_runs import char_run, toy_run
 
 from experiments import inspect
+from experiments.inspect.claims import accuracy_by_letters, claims
 from jaxrnn import runs
-from jaxrnn.data import words
+from jaxrnn.data import load_corpus, words
 
 TEXT = "the rose by any other name\nwould smell as sweet "
 
@@ -176,3 +179,51 @@ def test_runs_that_read_differently(run, word_run, folder, capsys):
 def test_a_run_that_reads_no_text(folder, tmp_path_factory, capsys):
     run = toy_run(tmp_path_factory)
     assert "reads no text" in error_of(capsys, inspect.main, flags(run, folder))
+
+
+def test_a_folder_of_its_own_has_a_summary(found, run, folder):
+    """That of the run is never touched."""
+    kept = json.loads((found / "summary.json").read_text())
+    assert kept["experiment"] == "inspect"
+    (row,) = kept["results"]
+    assert row["symbols"] == len(TEXT)
+    assert kept["claims"] == []
+    before = (run / "summary.json").read_bytes()
+    assert inspect.main(flags(run, folder, "--length", 4)) == 0
+    assert (run / "summary.json").read_bytes() == before
+
+
+@pytest.mark.full
+def test_what_the_run_held_out_is_read(run, folder):
+    out = folder / "held_out"
+    given = ["--run", str(run), "--lags", "5", "--out", str(out)]
+    assert inspect.main(given) == 0
+    record = json.loads((run / "config.json").read_text())["config"]
+    text = load_corpus(record["corpus"]).train
+    (row,) = json.loads((out / "summary.json").read_text())["results"]
+    held_out = len(text) - int(len(text) * (1 - record["valid_fraction"]))
+    assert abs(row["symbols"] - min(held_out, 5000)) <= 1
+
+
+def test_accuracy_by_letters_seen():
+    symbols = list("ab abcdefg")
+    right = np.array([True, False, False, True, True, True, False, True, True])
+    #        of:       b     " "    a      b     c     d     e      f     g
+    assert accuracy_by_letters(symbols, right) == [0.0, 1.0, 1.0, 1.0, 2 / 3]
+    assert accuracy_by_letters(list("a 1"), np.array([True, True])) == [None] * 5
+
+
+def test_claims_of_two_cells():
+    def row(cell, accuracy, lag, symbols=5000):
+        seen = [0.3, 0.5, 0.6, 0.7, 0.7]
+        memory = {"squared": {"mean lag": lag}}
+        found = {"cell": cell, "level": "character", "symbols": symbols, "accuracy": accuracy}
+        return found | {"accuracy_by_letters": seen, "memory": memory}
+
+    def holds(*rows):
+        return [claim.holds for claim in claims(rows)]
+
+    assert holds(row("gru", 0.55, 9.0), row("lstm", 0.54, 8.0)) == [True] * 4
+    assert holds(row("lstm", 0.5, 9.0), row("gru", 0.55, 8.0)) == [False, False, True, True]
+    assert holds(row("gru", 0.55, 9.0), row("elman", 0.54, 8.0)) == [None, None, None, True]
+    assert holds(row("gru", 0.55, 9.0, 100), row("lstm", 0.54, 8.0)) == [None] * 4

@@ -61,4 +61,4 @@ def test_a_summary_is_written_before_anything_of_it_is_printed():
             for name, line in calls.items():
                 if name.startswith(("print_", "_print")) and name != "print_case":
                     assert line > written, f"{file}, {name}"
-    assert sorted(found) == ["_finish", "finish", "run", "write_report"]
+    assert sorted(found) == ["_finish", "finish", "inspect", "run", "write_report"]

@@ -16,8 +16,8 @@ class Config:
 
     run: Path
     """Directory of the run, of any experiment whose models read text."""
-    text: Path
-    """A UTF-8 file for it to read."""
+    text: Path | None = None
+    """A UTF-8 file for it to read; if not given, what the run's own text has held out."""
     beside: Path | None = None
     """Directory of a second run, or the same one, to compare with; it must read alike."""
     out: Path | None = None

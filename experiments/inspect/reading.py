@@ -15,7 +15,7 @@ from jaxrnn.analysis.page import Chart, Curve, Reading
 from jaxrnn.analysis.page.reading import both_measures, predict, unit_values
 from jaxrnn.analysis.page.symbols import missing_names
 from jaxrnn.base import Carry, Cell, Params
-from jaxrnn.data import Vocabulary, load_corpus
+from jaxrnn.data import Vocabulary, load_corpus, split
 from jaxrnn.models import count_parameters
 from jaxrnn.runs import RunLog, load
 from jaxrnn.runs.directory import open_run
@@ -40,8 +40,10 @@ class Source(NamedTuple):
 
 
 class Symbols(NamedTuple):
-    """A text as models of one level divide it: its symbols, and those that each has not."""
+    """A text as models of one level divide it: its name, its symbols, and how many of it are not
+    read."""
 
+    name: str
     symbols: list[str]
     left_out: int
 
@@ -91,17 +93,14 @@ def read_symbols(config: Config, sources: list[Source]) -> Symbols:
             f"--run finds words by the rule {sources[0].vocabulary.words} and --beside by "
             f"{sources[1].vocabulary.words}; give two runs that read alike"
         )
-    try:
-        text = load_corpus(str(config.text.expanduser().resolve())).train
-    except (ValueError, OSError) as error:
-        raise ValueError(f"--text: {error}") from error
+    name, text = text_of(config, sources[0])
     every = sources[0].vocabulary.divide(text)
     if left_out := sources[0].vocabulary.count_left_out(text):
-        warn(f"--text {config.text}: {left_out:,} symbols are part of no word and are left out")
+        warn(f"--text {name}: {left_out:,} symbols are part of no word and are left out")
     symbols = every[config.start : config.start + config.length]
     if len(symbols) < 2:
         raise ValueError(
-            f"--text {config.text} has {len(every):,} symbols and --start is {config.start}; leave "
+            f"--text {name} has {len(every):,} symbols and --start is {config.start}; leave "
             "at least 2 to read"
         )
     for source in sources:
@@ -112,7 +111,26 @@ def read_symbols(config: Config, sources: list[Source]) -> Symbols:
                 f"--text holds {missing_names(absent)}, which the vocabulary of {source.path} does "
                 "not have; take it out, or give a run with an unknown symbol"
             )
-    return Symbols(symbols, len(every) - len(symbols))
+    return Symbols(name, symbols, len(every) - len(symbols))
+
+
+def text_of(config: Config, source: Source) -> tuple[str, str]:
+    """The name and the text that is asked for; without --text what the run has held out.
+
+    Raises:
+      ValueError: a file that is no text, a run that holds out nothing.
+    """
+    try:
+        if config.text is not None:
+            return config.text.name, load_corpus(str(config.text.expanduser().resolve())).train
+        recorded = source.record["config"]
+        fraction, corpus = recorded.get("valid_fraction", 0.0), recorded.get("corpus", "")
+        _, text = split(load_corpus(corpus), fraction) if corpus else ("", "")
+    except (ValueError, OSError) as error:
+        raise ValueError(f"--text: {error}") from error
+    if not text:
+        raise ValueError(f"{source.flag} {source.path} has held out no text; give --text FILE")
+    return f"held-out part of {Path(corpus).name}", text
 
 
 def read_run(config: Config, source: Source, text: Symbols) -> Reading:
@@ -165,7 +183,7 @@ def read_run(config: Config, source: Source, text: Symbols) -> Reading:
         "Lyapunov exponent": f"{exponent:.3f} nats per step".replace("-", "−")
         if np.isfinite(exponent)
         else "none",
-        "text": f"{config.text.name}, {len(text.symbols):,} symbols"
+        "text": f"{text.name}, {len(text.symbols):,} symbols"
         + (f" of {len(text.symbols) + text.left_out:,}" if text.left_out else ""),
     }
     return Reading(
