@@ -154,6 +154,7 @@ def test_the_page_is_by_itself_and_readable(written):
     (picture,) = read.of("img")
     assert picture["alt"].startswith("Learning curves")
     assert (picture["width"], picture["height"]) == ("1300", "325")
+    assert [given["class"] for given in read.of("figure")] == ["wide", "text"]
     headings = [int(tag[1]) for tag, _ in read.tags if re.fullmatch("h[1-6]", tag)]
     assert headings[0] == 1
     assert max(np.diff(headings)) <= 1

@@ -9,7 +9,11 @@ from experiments.report.beyond import beyond
 from experiments.report.reading import VERDICTS, read_source
 from experiments.report.running import Outcome
 from experiments.report.sources import Job, PresetName, Source
+from jaxrnn.analysis.coverage import covers
 from jaxrnn.runs.files import read_json
+
+SEVERAL = (2, 3, 8)
+"""Numbers of seeds of which the page says what an interval covers."""
 
 
 def collect(
@@ -29,6 +33,7 @@ def collect(
         "preset": preset,
         "command": f"python -m experiments.report --preset {preset}",
         "made": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "covers": ", ".join(f"{100 * covers(n):.0f} % at {n} seeds" for n in SEVERAL),
         "counts": total,
         "counts_of_sources": published,
         "complete": all(each.state in ("finished", "reused") for each in outcomes.values()),

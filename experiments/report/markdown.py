@@ -17,6 +17,9 @@ def _lines(found: Mapping[str, Any], out: Path) -> Iterator[str]:
     yield ""
     yield f"`{found['command']}`, {found['made']}: {_counted(found['counts'])}."
     yield ""
+    interval = "their interquartile mean and its 95 % bootstrap interval, which covers"
+    yield f"Over the seeds: {interval} {found['covers']}."
+    yield ""
     for source in found["sources"]:
         yield from _source(source, out)
     yield "## Beyond the sources"
