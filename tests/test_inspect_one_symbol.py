@@ -24,7 +24,7 @@ def test_it_is_read_and_shown_without_nan(tmp_path, monkeypatch):
     params = some_params(cell)
     source = reading.Source("--run", Path("run"), "lstm", 0, cell, params, vocabulary, {})
     config = Config(run=Path("run"), text=Path("text.txt"), lags=4)
-    seen = reading.read_run(config, source, reading.Symbols(list(TEXT), 0))
+    seen = reading.read_run(config, source, reading.Symbols("text.txt", list(TEXT), 0))
     assert not any("nan" in fact for fact in seen.facts.values())
     assert seen.facts["mean lag"].startswith("none (loss)")
     for chart in seen.charts:

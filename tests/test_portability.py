@@ -20,10 +20,11 @@ from experiments.__main__ import experiments
 from jaxrnn import OPTIMIZERS, STYLES, init_state, make_train_step
 from jaxrnn.base import Batch
 from jaxrnn.laws.styles import Case, as_declared
-from jaxrnn.models import Precision, TokenModel, build_model, cross_entropy
+from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.runs import loop
 from jaxrnn.runs.config import flags_of
 from jaxrnn.runs.preparing import Prepared
+from jaxrnn.token_model import Precision
 from jaxrnn.unroll import Schedule
 
 MODULES = {name: importlib.import_module(f"experiments.{name}") for name in experiments()}
