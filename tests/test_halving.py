@@ -4,20 +4,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import pytest
 from experiments_support import logged
 from stopping import dies_after
 from trained_runs import OFTEN
 
 from experiments import toy
+from jaxrnn.runs.config import replaced
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.sweep import training
 from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep
-from jaxrnn.runs.sweep.grouping import Group, Trained
-from jaxrnn.runs.sweep.points import Point
+from jaxrnn.runs.sweep.grouping import Group, Trained, groups_of
+from jaxrnn.runs.sweep.points import Point, points_of
 from jaxrnn.runs.sweep.training import side_by_side, train_groups
 
 # The loss of each point in each setting.
@@ -120,3 +122,15 @@ def test_points_that_share_a_program_have_the_numbers_of_each_alone(tmp_path):
     assert read_sweep(died).rungs == rungs
     for name in read_sweep(halved).runs:
         assert logged(died / name) == logged(halved / name)
+
+
+def test_the_last_point_of_a_swept_flag_goes_on_alone():
+    """A single member has a number of its own, and no others to differ from."""
+    config = replaced(toy.PRESETS["smoke"], cell="elman", num_steps=(3,), state_size=(2,))
+    config = replaced(config, epochs=(1,), length=600, batch_size=10, seeds=1)
+    points = points_of(config, [{"dropout": 0.1}, {"dropout": 0.2}])
+    devices = jax.devices()[:1]
+    ((group, prepared),) = groups_of(toy.EXPERIMENT, points, devices, bit_exact=False)
+    assert len(prepared.seeds) == 2
+    alone = group.among([points[1].name]).programmed(prepared, toy.EXPERIMENT)
+    assert len(alone.seeds) == 1
