@@ -69,6 +69,14 @@ FAULTS = [
         "",
     ),
     (
+        "rtrl: gradients of complex params are not conjugated",
+        "gradients/online/parts.py",
+        "lax.complex(a.re, -a.im)",
+        "lax.complex(a.re, a.im)",
+        "test_online.py",
+        "complex",
+    ),
+    (
         "rtrl: influence multiplied the wrong way round",
         "gradients/online/influence.py",
         'f"yz{along},z{letters}->y{letters}"',
