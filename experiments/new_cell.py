@@ -27,7 +27,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-
 from jaxrnn import Cell
 from jaxrnn.cells.weights import input_weights, recurrent_weights
 
@@ -75,7 +74,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from jaxrnn.cell_files import find_cell
 from jaxrnn.laws import CELL_LAWS, subject, what_is_broken
 

@@ -10,20 +10,27 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Int, UInt32
 from jaxtyping import Key as KeyArray
 
-# A tree of arrays. The names say which tree is meant; jax treats all of them alike.
 PyTree = Any
+"""A tree of arrays. The names below say which tree is meant; jax treats all of them alike."""
 Params = PyTree
+"""What a cell learns."""
 Carry = PyTree
+"""What a cell hands from one time step to the next, or a gradient estimator from one batch to the
+next."""
 X = PyTree
+"""What a cell reads at a time step."""
 Y = PyTree
+"""What a cell gives out at a time step."""
 
 # Of an axis: an int, or a symbolic dimension where `jax.export` leaves it open.
 Size = Any
 
-# Of `jax.random.key`, or of the older `jax.random.PRNGKey`: there a key is words along an axis.
 Key = KeyArray[Array, ""] | UInt32[Array, " words"]
+"""Of `jax.random.key`, or of the older `jax.random.PRNGKey`: there a key is words along an axis."""
 Keys = KeyArray[Array, " B"] | UInt32[Array, "B words"]
+"""One to a sequence."""
 Metrics = dict[str, Array]
+"""What a training step reports, by name; "loss" is always there."""
 
 
 class Cell(NamedTuple):
@@ -46,10 +53,10 @@ class Cell(NamedTuple):
     step: Callable[[Params, Carry, X], tuple[Carry, Y]]
 
 
-# `(outputs, targets) -> losses`, one loss per time step. It sees outputs and targets with
-# whatever leading axes they have, e.g. logits [T, B, V] and targets [T, B] to losses [T, B];
-# optax's losses fit as they are.
 Objective = Callable[[Y, PyTree], Array]
+"""`(outputs, targets) -> losses`, one loss per time step. It sees outputs and targets with whatever
+leading axes they have, e.g. logits [T, B, V] and targets [T, B] to losses [T, B]; optax's losses
+fit as they are."""
 
 
 class Batch(NamedTuple):

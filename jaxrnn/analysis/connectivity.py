@@ -47,7 +47,9 @@ def target_logit(y: Float[Array, " V"], target: Array) -> Float[Array, ""]:
 
 
 SQUARE_ROOT = Measure(cross_entropy, lambda gradient: jnp.sqrt(jnp.abs(gradient)).sum())
+"""Sum over dimensions of |d loss / d embedding|^0.5, of OpenSUTD's notebook."""
 SQUARED = Measure(target_logit, lambda gradient: (gradient**2).sum())
+"""Sum over dimensions of (d target logit / d one-hot input)^2, of Madsen (2019)."""
 
 
 def connectivity(

@@ -44,5 +44,6 @@ TASKS: dict[str, Callable[[], Task]] = {
     "digits": digits,
     "permuted_digits": permuted_digits,
 }
+"""The tasks by name."""
 NEEDS = {"digits": "sklearn", "permuted_digits": "sklearn"}
 """Tasks whose data come with a package that is an extra."""
