@@ -7,7 +7,7 @@ Expected:  report.html, report.md and report.json in runs/report/quick: at least
 Run time:  below 30 minutes on two CPU cores; --preset published many hours. What is finished is
            not run again, and what was interrupted goes on, also after Ctrl-C: by the same command
 
-Every run is a process of its own: one that fails or is killed is named, and the others go on.
+What is run is a process of its own; one that fails or is killed is named, and the others go on.
 """
 
 import shlex

@@ -61,7 +61,7 @@ class Source(NamedTuple):
     own: bool = False
 
 
-TOY = Job("toy", "toy", "", 30)
+TOY = Job("toy", "toy", "", 25)
 TEXT = Job("text", "char", "--preset quick --cells gru lstm", 200)
 SMALL_TEXT = TEXT._replace(flags="--preset smoke --cells gru lstm", seconds=20)
 SEEN = Job(
@@ -80,7 +80,7 @@ DIAGNOSIS = Job("saturation", "word", "--preset saturation", 150)
 MEMORIZATION = Job("memorization", "memorization", "", 130)
 BASELINES = Job("baselines", "baselines", "--preset quick", 360)
 STYLES = Job("styles", "truncation", "--preset quick", 360)
-PARITY = "--preset quick --tasks parity --cells gru min_gru --rates 1e-2 3e-3 --epochs 1"
+TASKS = "--preset quick --tasks parity adding --cells gru min_gru"
 
 SOURCES = (
     Source(
@@ -123,7 +123,6 @@ SOURCES = (
             "smoke": [SMALL_TEXT],
             "quick": [
                 FIRST_EPOCHS,
-                FIRST_EPOCHS_OURS,
                 TEXT,
                 Job("cells", "char", f"{CELLS} --epochs 3", 190),
             ],
@@ -136,7 +135,10 @@ SOURCES = (
                 Job("best_characters", "char", "--preset best", 3400),
             ],
         },
-        {"*epoch 20*": f"python -m experiments.char {CELLS}"},
+        {
+            "*epoch 20*": f"python -m experiments.char {CELLS}",
+            "epoch 3, default*": "python -m experiments.char --epochs 3",
+        },
     ),
     Source(
         "Coady",
@@ -204,7 +206,7 @@ SOURCES = (
         "follows from its transitions.",
         {
             "smoke": [],
-            "quick": [Job("battery", "battery", PARITY, 120)],
+            "quick": [Job("battery", "battery", TASKS, 80)],
             "published": [Job("battery", "battery", "--preset published", 20_000)],
         },
         {"*": "python -m experiments.battery --preset published"},

@@ -29,17 +29,22 @@ def write_summary(
         "config": record_of(config),
         "results": results,
         "claims": [claim._asdict() for claim in claims],
-        "tables": [
-            {
-                "title": table.title,
-                "columns": list(table.columns),
-                "rows": [[str(value) for value in row] for row in table.rows],
-            }
-            for table in tables
-        ],
+        "tables": plain(tables),
         "seconds": seconds,
     }
     write_json(run.summary, summary)
+
+
+def plain(tables: Sequence[Any]) -> list[dict[str, Any]]:
+    """Tables of a report as they are printed."""
+    return [
+        {
+            "title": table.title,
+            "columns": list(table.columns),
+            "rows": [[str(value) for value in row] for row in table.rows],
+        }
+        for table in tables
+    ]
 
 
 def median_and_spread(values: Sequence[float]) -> dict[str, Any]:

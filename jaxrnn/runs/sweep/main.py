@@ -23,6 +23,7 @@ from jaxrnn.runs.opening import open_directory, with_stored_code
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.report import print_report, write_report
+from jaxrnn.runs.summary import plain
 from jaxrnn.runs.sweep.cluster import check_cluster, submit
 from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, run_of, write_sweep
 from jaxrnn.runs.sweep.grouping import Group, groups_of, programs_of
@@ -219,6 +220,7 @@ def _compare(experiment: Experiment, config: Any, logs: Sequence[RunLog], path: 
     found = compare_runs([path])
     report = experiment.compared(config, logs, found.report)
     claims = [claim._asdict() for claim in report.claims]
-    write_json(path / "summary.json", {"results": report.results, "claims": claims})
+    found_out = {"results": report.results, "claims": claims, "tables": plain(report.tables)}
+    write_json(path / "summary.json", found_out)
     print_report(report)
     print(*write_comparison(found._replace(report=report), path), sep="\n")
