@@ -6,19 +6,25 @@ from typing import Literal, NamedTuple
 import jax
 
 from jaxrnn.base import Carry, Cell, Params, Size, X
-from jaxrnn.schedule.planning import Plan, make_plan
+from jaxrnn.schedule.planning import Loop, Plan, make_plan
 from jaxrnn.schedule.reading import Step, Unreadable, read_step, sliced_first
 from jaxrnn.schedule.reversible import require_reversible
 from jaxrnn.unstable import HAS_RULES
 
-Schedule = Literal["auto", "scan", "distributed", "associative", "checkpointed"]
+Schedule = Literal["auto", "scan", "distributed", "associative", "chunked", "checkpointed"]
+
+# Time steps from which on "auto" works out large matrices chunk by chunk: one chunk. Of 2,048 time
+# steps a gradient is 5 to 11 times as fast as the loop's on a CPU, whose time steps each pass over
+# the whole matrix several times (`python -m experiments.speed --case matrix-state`). A GPU, where
+# every time step costs a launch besides, is unmeasured.
+LONG = 64
 
 
 class Choice(NamedTuple):
     """What `unroll` does, and why.
 
     Attributes:
-      schedule: "scan", "distributed", "associative" or "checkpointed".
+      schedule: "scan", "distributed", "associative", "chunked" or "checkpointed".
       reason: of the schedule, a line.
       step, plan: what was read, and what is done with it; None for the plain scan.
     """
@@ -59,12 +65,29 @@ def choose(
     try:
         _require_rules()
         step = sliced_first(read_step(cell, params, carry, xs))
-        plan = make_plan(step, in_parallel, rows, bulky_in_parallel=schedule != "auto")
+        plan = make_plan(
+            step,
+            in_parallel,
+            rows,
+            bulky_in_parallel=schedule != "auto",
+            in_chunks=_in_chunks(schedule, length),
+        )
         require_reversible(plan)
     except Unreadable as cause:
         # bounded memory needs no analysis
         return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))
+    if schedule == "auto" and any(isinstance(s, Loop) and s.matrix for s in plan):
+        name, reason = "chunked", f"matrices chunk by chunk; else {reason}"
     return Choice(name, reason, step, plan)
+
+
+def _in_chunks(schedule: Schedule, length: Size) -> Literal["none", "bulky", "all"]:
+    # of a symbolic number of time steps there is no number of chunks
+    if not isinstance(length, int):
+        return "none"
+    if schedule == "auto":
+        return "bulky" if length >= LONG else "none"
+    return "all" if schedule == "chunked" else "none"
 
 
 def _require_rules() -> None:

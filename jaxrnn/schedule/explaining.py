@@ -26,7 +26,7 @@ class Explanation(NamedTuple):
     """How a cell is unrolled; `str()` is the report.
 
     Attributes:
-      schedule: "scan", "distributed", "associative" or "checkpointed".
+      schedule: "scan", "distributed", "associative", "chunked" or "checkpointed".
       reason: why this one; the cause, if the step could not be read.
       stages: a line for each thing that is done, in order.
     """
@@ -91,6 +91,10 @@ def _parallel(stage: Once | AllSteps, names: dict[Variable, str]) -> list[str]:
 
 def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
     carried = ", ".join(names[v] for v in loop.carried)
+    if loop.matrix is not None:
+        _, decay, rank, size, *_ = loop.matrix
+        what = f"decay {decay}, rank {rank}, chunks of {size} time steps"
+        return [f"chunked: {carried}, {what}; kept for the backward pass: a matrix a chunk"]
     if loop.linear:
         return [f"made parallel: {carried} = a * {carried} + b, an associative scan"]
     why = why_not_linear(step, loop.carry)
@@ -101,6 +105,8 @@ def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
     lines = [
         f"loop over {carried}: {len(loop.equations)} equations a time step; not parallel: {why}"
     ]
+    if loop.no_matrix:
+        lines.append(f"  not chunked: {loop.no_matrix}")
     outside = {v for v in loop.outputs if v in loop.bulky} - {*loop.carried}
     inside = [v for v in made_by(loop.equations) if v in loop.bulky and v not in outside]
     if inside := [*bulky, *inside]:

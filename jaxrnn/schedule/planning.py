@@ -1,6 +1,6 @@
 """From a step's equations to a plan: what is done once, for all time steps at once, in loops."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxrnn.jaxprs.equations import (
     Atom,
@@ -13,6 +13,8 @@ from jaxrnn.jaxprs.equations import (
     read_by,
     variables,
 )
+from jaxrnn.schedule.factored import NotAffine
+from jaxrnn.schedule.matrix import Matrix, find_matrix
 from jaxrnn.schedule.reading import Leaf, Step, is_costly, learnt
 
 
@@ -45,6 +47,8 @@ class Loop(NamedTuple):
       linear: whether it is carry' = a * carry + b, elementwise, with a and b free of the
         carry, and is worked out for all time steps in parallel.
       bulky: variables of which there should be no array of all time steps.
+      matrix: how its carry is worked out chunk by chunk; None where it is not.
+      no_matrix: why not, where that was asked.
     """
 
     carry: list[Leaf]
@@ -55,6 +59,8 @@ class Loop(NamedTuple):
     emitted: list[Variable]
     linear: bool
     bulky: frozenset[Variable]
+    matrix: Matrix | None = None
+    no_matrix: str = ""
 
     @property
     def members(self) -> list[int]:
@@ -71,6 +77,8 @@ class Loop(NamedTuple):
     @property
     def outputs(self) -> list[Variable]:
         """What there is of every time step behind the loop."""
+        if self.matrix is not None:
+            return self.emitted
         made = set(made_by(self.equations))
         return [*self.carried, *self.emitted, *(v for v in variables(self.targets) if v in made)]
 
@@ -91,7 +99,12 @@ _SUMS = ("add", "sub", "add_any", "neg", "copy")
 
 
 def make_plan(
-    step: Step, linear_in_parallel: bool, rows: int = 0, *, bulky_in_parallel: bool = True
+    step: Step,
+    linear_in_parallel: bool,
+    rows: int = 0,
+    *,
+    bulky_in_parallel: bool = True,
+    in_chunks: Literal["none", "bulky", "all"] = "none",
 ) -> Plan:
     """Distributes the step's loop over its recurrences, in the order in which they feed each other.
 
@@ -102,34 +115,50 @@ def make_plan(
       rows: time steps times examples, by which bulky values are weighed; 0 weighs none.
       bulky_in_parallel: also those whose carry is bulky, for which the parallel form needs several
         arrays of all time steps.
+      in_chunks: which matrices are worked out chunk by chunk.
     """
     fixed, reads, of_params = _same_at_every_step(step), carry_read_by(step), learnt(step)
     once, streams = {*step.params, *step.constants}, set(step.x)
     bulky = bulky_variables(step, fixed, rows)
     plan: Plan = []
+    behind: set[int] = set()
     for carry in components(step, reads):
-        linear = linear_in_parallel and why_not_linear(step, carry) is None
+        matrix, no_matrix = None, ""
+        if in_chunks == "all" or (in_chunks == "bulky" and bulky & {leaf.old for leaf in carry}):
+            try:
+                matrix = find_matrix(step, carry, reads, frozenset(behind))
+            except NotAffine as cause:
+                no_matrix = str(cause)
+        linear = matrix is None and linear_in_parallel
+        linear = linear and why_not_linear(step, carry) is None
         linear = linear and (bulky_in_parallel or not bulky & {leaf.old for leaf in carry})
-        body = _body(step, carry, reads, fixed, once | streams, bulky)
-        if not linear:
-            body = _with_readers(step, carry, reads, fixed, body, once | streams, bulky)
+        if matrix is not None:
+            body = matrix.equations
+        else:
+            body = _body(step, carry, reads, fixed, once | streams, bulky)
+            if not linear:
+                body = _with_readers(step, carry, reads, behind, fixed, body, once | streams, bulky)
         inside = {*made_by(body), *(leaf.old for leaf in carry)}
         read = read_by(body, [leaf.new for leaf in carry])
         external = [v for v in read if v not in inside]
         feeding = _stages_for(step, external, fixed, once | streams)
         for stage in feeding:
             (once if isinstance(stage, Once) else streams).update(stage.outputs)
+        # a linear loop has no time steps to emit from: what else it makes is made afterwards
+        emitted = [] if linear else _read_elsewhere(step, carry, body)
         loop = Loop(
             carry=carry,
             equations=body,
             weights=[v for v in external if v in once],
             learnt=frozenset(of_params.intersection(external)),
             streams=[v for v in external if v in streams],
-            # a linear loop has no time steps to emit from: what else it makes is made afterwards
-            emitted=[] if linear else _read_elsewhere(step, carry, body),
+            emitted=emitted if matrix is None else matrix.emitted,
             linear=linear,
             bulky=bulky,
+            matrix=matrix,
+            no_matrix=no_matrix,
         )
+        behind.update(loop.members)
         streams.update(loop.outputs)
         plan += [*feeding, loop]
     return [*plan, *_stages_for(step, variables(step.y), fixed, once | streams)]
@@ -169,6 +198,7 @@ def _with_readers(
     step: Step,
     carry: list[Leaf],
     reads: Reads,
+    before: set[int],
     fixed: set[Variable],
     body: list[Equation],
     known: set[Variable],
@@ -178,7 +208,7 @@ def _with_readers(
     is carried and read through a vector, there is the product of every time step alone."""
     targets = [leaf.new for leaf in carry]
     members = {leaf.place for leaf in carry}
-    behind = members | {leaf.place for leaf in step.carry if leaf.old in known}
+    behind = members | before
     made = {*made_by(body), *(leaf.old for leaf in carry)}
     if not bulky & made:
         return body

@@ -41,8 +41,10 @@ def require_reversible(plan: Plan) -> None:
       Unreadable: "no backward pass".
     """
     for loop in plan:
-        # without a weight, and where it is linear, JAX's own derivatives are taken
-        if isinstance(loop, Loop) and not loop.linear and _reads_a_weight(loop):
+        # without a weight, where it is linear or a matrix, JAX's own derivatives are taken
+        if not isinstance(loop, Loop) or loop.linear or loop.matrix is not None:
+            continue
+        if _reads_a_weight(loop):
             _try(loop)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxrnn.base import Carry, Params, Size, X, Y
 from jaxrnn.jaxprs.equations import Variable, as_function, is_variable
+from jaxrnn.schedule.chunked import run_chunked
 from jaxrnn.schedule.devices import vary_like
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
@@ -79,7 +80,8 @@ def _run(stage: Stage, values: _Values, length: Size) -> _Values:
         found = function([always[v] for v in moving])
         return values._replace(always=always | dict(zip(stage.outputs, found, strict=True)))
     first = [carry[i] for i in stage.members]
-    last, new, emitted = (run_linear if stage.linear else run_loop)(
+    run = run_chunked if stage.matrix else run_linear if stage.linear else run_loop
+    last, new, emitted = run(
         stage,
         [once[v] for v in stage.weights],
         first,
@@ -87,7 +89,9 @@ def _run(stage: Stage, values: _Values, length: Size) -> _Values:
         length,
     )
     always = always | dict(zip(stage.emitted, emitted, strict=True))
-    for leaf, begin, end in zip(stage.carry, first, new, strict=True):
+    # a matrix has no new carry at every time step, and none is read
+    moving = zip(stage.carry, first, new, strict=True) if stage.matrix is None else ()
+    for leaf, begin, end in moving:
         always[leaf.old] = jnp.concatenate([begin[None], end[:-1]])
         if is_variable(leaf.new) and leaf.new not in once:
             always.setdefault(leaf.new, end)

@@ -1,0 +1,197 @@
+"""Values as sums of products: what a step makes of a matrix S, without ever forming a matrix.
+
+A term is a product of small arrays, each spread over some axes of the value, and at most once of
+the core: S itself, or z = S w, what a contraction of S with a vector gave.
+"""
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class NotAffine(Exception):
+    """Why a value is no sum of such products; `str()` is a line."""
+
+
+class Factor(NamedTuple):
+    """An array spread over those axes of the value, in ascending order; none is of size 1."""
+
+    array: Any
+    axes: tuple[int, ...]
+
+
+class Core(NamedTuple):
+    """S, or what a contraction of it gave, along those axes of the value, one for each of its own.
+
+    Attributes:
+      read: the number of the contraction; None for S itself.
+      axes: of the value; None where z was contracted in turn.
+    """
+
+    read: int | None
+    axes: tuple[int, ...] | None
+
+
+class Term(NamedTuple):
+    core: Core | None
+    factors: tuple[Factor, ...]
+
+    def moved(self, place: Callable[[int], int]) -> "Term":
+        """With other axes."""
+        core = self.core
+        if core is not None and core.axes is not None:
+            core = core._replace(axes=tuple(map(place, core.axes)))
+        return Term(core, tuple(_spread(f.array, map(place, f.axes)) for f in self.factors))
+
+
+class Value(NamedTuple):
+    shape: tuple[int, ...]
+    terms: tuple[Term, ...]
+
+    @property
+    def of_matrix(self) -> bool:
+        """Whether S itself is in it."""
+        return any(t.core is not None and t.core.read is None for t in self.terms)
+
+    @property
+    def free(self) -> bool:
+        return all(t.core is None for t in self.terms)
+
+
+def lifted(array: Any, shape: Sequence[int], dtype: Any) -> Value:
+    """Of an array of that shape, or a scalar in its place; floats in that type."""
+    array = jnp.asarray(array)
+    if jnp.issubdtype(array.dtype, jnp.inexact):
+        array = array.astype(dtype)
+    axes = tuple(i for i, n in enumerate(array.shape) if n != 1)
+    return Value(tuple(shape), (Term(None, (_spread(squeezed(array), axes),)),))
+
+
+def squeezed(array: Any) -> Any:
+    return array.reshape([n for n in array.shape if n != 1])
+
+
+def _spread(array: Any, axes: Any) -> Factor:
+    axes = tuple(axes)
+    order = sorted(range(len(axes)), key=axes.__getitem__)
+    if order != list(range(len(axes))):
+        array = jnp.transpose(array, order)
+    return Factor(array, tuple(axes[i] for i in order))
+
+
+def product(factors: Sequence[Factor], axes: Sequence[int] | None = None) -> Factor:
+    """Their product over the axes of all, or over `axes`, to which each is aligned by size 1."""
+    every = tuple(sorted({a for f in factors for a in f.axes})) if axes is None else tuple(axes)
+
+    def aligned(factor):
+        sizes = dict(zip(factor.axes, factor.array.shape, strict=True))
+        return factor.array.reshape([sizes.get(a, 1) for a in every])
+
+    arrays = [aligned(f) for f in factors]
+    if not arrays:
+        return Factor(jnp.asarray(1).reshape((1,) * len(every)), every)
+    return Factor(functools.reduce(operator.mul, arrays), every)
+
+
+def compact(value: Value, axes: Sequence[int]) -> Any:
+    """A free value as an array over some of its axes, of size 1 along the others."""
+    if not value.free:
+        raise NotAffine("a value that reads it where none may")
+    if not value.terms:
+        return jnp.asarray(0).reshape((1,) * len(axes))
+    arrays = [product(t.factors, axes).array for t in value.terms]
+    return functools.reduce(operator.add, arrays)
+
+
+def whole(value: Value) -> Any:
+    """A free value as the array that it is."""
+    return jnp.broadcast_to(compact(value, range(len(value.shape))), value.shape)
+
+
+def negated(value: Value) -> Value:
+    return value._replace(terms=tuple(_times(t, Factor(jnp.asarray(-1), ())) for t in value.terms))
+
+
+def added(one: Value, other: Value) -> Value:
+    return Value(one.shape, one.terms + other.terms)
+
+
+def multiplied(one: Value, other: Value) -> Value:
+    if not (one.free or other.free):
+        raise NotAffine("a product of two values that read it")
+    terms = [
+        Term(a.core if b.core is None else b.core, a.factors + b.factors)
+        for a in one.terms
+        for b in other.terms
+    ]
+    return Value(one.shape, tuple(terms))
+
+
+def each_number(function: Callable[..., Any], values: Sequence[Value], dtype: Any) -> Value:
+    """An elementwise function of free values, over no more axes than they are spread over."""
+    axes = sorted({a for v in values for t in v.terms for f in t.factors for a in f.axes})
+    shape = max((v.shape for v in values), key=len)
+    arrays = [compact(v, axes) for v in values]
+    sizes = jnp.broadcast_shapes(*(a.shape for a in arrays))
+    made = jnp.asarray(function(*(jnp.broadcast_to(a, sizes) for a in arrays)))
+    if jnp.issubdtype(made.dtype, jnp.inexact):
+        made = made.astype(dtype)
+    return Value(shape, (Term(None, (Factor(made, tuple(axes)),)),))
+
+
+def rearranged(value: Value, place: Callable[[int], int], shape: Sequence[int]) -> Value:
+    return Value(tuple(shape), tuple(t.moved(place) for t in value.terms))
+
+
+def reshaped(value: Value, shape: Sequence[int]) -> Value:
+    """Axes of size 1 come and go."""
+    old = [i for i, n in enumerate(value.shape) if n != 1]
+    new = [i for i, n in enumerate(shape) if n != 1]
+    if [value.shape[i] for i in old] != [shape[i] for i in new]:
+        raise NotAffine("reshape of it")
+    return rearranged(value, dict(zip(old, new, strict=True)).__getitem__, shape)
+
+
+def contracted(value: Value, axis: int, read: Callable[[Core, Factor, int], Term]) -> Value:
+    """The sum over an axis. `read` is given S's core, the vector over the axis, and the axis; what
+    it gives has the axes of S that are left, still numbered as before."""
+    terms = [_contracted(term, axis, value.shape[axis], read) for term in value.terms]
+    shape = value.shape[:axis] + value.shape[axis + 1 :]
+    found = Value(shape, tuple(terms))
+    return rearranged(found, lambda a: a - (a > axis), shape)
+
+
+def _contracted(term: Term, axis: int, size: int, read: Callable[..., Term]) -> Term:
+    along = [f for f in term.factors if axis in f.axes]
+    beside = tuple(f for f in term.factors if axis not in f.axes)
+    core = term.core
+    if core is None or core.axes is None or axis not in core.axes:
+        if not along:
+            return Term(core, (*beside, Factor(jnp.asarray(size), ())))
+        vector = product(along)
+        left = tuple(a for a in vector.axes if a != axis)
+        summed = Factor(vector.array.sum(vector.axes.index(axis)), left)
+        return Term(core, (*beside, summed))
+    if core.read is not None:
+        return Term(core._replace(axes=None), beside)
+    if not along:
+        along = [Factor(jnp.broadcast_to(jnp.asarray(1), (size,)), (axis,))]
+    found = read(core, product(along), axis)
+    return found._replace(factors=found.factors + beside)
+
+
+def _times(term: Term, factor: Factor) -> Term:
+    return term._replace(factors=(*term.factors, factor))
+
+
+def is_array(value: Any) -> bool:
+    return not isinstance(value, Value)
+
+
+def dtype_inside(dtype: Any) -> Any:
+    """In which products are summed: of narrow floats float32."""
+    return jax.dtypes.canonicalize_dtype(jnp.promote_types(dtype, jnp.float32))

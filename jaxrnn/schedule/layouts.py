@@ -1,0 +1,181 @@
+"""S_t = D_t S_{t-1} + Z_t U_t^T + V_t K_t^T out of the terms of what S becomes."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxrnn.schedule.chunks import Steps
+from jaxrnn.schedule.factored import Factor, NotAffine, Value, product
+
+Factors = tuple[Factor, ...]
+
+
+class Pieces(NamedTuple):
+    """The terms of what a matrix becomes, each without its core.
+
+    Attributes:
+      decay: those of S.
+      fed: those of what a contraction gave, by its number.
+      written: those without a core.
+    """
+
+    decay: list[Factors]
+    fed: dict[int, list[Factors]]
+    written: list[Factors]
+
+
+class Along(NamedTuple):
+    """S [heads, values, axis], by axes of S: many matrices side by side, each read along one axis.
+
+    Attributes:
+      axis: along which it is read.
+      heads: over which vectors along `axis` are spread too.
+      values: all others.
+      reads: the numbers of the contractions along the axis; the first `fed` feed back.
+    """
+
+    axis: int
+    heads: tuple[int, ...]
+    values: tuple[int, ...]
+    reads: tuple[int, ...]
+    fed: int
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return (*self.heads, *self.values, self.axis)
+
+    def sizes(self, shape: Sequence[int]) -> tuple[int, int, int]:
+        """Of heads, values and the axis."""
+        heads, values = (math.prod(shape[a] for a in axes) for axes in (self.heads, self.values))
+        return heads, values, shape[self.axis]
+
+
+def pieces_of(value: Value, axes: Sequence[int]) -> Pieces:
+    """
+    Args:
+      value: what the matrix becomes.
+      axes: of each contraction, the axis along which it was.
+
+    Raises:
+      NotAffine: it is not of this form.
+    """
+    pieces = Pieces([], {}, [])
+    every = tuple(range(len(value.shape)))
+    for core, factors in value.terms:
+        if core is None:
+            pieces.written.append(factors)
+        elif core.read is None:
+            if core.axes != every:
+                raise NotAffine("it is carried on transposed")
+            pieces.decay.append(factors)
+        elif core.axes != tuple(a for a in every if a != axes[core.read]):
+            raise NotAffine("what is read of it feeds back along another axis")
+        else:
+            pieces.fed.setdefault(core.read, []).append(factors)
+    if not pieces.decay:
+        raise NotAffine("its carry does not read itself")
+    return pieces
+
+
+def layouts_of(
+    pieces: Pieces, vectors: Sequence[tuple[Factor, int]], shape: Sequence[int]
+) -> tuple[Along, ...]:
+    """A layout for each axis along which S is read, that along which it feeds back first.
+
+    Raises:
+      NotAffine: there is none.
+    """
+    axes = list(dict.fromkeys([vectors[r][1] for r in pieces.fed] + [axis for _, axis in vectors]))
+    if pieces.fed and len(axes) > 1:
+        raise NotAffine("what is read of it feeds back, and it is read along several axes")
+    return tuple(_along(axis, pieces, vectors, shape) for axis in axes or [len(shape) - 1])
+
+
+def _along(axis, pieces: Pieces, vectors, shape) -> Along:
+    others = {a for a in range(len(shape)) if a != axis}
+    spread = {
+        "it is read by more than a vector": [v for v, along in vectors if along == axis],
+        "what is read of it feeds back through a whole matrix": [
+            f for terms in pieces.fed.values() for factors in terms for f in factors
+        ],
+        "what is added is no sum of outer products": [f for t in pieces.written for f in t],
+        "its decay is of each element of the whole matrix": _merged(pieces.decay),
+    }
+    heads: set[int] = set()
+    for cause, factors in spread.items():
+        heads |= {a for f in factors if axis in f.axes for a in f.axes} - {axis}
+        if heads == others:
+            raise NotAffine(cause)
+    values = others - heads
+    for terms in pieces.fed.values():
+        if any(values & {*f.axes} for factors in terms for f in factors if axis not in f.axes):
+            raise NotAffine("what feeds back is scaled along the axis that is not read along")
+    if pieces.fed and any(values & {*f.axes} for f in _merged(pieces.decay)):
+        raise NotAffine("it feeds back, and decays along the axis that is not read along")
+    reads = [*pieces.fed, *(r for r, (_, along) in enumerate(vectors) if along == axis)]
+    return Along(
+        axis,
+        tuple(sorted(heads)),
+        tuple(sorted(values)),
+        tuple(dict.fromkeys(reads)),
+        len(pieces.fed),
+    )
+
+
+def _merged(decay: list[Factors]) -> list[Factor]:
+    """The factors of D; of a sum of several terms one, over the axes of all."""
+    if len(decay) == 1:
+        return list(decay[0])
+    every = tuple(sorted({a for factors in decay for f in factors for a in f.axes}))
+    terms = [product(factors, every).array for factors in decay]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    # an axis that none is spread over has size 1 in none
+    return [Factor(total, every)]
+
+
+def steps_of(
+    along: Along, pieces: Pieces, vectors: Sequence[tuple[Factor, int]], shape, dtype
+) -> Steps:
+    """Of one time step, each with an axis of heads in front of the last one: [heads], [heads, N],
+    [R, heads, N] and so on."""
+
+    def over(factors, axes):
+        inside = [f for f in factors if set(f.axes) <= {*along.heads, *axes}]
+        order = (*along.heads, *axes)
+        array = jnp.transpose(
+            product(inside, sorted(order)).array, [sorted(order).index(a) for a in order]
+        )
+        sizes = [shape[a] for a in order]
+        heads = math.prod(sizes[: len(along.heads)])
+        array = jnp.broadcast_to(array, sizes).astype(dtype)
+        return array.reshape(heads, *([math.prod(shape[a] for a in axes)] if axes else []))
+
+    def split(factors):
+        keys = [f for f in factors if along.axis in f.axes]
+        return keys, [f for f in factors if along.axis not in f.axes]
+
+    def stacked(arrays, size):
+        heads = math.prod(shape[a] for a in along.heads)
+        # at least one, of zeros: products of nothing have no shape
+        return jnp.stack(arrays) if arrays else jnp.zeros((1, heads, size), dtype)
+
+    keys, beside = split(_merged(pieces.decay))
+    of_values = [f for f in beside if {*f.axes} & {*along.values}]
+    of_heads = [f for f in beside if not {*f.axes} & {*along.values}]
+    _, values, size = along.sizes(shape)
+    read = [over([vectors[r][0]], (along.axis,)) for r in along.reads]
+    fed = [sum(over(f, (along.axis,)) for f in pieces.fed[r]) for r in along.reads[: along.fed]]
+    apart = [split(factors) for factors in pieces.written]
+    return Steps(
+        scalar=over(of_heads, ()) if of_heads else None,
+        key=over(keys, (along.axis,)) if keys else None,
+        value=over(of_values, along.values) if of_values else None,
+        read=stacked(read, size),
+        fed=jnp.stack(fed) if fed else stacked([], size)[:0],
+        keys=stacked([over(k, (along.axis,)) for k, _ in apart], size),
+        values=stacked([over(v, along.values) for _, v in apart], values),
+    )
