@@ -30,6 +30,7 @@ from experiments.speed.generating import generate_cases
 from experiments.speed.layers import gru_cases, lstm_cases
 from experiments.speed.linear import linear_cases
 from experiments.speed.machine import matmul_rate
+from experiments.speed.matrix import matrix_cases
 from experiments.speed.measuring import Case, measure
 from experiments.speed.members import member_cases
 from experiments.speed.memory import memory_cases
@@ -60,6 +61,7 @@ CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
     "gru": gru_cases,
     "cells": custom_cases,
     "linear": linear_cases,
+    "matrix-state": matrix_cases,
     "char-step": char_step_cases,
     "toy-step": toy_step_cases,
     "word": word_cases,
@@ -76,12 +78,13 @@ class Config:
     """What to time."""
 
     case: tuple[CaseName, ...] | None = None
-    """One or more; if not given all of them, linear in the full preset only. lstm, gru:
-    gradients of one layer, at five shapes. cells: the same of three cells that no library has.
-    linear: recurrences as loops and in parallel. char-step: R2RT's training step, 3 layers.
-    toy-step: 5 steps of 4 units in an epoch. word: the published word model's step. compile: trace
-    and compile. memory: T = 10,000. tensorboard: a training run with it and without.
-    members: 32 seeds side by side, and one after another."""
+    """One or more; if not given all of them, linear and matrix-state in the full preset only.
+    lstm, gru: gradients of one layer, at five shapes. cells: the same of three cells that no
+    library has. linear: recurrences as loops and in parallel. matrix-state: carries that are
+    matrices. char-step: R2RT's training step, 3 layers. toy-step: 5 steps of 4 units in an epoch.
+    word: the published word model's step. compile: trace and compile. memory: T = 10,000.
+    tensorboard: a training run with it and without. members: 32 seeds side by side, and one after
+    another."""
     preset: Literal["smoke", "quick", "full"] = "quick"
     """smoke: tiny shapes, to see that it works. full: more libraries, torch.compile, linear
     recurrences, a Python loop written out."""

@@ -9,6 +9,7 @@ CaseName = Literal[
     "gru",
     "cells",
     "linear",
+    "matrix-state",
     "char-step",
     "toy-step",
     "word",
@@ -39,6 +40,7 @@ class Preset(NamedTuple):
       layers: shapes of LSTM and GRU layers.
       cell: shape of the custom cells.
       linear: shapes of the layers with a linear recurrence.
+      matrix: shape of the layers whose carry is a matrix, as wide as it is high.
       model: shape of R2RT's character model, 3 layers.
       num_layers: of the model.
       compile_steps: numbers of time steps for which the model is compiled.
@@ -71,6 +73,7 @@ class Preset(NamedTuple):
     )
     cell: Shape = Shape(32, 200, 100)
     linear: tuple[Shape, ...] = (Shape(32, 200, 100), Shape(4, 10_000, 100))
+    matrix: Shape = Shape(4, 2048, 64)
     model: Shape = Shape(32, 200, 100)
     num_layers: int = 3
     compile_steps: tuple[int, ...] = (200,)
@@ -89,7 +92,7 @@ class Preset(NamedTuple):
     members: int = 32
     member_steps: int = 200
     matmul: int = 2048
-    left_out: tuple[CaseName, ...] = ("linear",)
+    left_out: tuple[CaseName, ...] = ("linear", "matrix-state")
     precision: Precision = "float32"
 
 
@@ -98,6 +101,7 @@ PRESETS = {
         layers=(Shape(4, 6, 5),),
         cell=Shape(4, 6, 5),
         linear=(Shape(4, 6, 5),),
+        matrix=Shape(2, 70, 8),
         model=Shape(4, 6, 5),
         num_layers=2,
         compile_steps=(2,),
