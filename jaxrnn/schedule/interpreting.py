@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxrnn.jaxprs.equations import (
@@ -134,11 +135,12 @@ class Reading:
             x, y = values
             return self._dot(x, y, params["dimension_numbers"])
         if name == "reduce_sum":
-            return self._summed(values[0], params["axes"])
+            return self._summed(values[0], [int(a) for a in params["axes"]])
         if name == "broadcast_in_dim":
-            return self._broadcast(values[0], params["shape"], params["broadcast_dimensions"])
+            places = [int(a) for a in params["broadcast_dimensions"]]  # NumPy's, some of them
+            return rearranged(values[0], places.__getitem__, aval.shape)
         if name == "transpose":
-            place = {old: new for new, old in enumerate(params["permutation"])}
+            place = {int(old): new for new, old in enumerate(params["permutation"])}
             return rearranged(values[0], place.__getitem__, aval.shape)
         if name in ("reshape", "squeeze"):
             return self._reshaped(values[0], aval.shape)
@@ -174,9 +176,6 @@ class Reading:
             raise NotAffine("convert_element_type")
         return each_number(lambda a: a.astype(aval.dtype), [value], self.dtype)
 
-    def _broadcast(self, value: Value, shape: Sequence[int], places: Sequence[int]) -> Value:
-        return rearranged(value, places.__getitem__, shape)
-
     def _reshaped(self, value: Value, shape: Sequence[int]) -> Value:
         try:
             return reshaped(value, shape)
@@ -187,7 +186,7 @@ class Reading:
 
     def _dot(self, x: Value, y: Value, numbers: Any) -> Value:
         """Over all axes of both: of the batch, of x alone, of y alone, the contracted ones."""
-        (of_x, of_y), (batch_x, batch_y) = numbers
+        (of_x, of_y), (batch_x, batch_y) = jax.tree.map(int, numbers)
         own_x = [i for i in range(len(x.shape)) if i not in (*of_x, *batch_x)]
         own_y = [i for i in range(len(y.shape)) if i not in (*of_y, *batch_y)]
         every_x, every_y = [*batch_x, *own_x, *of_x], [*batch_y, *own_y, *of_y]
