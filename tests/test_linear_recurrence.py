@@ -15,7 +15,7 @@ from jaxrnn.cells import min_gru
 from jaxrnn.laws.comparing import require_close
 from jaxrnn.laws.schedules import gradients_of_every_part
 from jaxrnn.laws.subject import subject
-from jaxrnn.schedule.linear import linear_recurrence
+from jaxrnn.schedule import linear
 
 
 def gated(size, hidden_size):
@@ -85,6 +85,12 @@ def test_the_gradient_of_a_gate_alone(length):
 
     wanted, found = (jax.jit(jax.grad(loss(s)))(made.params) for s in ("scan", "associative"))
     require_close("w", ("associative", found), ("scan", wanted), 1e-5)
+
+
+def linear_recurrence(a, b, first):
+    """Of one leaf."""
+    (h,) = linear.linear_recurrence(((a,),), (b,), (first,))
+    return h
 
 
 def loop(a, b, first):

@@ -78,7 +78,7 @@ def test_no_cell_takes_more(name):
 @pytest.mark.parametrize("name", mostly_full([*STEPS], "delta rule", "weights by token"))
 def test_what_stays_in_the_loop_is_right(name, monkeypatch):
     """With as few rows as there are here everything that can be bulky is."""
-    monkeypatch.setattr("jaxrnn.schedule.planning.FEW", 0)
+    monkeypatch.setattr("jaxrnn.schedule.weighing.FEW", 0)
     cell, xs = STEPS[name], inputs(9, 2)
     params, carry = made(cell, 2)
     report = str(explain(cell, params, carry, xs, schedule="distributed"))

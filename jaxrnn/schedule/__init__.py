@@ -1,12 +1,13 @@
 """The scheduler: what leaves the loop over time, and the deferred gradient.
 
-`reading` turns a step into equations, `planning` distributes them over stages, and `running`
-carries the stages out. A stage that is a recurrence runs in `loops`, which also decides what is
-saved, and in its backward pass in `backward`, whose time step `reversing` works out from the
-`readers` of weights and sums of `cotangents`; or, where it is linear, in `linear`; or, where it
-is over a matrix that is read through vectors, in `chunked`. That form is found by `matrix`, which
-has the equations run over sums of products (`factored`, `interpreting`), and laid out by `layouts`
-for `chunks`. `stepping` does a time step of either pass for the whole batch.
+`reading` turns a step into equations, `planning` distributes them over stages (`weighing` tells
+what is too large to leave its loop), and `running` carries the stages out. A stage that is a
+recurrence runs in `loops`, which also decides what is saved, and in its backward pass in
+`backward`, whose time step `reversing` works out from the `readers` of weights and sums of
+`cotangents`; or, where it is linear (`affine`), in `linear`; or, where it is over a matrix that is
+read through vectors, in `chunked`. That form is found by `matrix`, which has the equations run over
+sums of products (`factored`, `interpreting`), and laid out by `layouts` for `chunks`. `stepping`
+does a time step of either pass for the whole batch.
 What `reversible` finds no backward pass of takes the plain loop.
 `choosing` says which schedule a step takes and `explaining` tells a reader.
 """

@@ -7,9 +7,10 @@ import jax
 
 from jaxrnn.base import Carry, Params, Size, X
 from jaxrnn.jaxprs.equations import Equation, Variable, made_by, variables
+from jaxrnn.schedule.affine import why_not_linear
 from jaxrnn.schedule.choosing import Choice
 from jaxrnn.schedule.loops import decide
-from jaxrnn.schedule.planning import AllSteps, Loop, Once, why_not_linear
+from jaxrnn.schedule.planning import AllSteps, Loop, Once
 from jaxrnn.schedule.readers import find_readers
 from jaxrnn.schedule.reading import HEAVY, Step
 
@@ -96,7 +97,10 @@ def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
         what = f"decay {decay}, rank {rank}, chunks of {size} time steps"
         return [f"chunked: {carried}, {what}; kept for the backward pass: a matrix a chunk"]
     if loop.linear:
-        return [f"made parallel: {carried} = a * {carried} + b, an associative scan"]
+        what, many = f"{carried} = a * {carried} + b", len(loop.carry)
+        if many > 1:
+            what = f"{carried} feed each other affinely, {many} x {many} numbers a unit"
+        return [f"made parallel: {what}, an associative scan"]
     why = why_not_linear(step, loop.carry)
     bulky = [v for v in loop.carried if v in loop.bulky]
     if why is None:

@@ -1,10 +1,13 @@
-"""carry' = a * carry + b for all time steps at once.
+"""carry' = a * carry + b for all time steps at once; a block for each unit where several leaves of
+the carry feed each other.
 
 Reference: Blelloch (1990), "Prefix sums and their applications"; Martin and Cundy (2018),
 https://arxiv.org/abs/1709.04057
 """
 
 import functools
+import operator
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,33 +20,41 @@ from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.rules import Rule, apply_rule
 from jaxrnn.schedule.scanning import as_in_loop
 
+Leaves = tuple[jax.Array, ...]
+# By rows: what of each leaf goes into the new one.
+Block = tuple[Leaves, ...]
+
 
 def run_linear(loop: Loop, weights: list, carry: list, streams: list, length: Size):
     """Like `run_loop`, of a loop that is linear; depth O(log T) instead of T."""
     inputs = [*loop.weights, *loop.carried, *loop.streams]
     step = as_function(loop.equations, inputs, loop.targets)
-    (first,) = carry
+    first = tuple(carry)
 
     def coefficients(weights, streams):
         """The step is a * carry + b: b is its value at 0, a its derivative."""
-        zero = jnp.zeros(first.shape[1:], first.dtype)
-        b, a = jax.jvp(
-            lambda carry: step(*weights, carry, *streams)[0], (zero,), (jnp.ones_like(zero),)
-        )
-        return a, b
+        zeros = tuple(jnp.zeros(leaf.shape[1:], leaf.dtype) for leaf in first)
 
-    over_examples = jax.vmap(coefficients, in_axes=(None, 0), axis_size=first.shape[0])
+        def of_carry(*carry):
+            return tuple(step(*weights, *carry, *streams))
+
+        pushed = [
+            jax.jvp(of_carry, zeros, (*zeros[:i], jnp.ones_like(zero), *zeros[i + 1 :]))
+            for i, zero in enumerate(zeros)
+        ]
+        return _transposed([column for _, column in pushed]), pushed[0][0]
+
+    over_examples = jax.vmap(coefficients, in_axes=(None, 0), axis_size=first[0].shape[0])
     over_time = jax.vmap(over_examples, in_axes=(None, 0), axis_size=length)
     a, b = as_in_loop(loop.equations, over_time)(weights, streams)
-    new = linear_recurrence(vary_like(a, first), vary_like(b, first), first)
-    return [new[-1]], [new], []
+    a, b = jax.tree.map(lambda each: vary_like(each, first[0]), (a, b))
+    new = linear_recurrence(a, b, first)
+    return [leaf[-1] for leaf in new], [*new], []
 
 
-def linear_recurrence(
-    a: jax.Array, b: jax.Array, first: jax.Array, *, reverse: bool = False
-) -> jax.Array:
-    """h_t = a_t * h_{t-1} + b_t elementwise, from h = `first`; with `reverse` the last time
-    step comes first.
+def linear_recurrence(a: Block, b: Leaves, first: Leaves, *, reverse: bool = False) -> Leaves:
+    """h_t = a_t h_{t-1} + b_t, elementwise but for the leaves of h, from h = `first`; with
+    `reverse` the last time step comes first.
 
     The backward pass is such a recurrence too, in the other direction. That is not only less to
     keep than every level of the scan: what JAX makes of the levels is, on a CPU, where XLA may give
@@ -52,34 +63,59 @@ def linear_recurrence(
     the loop keeps the levels apart from the functions around them.
 
     Args:
-      a, b: [T, ...].
-      first: [...].
+      a: rows of [T, ...], one for each leaf of h.
+      b: leaves [T, ...].
+      first: leaves [...].
 
     Returns:
-      h [T, ...]. Where the parallel form is not finite (a product of many a overflows, NaN lies
-      before a reset) it is that of the loop, in which a = 0 cuts off whatever was before.
+      h, leaves [T, ...]. Where the parallel form is not finite (a product of many a overflows, NaN
+      lies before a reset) it is that of the loop, in which a = 0 cuts off whatever was before.
     """
     return apply_rule(_RULES[reverse], a, b, first)
 
 
 def _function(reverse: bool, a, b, first):
     def after(one, other):
-        return other[0] * one[0], other[0] * one[1] + other[1]
+        (a, b), (next_a, next_b) = one, other
+        return _product(next_a, a), _sums(_applied(next_a, b), next_b)
 
     products, sums = lax.associative_scan(after, (a, b), reverse=reverse)
-    new = products * first[None] + sums
+    new = _sums(_applied(products, tuple(leaf[None] for leaf in first)), sums)
+    finite = [jnp.isfinite(leaf).all() for leaf in new]
     return lax.cond(
-        jnp.isfinite(new).all(), lambda: new, lambda: _one_after_another(reverse, a, b, first)
+        functools.reduce(operator.and_, finite),
+        lambda: new,
+        lambda: _one_after_another(reverse, a, b, first),
     )
 
 
 def _one_after_another(reverse: bool, a, b, first):
+    def times(a, h):
+        return jnp.where(a == 0, 0, a * h)
+
     def body(carry, coefficients):
         a, b = coefficients
-        carry = jnp.where(a == 0, b, a * carry + b)
+        carry = _sums(_applied(a, carry, times), b)
         return carry, carry
 
     return lax.scan(body, first, (a, b), reverse=reverse)[1]
+
+
+def _applied(a: Block, h: Sequence[jax.Array], times=operator.mul) -> Leaves:
+    return tuple(functools.reduce(operator.add, map(times, row, h)) for row in a)
+
+
+def _product(a: Block, other: Block) -> Block:
+    columns = [_applied(a, column) for column in _transposed(other)]
+    return _transposed(columns)
+
+
+def _transposed(a: Sequence[Leaves]) -> Block:
+    return tuple(zip(*a, strict=True))
+
+
+def _sums(one: Leaves, other: Leaves) -> Leaves:
+    return tuple(map(operator.add, one, other))
 
 
 def _shifted(values: jax.Array, edge: jax.Array, reverse: bool) -> jax.Array:
@@ -94,27 +130,42 @@ def _forward(reverse: bool, a, b, first):
     return new, new
 
 
-def _backward(reverse: bool, args, new, cotangent):
-    a, _, first = args
-    if cotangent is None:
-        return None, None, None
-    nothing = vary_like(jnp.zeros_like(first), first)
-    onward = _shifted(a, nothing, not reverse)
-    d = linear_recurrence(onward, cotangent, nothing, reverse=not reverse)
+def _backward(reverse: bool, args, new, cotangents):
+    a, b, first = args
+    if all(d is None for d in cotangents):
+        return jax.tree.map(lambda _: None, args)
+    cotangents = tuple(
+        vary_like(jnp.zeros_like(leaf), leaf) if d is None else d
+        for d, leaf in zip(cotangents, b, strict=True)
+    )
+    nothing = tuple(vary_like(jnp.zeros_like(leaf), leaf) for leaf in first)
+    onward = jax.tree.map(lambda each: _shifted(each, nothing[0], not reverse), _transposed(a))
+    d = linear_recurrence(onward, cotangents, nothing, reverse=not reverse)
     edge = -1 if reverse else 0
-    return d * _shifted(new, first, reverse), d, a[edge] * d[edge]
+    before = [_shifted(h, leaf, reverse) for h, leaf in zip(new, first, strict=True)]
+    d_a = tuple(tuple(each * h for h in before) for each in d)
+    ends = jax.tree.map(lambda each: each[edge], (_transposed(a), d))
+    return d_a, d, _applied(*ends)
 
 
 def _mapped(reverse: bool, args, axes, size):
     """Members lie beside each other: one choice between the two forms serves them all."""
-    places = (1, 1, 0)
+
+    def beside(place):
+        def put(axis, a):
+            if axis is None:
+                return jnp.broadcast_to(
+                    jnp.expand_dims(a, place), (*a.shape[:place], size, *a.shape[place:])
+                )
+            return jnp.moveaxis(a, axis, place)
+
+        return put
+
     args = [
-        jnp.broadcast_to(jnp.expand_dims(a, place), (*a.shape[:place], size, *a.shape[place:]))
-        if axis is None
-        else jnp.moveaxis(a, axis, place)
-        for a, axis, place in zip(args, axes, places, strict=True)
+        jax.tree.map(beside(place), axis, a, is_leaf=lambda axis: axis is None)
+        for a, axis, place in zip(args, axes, (1, 1, 0), strict=True)
     ]
-    return linear_recurrence(*args, reverse=reverse), 1
+    return linear_recurrence(*args, reverse=reverse), (1,) * len(args[1])
 
 
 def _rule(reverse: bool) -> Rule:

@@ -6,16 +6,17 @@ from jaxrnn.jaxprs.equations import (
     Atom,
     Equation,
     Variable,
-    is_float,
     is_variable,
     made_by,
     needed,
     read_by,
     variables,
 )
+from jaxrnn.schedule.affine import why_not_linear
 from jaxrnn.schedule.factored import NotAffine
 from jaxrnn.schedule.matrix import Matrix, find_matrix
 from jaxrnn.schedule.reading import Leaf, Step, is_costly, learnt
+from jaxrnn.schedule.weighing import Reads, bulky_variables, with_readers
 
 
 class Once(NamedTuple):
@@ -44,8 +45,8 @@ class Loop(NamedTuple):
       learnt: those of them that gradients are taken of.
       streams: variables that come from outside at every time step.
       emitted: variables that later stages read at every time step.
-      linear: whether it is carry' = a * carry + b, elementwise, with a and b free of the
-        carry, and is worked out for all time steps in parallel.
+      linear: whether it is carry' = a * carry + b, elementwise or by a small block of each unit, a
+        and b free of the carry, and is worked out for all time steps in parallel.
       bulky: variables of which there should be no array of all time steps.
       matrix: how its carry is worked out chunk by chunk; None where it is not.
       no_matrix: why not, where that was asked.
@@ -85,17 +86,6 @@ class Loop(NamedTuple):
 
 Stage = Once | AllSteps | Loop
 Plan = list[Stage]
-# Which leaves of the carry each variable depends on within the step.
-Reads = dict[Variable, frozenset[int]]
-
-FEW = 4 * 2**20
-"""Bytes below which an array of all time steps is not weighed: it stays in a processor's cache, or
-nearly."""
-TIMES = 4
-"""How many times larger than what goes in and out a value has to be, to be bulky."""
-
-# Equations that keep "a * carry + b, elementwise" what it is.
-_SUMS = ("add", "sub", "add_any", "neg", "copy")
 
 
 def make_plan(
@@ -137,7 +127,7 @@ def make_plan(
         else:
             body = _body(step, carry, reads, fixed, once | streams, bulky)
             if not linear:
-                body = _with_readers(step, carry, reads, behind, fixed, body, once | streams, bulky)
+                body = with_readers(step, carry, reads, behind, fixed, body, once | streams, bulky)
         inside = {*made_by(body), *(leaf.old for leaf in carry)}
         read = read_by(body, [leaf.new for leaf in carry])
         external = [v for v in read if v not in inside]
@@ -192,79 +182,6 @@ def _body(
             inside = {id(e) for e in staying}
             return [e for e in step.equations if id(e) in inside]
         leaving = kept
-
-
-def _with_readers(
-    step: Step,
-    carry: list[Leaf],
-    reads: Reads,
-    before: set[int],
-    fixed: set[Variable],
-    body: list[Equation],
-    known: set[Variable],
-    bulky: frozenset[Variable],
-) -> list[Equation]:
-    """The body, and what reads a bulky value of it, if then none is read outside: of a matrix that
-    is carried and read through a vector, there is the product of every time step alone."""
-    targets = [leaf.new for leaf in carry]
-    members = {leaf.place for leaf in carry}
-    behind = members | before
-    made = {*made_by(body), *(leaf.old for leaf in carry)}
-    if not bulky & made:
-        return body
-    ours = {id(e) for e in body}
-    # what no loop that is still to come has to be waited for, and is no product with a weight
-    able = [
-        e
-        for e in step.equations
-        if any(reads[v] & members for v in e.outvars)
-        and all(reads[v] <= behind for v in variables(e.invars))
-        and not _of_weights(e, fixed)
-    ]
-    further = {id(e) for e in able} - ours
-    grown = set(ours)
-    while True:
-        inside = {*made_by([e for e in step.equations if id(e) in grown]), *made}
-        wanted = [
-            e
-            for e in step.equations
-            if id(e) in further and bulky.intersection(variables(e.invars)) & inside
-        ]
-        chain = needed(
-            step.equations, [v for e in wanted for v in variables(e.invars)], known | made
-        )
-        new = {id(e) for e in [*wanted, *chain] if id(e) in further} - grown
-        if not new:
-            break
-        grown |= new
-    inside = [e for e in step.equations if id(e) in grown]
-    outside = [e for e in step.equations if id(e) not in grown]
-    left = {*read_by(outside, [*step.y, *(leaf.new for leaf in step.carry if leaf not in carry)])}
-    still = bulky & left & {*made_by(inside), *made, *variables(targets)}
-    return body if still else inside
-
-
-def _of_weights(equation: Equation, fixed: set[Variable]) -> bool:
-    """Whether it is a contraction with what is the same at every time step: to do it for all of
-    them at once is worth the array of all time steps."""
-    contraction = equation.primitive.name in ("dot_general", "conv_general_dilated")
-    return contraction and any(v in fixed for v in variables(equation.invars))
-
-
-def bulky_variables(step: Step, fixed: set[Variable], rows: int) -> frozenset[Variable]:
-    """What is much larger than all that there is of every time step anyway (x, y, and what products
-    with weights read and make), such as a matrix that is carried and read through vectors, or that
-    is drawn at every step."""
-    products = [e for e in step.equations if _of_weights(e, fixed)]
-    beside = [v for e in products for v in variables([*e.invars, *e.outvars]) if v not in fixed]
-    usual = [v.aval for v in variables([*step.x, *step.y, *beside])]
-    most = max([TIMES * max(map(_bytes, usual), default=0), FEW / max(rows, 1)])
-    every = {*made_by(step.equations), *(leaf.old for leaf in step.carry)}
-    return frozenset(v for v in every if rows and _bytes(v.aval) > most and v not in fixed)
-
-
-def _bytes(aval) -> int:
-    return aval.size * getattr(aval.dtype, "itemsize", 8)  # a key is two words
 
 
 def _read_elsewhere(step: Step, carry: list[Leaf], body: list[Equation]) -> list[Variable]:
@@ -327,34 +244,3 @@ def components(step: Step, reads: Reads) -> list[list[Leaf]]:
     # what feeds a component reaches strictly less than it does
     found.sort(key=lambda members: len(set().union(*(reach[i] | {i} for i in members))))
     return [[step.carry[i] for i in members] for members in found]
-
-
-def why_not_linear(step: Step, carry: list[Leaf]) -> str | None:
-    """What keeps a recurrence from being carry' = a * carry + b, elementwise; None if nothing
-    does."""
-    if len(carry) > 1:
-        return "several leaves of the carry feed each other"
-    ((_, carried, target),) = carry
-    if not is_float(carried.aval):
-        return "its carry is not of floats"
-    if not is_variable(target):
-        return "its carry becomes a constant"
-    along = {carried}
-    for equation in needed(step.equations, [target], ()):
-        affine = [k for k, v in enumerate(equation.invars) if is_variable(v) and v in along]
-        if not affine:
-            continue
-        name = equation.primitive.name
-        shapes = {v.aval.shape for v in equation.outvars} | {
-            equation.invars[k].aval.shape for k in affine
-        }
-        keeps = (
-            name in _SUMS
-            or (name == "mul" and len(affine) == 1)
-            or (name == "div" and affine == [0])
-            or (name == "select_n" and 0 not in affine)
-        )
-        if not keeps or shapes != {carried.aval.shape}:
-            return f"{name} of the carry"
-        along.update(equation.outvars)
-    return None if target in along else "its carry does not read itself"

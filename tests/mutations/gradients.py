@@ -117,8 +117,8 @@ FAULTS = [
         "",
     ),
     (
-        "planning: a square of the carry called linear",
-        "schedule/planning.py",
+        "affine: a square of the carry called linear",
+        "schedule/affine.py",
         '(name == "mul" and len(affine) == 1)',
         '(name == "mul")',
         "test_schedule_steps.py test_schedule_random.py",

@@ -1,0 +1,94 @@
+"""What is bulky: much larger than all that goes in and out of a time step, so that there should be
+no array of all time steps."""
+
+from jaxrnn.jaxprs.equations import (
+    Equation,
+    Variable,
+    made_by,
+    needed,
+    read_by,
+    variables,
+)
+from jaxrnn.schedule.reading import Leaf, Step
+
+# Which leaves of the carry each variable depends on within the step.
+Reads = dict[Variable, frozenset[int]]
+
+FEW = 4 * 2**20
+"""Bytes below which an array of all time steps is not weighed: it stays in a processor's cache, or
+nearly."""
+TIMES = 4
+"""How many times larger than what goes in and out a value has to be, to be bulky."""
+
+
+def bulky_variables(step: Step, fixed: set[Variable], rows: int) -> frozenset[Variable]:
+    """What is much larger than all that there is of every time step anyway (x, y, and what products
+    with weights read and make), such as a matrix that is carried and read through vectors, or that
+    is drawn at every step."""
+    products = [e for e in step.equations if _of_weights(e, fixed)]
+    beside = [v for e in products for v in variables([*e.invars, *e.outvars]) if v not in fixed]
+    usual = [v.aval for v in variables([*step.x, *step.y, *beside])]
+    most = max([TIMES * max(map(_bytes, usual), default=0), FEW / max(rows, 1)])
+    every = {*made_by(step.equations), *(leaf.old for leaf in step.carry)}
+    return frozenset(v for v in every if rows and _bytes(v.aval) > most and v not in fixed)
+
+
+def _bytes(aval) -> int:
+    return aval.size * getattr(aval.dtype, "itemsize", 8)  # a key is two words
+
+
+def with_readers(
+    step: Step,
+    carry: list[Leaf],
+    reads: Reads,
+    before: set[int],
+    fixed: set[Variable],
+    body: list[Equation],
+    known: set[Variable],
+    bulky: frozenset[Variable],
+) -> list[Equation]:
+    """The body, and what reads a bulky value of it, if then none is read outside: of a matrix that
+    is carried and read through a vector, there is the product of every time step alone."""
+    targets = [leaf.new for leaf in carry]
+    members = {leaf.place for leaf in carry}
+    behind = members | before
+    made = {*made_by(body), *(leaf.old for leaf in carry)}
+    if not bulky & made:
+        return body
+    ours = {id(e) for e in body}
+    # what no loop that is still to come has to be waited for, and is no product with a weight
+    able = [
+        e
+        for e in step.equations
+        if any(reads[v] & members for v in e.outvars)
+        and all(reads[v] <= behind for v in variables(e.invars))
+        and not _of_weights(e, fixed)
+    ]
+    further = {id(e) for e in able} - ours
+    grown = set(ours)
+    while True:
+        inside = {*made_by([e for e in step.equations if id(e) in grown]), *made}
+        wanted = [
+            e
+            for e in step.equations
+            if id(e) in further and bulky.intersection(variables(e.invars)) & inside
+        ]
+        chain = needed(
+            step.equations, [v for e in wanted for v in variables(e.invars)], known | made
+        )
+        new = {id(e) for e in [*wanted, *chain] if id(e) in further} - grown
+        if not new:
+            break
+        grown |= new
+    inside = [e for e in step.equations if id(e) in grown]
+    outside = [e for e in step.equations if id(e) not in grown]
+    left = {*read_by(outside, [*step.y, *(leaf.new for leaf in step.carry if leaf not in carry)])}
+    still = bulky & left & {*made_by(inside), *made, *variables(targets)}
+    return body if still else inside
+
+
+def _of_weights(equation: Equation, fixed: set[Variable]) -> bool:
+    """Whether it is a contraction with what is the same at every time step: to do it for all of
+    them at once is worth the array of all time steps."""
+    contraction = equation.primitive.name in ("dot_general", "conv_general_dilated")
+    return contraction and any(v in fixed for v in variables(equation.invars))
