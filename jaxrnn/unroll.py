@@ -39,11 +39,12 @@ def unroll(
         "distributed" gives every recurrence of the step a loop of its own; what needs no carry of
         a later loop is done for all time steps at once, and the gradients of the weights after
         the reverse loop.
-        "associative" is the same, with linear recurrences worked out in O(log T).
+        "associative" is the same, with linear recurrences worked out in O(log T), those too whose
+        few leaves feed each other unit by unit (an oscillator, a rotation of two real leaves).
         "chunked" is "distributed", with every matrix of the carry that is affine in itself and read
         through vectors (linear attention, the delta rule, however they are written) worked out
-        chunk by chunk: products of matrices in a chunk, S kept once a chunk for gradients. A
-        matrix in which NaN or infinity arose stays so behind a decay of 0.
+        chunk by chunk: products of matrices in a chunk, S kept once a chunk for gradients. Where
+        NaN or infinity goes in, each time step is done as the plain loop does it.
         "checkpointed" is "distributed" on segments that run again in the backward pass, the
         gradients of the weights summed up in the reverse loop: memory for gradients is O(sqrt T).
         "auto" chooses (`jaxrnn.schedule.rule`). A step that cannot be read takes the plain loop;

@@ -3,73 +3,55 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import plain_loop
 import pytest
 from affine_steps import INPUTS, cell_of, random_step
 from bulky_steps import STEPS, inputs
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from plain_loop import require_close, require_the_plain_loop, start_of, total
+from tiers import mostly_full
 
-from jaxrnn import Cell, unroll
+from jaxrnn import Cell, chain, embed, linear, lstm, unroll
 from jaxrnn.schedule import choosing
-from jaxrnn.schedule.chunks import Steps, chunk
+from jaxrnn.schedule.chunks import Steps, by_halves, by_quotients, is_mild
 from jaxrnn.unroll import Schedule, explain
 
-T, B = 37, 2  # the chunks are of 16 time steps
+T, B = 11, 2
 SCHEDULES: tuple[Schedule, ...] = ("scan", "chunked")
 
 
+@pytest.fixture(autouse=True)
+def of_four_time_steps(monkeypatch):
+    """A chunk is halved twice, and not four to six times: its program is compiled sooner."""
+    monkeypatch.setattr("jaxrnn.schedule.matrix.LEAST", 4)
+    monkeypatch.setattr("jaxrnn.schedule.matrix.MOST", 4)
+
+
 def made(cell, batch_size=B, num_steps=T, size=INPUTS):
-    params = cell.init(jax.random.key(0))
-    keys = jax.random.split(jax.random.key(1), batch_size)
-    carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, keys)
-    return params, carry, jax.random.normal(jax.random.key(2), (num_steps, batch_size, size))
+    xs = jax.random.normal(jax.random.key(2), (num_steps, batch_size, size))
+    return *start_of(cell, batch_size), xs
 
 
-def require_close(ours, plain, tolerance=1e-5):
-    for a, b in zip(*map(jax.tree.leaves, (ours, plain)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(np.abs(b).max(), 1e-3))
+def require_gradients(cell, params, carry, xs):
+    report = str(explain(cell, params, carry, xs, schedule="chunked"))
+    assert "chunked: carry" in report, report
+    plain_loop.require_gradients(cell, params, carry, xs, "chunked")
 
 
-def require_the_plain_loop(cell, params, carry, xs):
-    """In values, gradients, tangents, and for several members at once."""
-
-    def run(schedule):
-        def both(*given):
-            return unroll(cell, *given, schedule=schedule)
-
-        def loss(*given):
-            out = both(*given)
-            return sum(jnp.sin(leaf).sum() for leaf in jax.tree.leaves(out)), out
-
-        given = (params, carry, xs)
-        members = jax.tree.map(lambda a: jnp.stack([a, 0.5 * a]), params)
-        gradient = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)
-        tangents = jax.tree.map(jnp.cos, given)
-        return (
-            jax.vmap(gradient, (0, None, None))(members, carry, xs),
-            jax.jvp(both, given, tangents),
-        )
-
-    found = jax.jit(lambda: [run(schedule) for schedule in SCHEDULES])()
-    require_close(found[1], found[0])
-
-
-def require_affine_step(seed):
+def affine_step(seed):
     matrices = random_step(seed)
     cell = cell_of(matrices)
     given = made(cell)
     report = str(explain(cell, *given, schedule="chunked"))
     assert report.count("chunked: carry") == len(matrices), (matrices, report)
-    require_the_plain_loop(cell, *given)
+    return cell, *given
 
 
-@pytest.mark.parametrize("seed", range(6))
+# by default heads by an inner vmap, transposed, with a decay and a feedback
+@pytest.mark.parametrize("seed", mostly_full(range(100), 16))
 def test_affine_steps(seed):
-    require_affine_step(seed)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("seed", range(6, 106))
-def test_more_affine_steps(seed):
-    require_affine_step(seed)
+    require_the_plain_loop(*affine_step(seed), "chunked")
 
 
 # What falls back, and why
@@ -80,8 +62,8 @@ def step_of(function, given=lambda x: x):
     shapes = {"k": 5, "q": 5, "v": 3, "p": 3, "w": 15}
     return Cell(
         lambda key: {
-            name: jax.random.normal(jax.random.fold_in(key, size), (INPUTS, size))
-            for name, size in shapes.items()
+            name: jax.random.normal(jax.random.fold_in(key, i), (INPUTS, size)) / 2
+            for i, (name, size) in enumerate(shapes.items())
         },
         lambda params, key: given(jnp.ones((3, 5))),
         lambda params, s, x: function(s, {name: x @ w for name, w in params.items()}),
@@ -203,38 +185,127 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("says", PUBLISHED)
+@pytest.mark.parametrize("says", mostly_full(PUBLISHED, "decay scalar, rank 0"))
 def test_published_steps(says):
     cell = step_of(*PUBLISHED[says])
     params, carry, xs = made(cell)
-    xs = xs / 2
     report = str(explain(cell, params, carry, xs, schedule="chunked"))
     assert says.strip() in report
+    require_gradients(cell, params, carry, xs / 2)
 
-    def run(schedule):
-        def loss(params):
-            return jnp.sin(unroll(cell, params, carry, xs, schedule=schedule)[1]).sum()
 
-        return jax.value_and_grad(loss)(params)
+# Around the matrix
 
-    plain, ours = jax.jit(lambda: [run(schedule) for schedule in SCHEDULES])()
-    require_close(ours, plain)
+
+def turned(s, x):
+    """A matrix of complex numbers: a turn and a decay, and a gate of real ones that is a matrix."""
+    k, q = jax.lax.complex(x["k"], x["q"]), jax.lax.complex(x["q"], x["k"])
+    turn = jnp.exp(jax.lax.complex(-jnp.abs(x["p"][0]), x["p"][1]))
+    gate = jnp.sqrt(jnp.maximum(jnp.outer(x["v"] ** 2, jnp.ones(5)), 0.25))
+    s = turn * s + gate.astype(s.dtype) * jnp.outer(x["v"].astype(s.dtype), k)
+    z = s @ q
+    return s, jnp.real(z) * jnp.abs(z)
+
+
+@pytest.mark.full
+def test_a_complex_matrix():
+    cell = step_of(turned, lambda s: s.astype(jnp.complex64))
+    require_gradients(cell, *made(cell))
+
+
+@pytest.mark.full
+def test_in_a_model():
+    """A matrix between layers, read by tokens."""
+    inner = step_of(rwkv7)
+    cell = chain(embed=embed(7, INPUTS), matrix=inner, layer=lstm(3, 4), head=linear(4, 2))
+    params, carry, _ = made(cell)
+    require_gradients(cell, params, carry, jax.random.randint(jax.random.key(3), (T, B), 0, 7))
+
+
+@pytest.mark.full
+def test_no_params_and_a_decay_of_any_sign():
+    def step(params, s, x):
+        s = s * x["d"][None] + jnp.outer(x["v"], x["k"])
+        return s, x["k"] @ s.T
+
+    cell = Cell(lambda key: (), lambda params, key: jnp.ones((3, 5)), step)
+    decays = jnp.tile(jnp.array([0.0, -0.7, 1.2, 1.0, 0.2]), (T, B, 1))
+    xs = {"d": decays, "k": made(cell, size=5)[2], "v": made(cell, size=3)[2]}
+    require_gradients(cell, *made(cell)[:2], xs)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 8, 9])
+def test_any_number_of_time_steps(length):
+    cell = step_of(rwkv7)
+    require_gradients(cell, *made(cell, batch_size=1, num_steps=length))
+
+
+def gradient_of(cell, schedule):
+    def loss(params, carry, xs):
+        return total(unroll(cell, params, carry, xs, schedule=schedule))
+
+    return jax.grad(loss, (0, 1, 2))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(4))
+def test_second_derivatives(seed):
+    cell = cell_of(random_step(seed))
+    given = made(cell)
+
+    def second(schedule):
+        return jax.jvp(gradient_of(cell, schedule), given, jax.tree.map(jnp.cos, given))[1]
+
+    plain, ours = jax.jit(lambda: [second(schedule) for schedule in SCHEDULES])()
+    require_close(ours, plain, 1e-4)
+
+
+@pytest.mark.full
+def test_over_two_devices():
+    """A batch that `jit` divides, and one in `jax.shard_map`."""
+    cell = step_of(rwkv7)
+    params, carry, xs = made(cell)
+    mesh = Mesh(np.array(jax.devices()[:2]), ("batch",))
+    specs = (P(), P("batch"), P(None, "batch"))
+    there = jax.device_put((params, carry, xs), tuple(NamedSharding(mesh, s) for s in specs))
+    plain = jax.jit(gradient_of(cell, "scan"))(params, carry, xs)
+    ours = gradient_of(cell, "chunked")
+    require_close(jax.jit(ours)(*there), plain)
+    mapped = jax.shard_map(ours, mesh=mesh, in_specs=specs, out_specs=specs)
+    require_close(jax.jit(mapped)(params, carry, xs), plain)
 
 
 # Numbers that a quotient of products, or a logarithm, would not stand
 
 
-@pytest.mark.parametrize("kind", ["scalar", "key", "value"])
-def test_any_decay_is_right(kind):
+WILD = 0.5, 0.0, 1e-30, 3.0, -0.9, 0.5, 3.0, 1.0
+MILD = 0.5, 0.07, 0.9, 3.0, -0.9, 0.5, 15.0, 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "way", "decays"),
+    [
+        ("scalar", by_halves, WILD),
+        ("key", by_halves, WILD),
+        ("value", by_halves, WILD),
+        ("key", by_quotients, MILD),
+        ("value", by_quotients, MILD),
+    ],
+)
+def test_any_decay_is_right(kind, way, decays):
     size, key = 16, jax.random.key(0)
     w, k, v = (jax.random.normal(jax.random.fold_in(key, i), (size, 1, 4)) for i in range(3))
-    decays = jnp.tile(jnp.array([0.5, 0.0, 1e-30, 3.0, -0.9, 0.5, 3.0, 1.0]), size // 8)
+    decays = jnp.tile(jnp.array(decays), size // 8)
     decays = {"scalar": decays, "key": None, "value": None} | (
-        {} if kind == "scalar" else {"scalar": None, kind: jnp.stack([decays, decays**2] * 2, 1)}
+        {}
+        if kind == "scalar"
+        else {"scalar": None, kind: jnp.stack([decays, jnp.flip(decays)] * 2, 1)}
     )
 
     def ours(decays, w, k, v):
-        return chunk(jnp.ones((4, 4)), Steps(**decays, read=w, fed=w[:, :0], keys=k, values=v))
+        steps = Steps(**decays, read=w, fed=w[:, :0], keys=k, values=v)
+        return way(jnp.ones((4, 4)), steps)
 
     def plain(decays, w, k, v):
         def step(s, now):
@@ -254,6 +325,49 @@ def test_any_decay_is_right(kind):
 
     both = jax.jit(lambda f: (f(decays, w, k, v), gradient(f)), static_argnums=0)
     require_close(both(ours), both(plain), 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("decays", "mild"),
+    [(MILD, True), (WILD, False), ([0.03, *MILD], False), ([0.07] * 14, False)],
+)
+def test_which_decays_are_mild(decays, mild):
+    decays = jnp.array(decays)[:, None]
+    one = jnp.ones((len(decays), 1, 1))
+    assert is_mild(Steps(None, decays, None, one, one, one, one)) == mild
+
+
+def test_a_reset_cuts_off_what_is_not_finite():
+    """And nothing of it gets to the time steps before."""
+
+    def step(s, x):
+        s = jnp.where(x["w"][0] > 1.5, 0, s) * jax.nn.sigmoid(x["k"])[None]
+        return written(s, x), s @ x["q"]
+
+    cell = step_of(step)
+    params, carry, xs = made(cell)
+    params = params | {"w": jnp.ones_like(params["w"])}
+    reset, wrong = T - 2, 5
+    xs = (jnp.tanh(xs) / 4).at[reset].set(1)
+
+    def run(schedule, *given):
+        def later(params, carry, xs):
+            ys = unroll(cell, params, carry, xs, schedule=schedule)[1]
+            return jnp.sin(ys[reset + 1 :]).sum(), ys
+
+        return jax.grad(later, 2, has_aux=True)(*given)
+
+    both = jax.jit(lambda *given: [run(schedule, *given) for schedule in SCHEDULES])
+    for given in (
+        (params, carry, xs.at[wrong, 0].set(jnp.nan)),
+        (params, carry.at[0].set(jnp.inf), xs),
+    ):
+        (d_plain, plain), (d_ours, ours) = both(*given)
+        np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(plain))
+        assert np.isfinite(plain).all((1, 2)).sum() in (T - reset, T - reset + wrong)
+        require_close(*(np.nan_to_num(a, posinf=0, neginf=0) for a in (ours, plain)))
+        assert np.isfinite(d_plain[reset:]).all()
+        require_close(d_ours[reset:], d_plain[reset:])
 
 
 def test_bfloat16_is_summed_in_float32():
@@ -276,8 +390,10 @@ def test_bfloat16_is_summed_in_float32():
 def test_auto_takes_it_of_large_matrices_and_many_time_steps():
     cell = STEPS["decayed matrix"]
     for length, taken in ((choosing.LONG, True), (choosing.LONG - 1, False)):
-        xs = inputs(length, 64)
-        params, carry, _ = made(cell, 64)
+        xs = jax.tree.map(jnp.zeros_like, inputs(1, 1))
+        xs = {n: jnp.zeros((length, 64, *a.shape[2:]), a.dtype) for n, a in xs.items()}
+        params, carry = start_of(cell, 1)
+        carry = jnp.zeros((64, *carry.shape[1:]))
         report = str(explain(cell, params, carry, xs))
         assert ("chunked: carry" in report) == taken
         assert report.startswith("schedule chunked") == taken

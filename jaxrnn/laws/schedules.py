@@ -87,10 +87,15 @@ def gradients_of_every_part(subject: Subject, place: Callable[[Floats], Floats] 
 
 def distinct_schedules(subject: Subject) -> list[Schedule]:
     """Those that are not the same program as another one, without "scan" and "auto", which is one
-    of them. Without a linear recurrence "associative" is "distributed"."""
-    report = explain(subject.cell, *_long_enough(subject), schedule="associative")
-    named = set(get_args(Schedule)) - {"scan", "auto"}
-    return sorted(named if "made parallel" in str(report) else named - {"associative"})
+    of them. Without a linear recurrence "associative" is "distributed", and without a matrix
+    "chunked"."""
+    given = subject.cell, *_long_enough(subject)
+    says: dict[Schedule, str] = {"associative": "made parallel", "chunked": "chunked: "}
+    return sorted(
+        schedule
+        for schedule in set(get_args(Schedule)) - {"scan", "auto"}
+        if schedule not in says or says[schedule] in str(explain(*given, schedule=schedule))
+    )
 
 
 def _running(subject: Subject):

@@ -4,84 +4,147 @@ For gradients S is kept once a chunk, and each chunk runs again in the backward 
 floats are of 32 bits at least.
 """
 
-import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxrnn.schedule.chunks import Steps, chunk
+from jaxrnn.jaxprs.equations import Variable
+from jaxrnn.schedule.agreeing import all_agree
+from jaxrnn.schedule.chunks import Steps, by_halves, by_quotients, is_finite, is_mild
 from jaxrnn.schedule.devices import vary_alike
-from jaxrnn.schedule.factored import dtype_inside, is_array, whole
+from jaxrnn.schedule.factored import as_given, dtype_inside, is_array, whole
 from jaxrnn.schedule.layouts import Along, pieces_of, steps_of
-from jaxrnn.schedule.matrix import interpreted
+from jaxrnn.schedule.matrix import Matrix, interpreted
 from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.reading import Leaf
+from jaxrnn.schedule.stepping import over_batch
+
+# S behind a chunk, and z, out of S before it.
+Way = Callable[[jax.Array, Steps], tuple[jax.Array, jax.Array]]
 
 
 def run_chunked(loop: Loop, weights: list, carry: list, streams: list, length: int):
-    """Like `run_loop`, of a loop over a matrix; there are no new carry leaves of every step."""
+    """Like `run_loop`, of a loop over a matrix; there are no new carry leaves of every step.
+
+    Numbers that are not finite a product of matrices would spread over their whole chunk, to
+    earlier time steps too. With such ones each time step is done as the plain loop does it, and a
+    reset (0 in place of S) cuts off what was before.
+    """
     matrix, (leaf,), (first,) = loop.matrix, loop.carry, carry
     assert matrix is not None
-    size, aval = matrix.size, leaf.old.aval
-    dtype = dtype_inside(aval.dtype)
-    # at a last chunk that is not full the last time step is repeated, and changes nothing
+    size = min(matrix.size, 2 ** (length - 1).bit_length())
     count = -(-length // size)
     missing = count * size - length
+    dtype = dtype_inside(leaf.old.aval.dtype)
+    example = _Example(loop, matrix, leaf, dict(zip(loop.weights, weights, strict=True)))
 
     def in_chunks(a):
+        # at a last chunk that is not full the last time step is repeated, and changes nothing
         if missing:
             a = jnp.concatenate([a, jnp.broadcast_to(a[-1:], (missing, *a.shape[1:]))])
         return a.reshape(count, size, *a.shape[1:])
 
-    held = dict(zip(loop.weights, weights, strict=True))
+    def in_products(way):
+        of_chunk = jax.vmap(example.run(way, bool(missing)), (0, 1, None), (0, 1))
+        return lambda state, xs: of_chunk(state, *xs)
 
-    def values_of(now):
-        return held | dict(zip(loop.streams, now, strict=True))
+    def one_by_one(state, xs):
+        step = example.of_batch()
 
-    def apart(now) -> tuple[Steps, ...]:
-        reading = interpreted(matrix, leaf, values_of(now), None)
-        vectors = reading.vectors
-        pieces = pieces_of(reading.values[leaf.new], [axis for _, axis in vectors])
-        return tuple(steps_of(a, pieces, vectors, aval.shape, dtype) for a in matrix.along)
+        def one(state, now):
+            streams, real = now
+            new, *out = step([state, *streams])
+            return jnp.where(real, new, state), out
 
-    def emitted(now, found):
-        values = interpreted(matrix, leaf, values_of(now), found).values
-        made = [values[v] for v in loop.emitted]
-        return [
-            (m if is_array(m) else whole(m)).astype(v.aval.dtype)
-            for v, m in zip(loop.emitted, made, strict=True)
-        ]
+        state, out = lax.scan(one, state.astype(first.dtype), xs)
+        return state.astype(dtype), out
 
-    def of_example(state, now, real):
-        steps = jax.vmap(apart, axis_size=size)(now)
-        if missing:
-            steps = [_only(real, each) for each in steps]
-        found: dict[int, jax.Array] = {}
-        news = []
-        for along, each in zip(matrix.along, steps, strict=True):
-            new, z = _along(along, aval.shape, state, each)
-            news.append(new)
-            found |= dict(zip(along.reads, z, strict=False))
-        read = [found[r] for r in range(len(found))]
-        return news[0], jax.vmap(emitted, axis_size=size)(now, read)
-
-    # inside a loop there is nothing that the barriers of the default would have to keep apart
-    @functools.partial(jax.checkpoint, prevent_cse=False)
-    def body(state, xs):
-        over = jax.vmap(of_example, (0, 1, None), (0, 1), axis_size=first.shape[0])
-        return over(state, *xs)
+    def along_chunks(body):
+        # inside a loop there is nothing that the barriers of the default would have to keep apart
+        body = jax.checkpoint(body, prevent_cse=False)
+        return lambda start, xs: lax.scan(body, start, xs, length=count)
 
     real = (jnp.arange(count * size) < length).reshape(count, size)
     start, xs = vary_alike((first.astype(dtype), ([in_chunks(a) for a in streams], real)))
-    last, out = lax.scan(body, start, xs, length=count)
+    # once for all chunks: in each of them the choice took as long as the products
+    fit = lax.map(jax.vmap(example.fit_for, 1, axis_size=first.shape[0]), lax.stop_gradient(xs[0]))
+    finite, *mild = (all_agree(each) for each in fit)
+    which = (finite & all_agree(jnp.isfinite(lax.stop_gradient(first)))).astype(jnp.int32)
+    bodies = [one_by_one, in_products(by_halves)]
+    if mild:
+        which = jnp.where(mild[0], 2 * which, which)
+        bodies.append(in_products(by_quotients))
+    last, out = lax.switch(which, [along_chunks(body) for body in bodies], start, xs)
     out = [a.reshape(count * size, *a.shape[2:])[:length] for a in out]
     return [last.astype(first.dtype)], [], out
+
+
+class _Example(NamedTuple):
+    """The time steps of a chunk, of one example; `held` are the values of the weights."""
+
+    loop: Loop
+    matrix: Matrix
+    leaf: Leaf
+    held: dict[Variable, Any]
+
+    def values(self, now) -> dict[Variable, Any]:
+        return self.held | dict(zip(self.loop.streams, now, strict=True))
+
+    def apart(self, now) -> tuple[Steps, ...]:
+        """A time step, along each axis along which the matrix is read."""
+        aval = self.leaf.old.aval
+        reading = interpreted(self.matrix, self.leaf, self.values(now), None)
+        vectors = reading.vectors
+        pieces = pieces_of(reading.values[self.leaf.new], [axis for _, axis in vectors])
+        dtype = dtype_inside(aval.dtype)
+        return tuple(steps_of(a, pieces, vectors, aval.shape, dtype) for a in self.matrix.along)
+
+    def emitted(self, now, found) -> list[jax.Array]:
+        """What there is of a time step behind the loop, with z of each contraction."""
+        values = interpreted(self.matrix, self.leaf, self.values(now), found).values
+        made = [values[v] for v in self.loop.emitted]
+        return [
+            as_given(m if is_array(m) else whole(m), v.aval)
+            for v, m in zip(self.loop.emitted, made, strict=True)
+        ]
+
+    def fit_for(self, chunk) -> list[jax.Array]:
+        """Whether products of matrices serve, and where decays are many whether quotients do."""
+        steps = jax.vmap(self.apart)(chunk)
+        fit = [jnp.stack([is_finite(each) for each in steps]).all()]
+        if any(d is not None for each in steps for d in (each.key, each.value)):
+            fit.append(jnp.stack([is_mild(each) for each in steps]).all())
+        return fit
+
+    def run(self, way: Way, masked: bool):
+        def of_chunk(state, chunk, real):
+            steps = jax.vmap(self.apart, axis_size=len(real))(chunk)
+            found: dict[int, jax.Array] = {}
+            news = []
+            for along, each in zip(self.matrix.along, steps, strict=True):
+                each = _only(real, each) if masked else each
+                new, z = _along(along, self.leaf.old.aval.shape, state, each, way)
+                news.append(new)
+                found |= dict(zip(along.reads, z, strict=False))
+            read = [found[r] for r in range(len(found))]
+            return news[0], jax.vmap(self.emitted, axis_size=len(real))(chunk, read)
+
+        return of_chunk
+
+    def of_batch(self):
+        """A time step of all examples, as it is written."""
+        moving = [self.leaf.old, *self.loop.streams]
+        outputs = [self.leaf.new, *self.loop.emitted]
+        return over_batch(self.loop.equations, self.held, moving, outputs, {})
 
 
 def _only(real: jax.Array, steps: Steps) -> Steps:
     """Other time steps neither decay nor write."""
 
-    def where(a, neutral):
+    def where(a, neutral) -> Any:
         return None if a is None else jnp.where(real.reshape(-1, *[1] * (a.ndim - 1)), a, neutral)
 
     scalar, key, value = (where(a, 1) for a in steps[:3])
@@ -90,12 +153,14 @@ def _only(real: jax.Array, steps: Steps) -> Steps:
     )
 
 
-def _along(along: Along, shape, state: jax.Array, steps: Steps):
+def _along(along: Along, shape, state: jax.Array, steps: Steps, way: Way):
     """S behind a chunk, and z of each contraction along an axis, [C, axes of S but that one]."""
     heads, values, size = along.sizes(shape)
-    places = Steps(*(None if a is None else 1 for a in steps[:3]), read=2, fed=2, keys=2, values=2)
+    decays: Any = [None if a is None else 1 for a in steps[:3]]
+    others: Any = [2] * len(steps[3:])
+    places = Steps(*decays, *others)
     ordered = jnp.transpose(state, along.order).reshape(heads, values, size)
-    new, z = jax.vmap(chunk, (0, places))(ordered, steps)
+    new, z = jax.vmap(way, (0, places))(ordered, steps)
     sizes = [shape[a] for a in along.order]
     new = jnp.transpose(new.reshape(sizes), _inverse(along.order))
     # [heads, C, R, M] to R times [C, axes of S]

@@ -1,10 +1,10 @@
 """S_t = D_t S_{t-1} + Z_t U_t^T + V_t K_t^T, read as z_t = S_{t-1} w_t, chunk by chunk.
 
 Within a chunk all time steps are products of matrices, and where z feeds back (Z) one triangular
-system. Decays are never divided by one another, and no logarithm is taken: a chunk is halved again
-and again, and what the first half writes is read by the second half through the middle, decayed by
-products up to it and from it on. So decays may be 0, negative or complex, and no product is formed
-that the loop would not form of those decays.
+system. A chunk is halved again and again, and what the first half writes is read by the second half
+through the middle, decayed by products up to it and from it on. So decays may be 0, negative or
+complex, and no product is formed that the loop would not form of those decays. Those that are mild
+are divided by one another instead, in a fraction of the time.
 
 Reference: Yang et al. (2023), "Gated linear attention", https://arxiv.org/abs/2312.06635; Yang et
 al. (2024), "Parallelizing linear transformers with the delta rule",
@@ -46,7 +46,51 @@ class Span(NamedTuple):
     whole: jax.Array
 
 
-def chunk(matrix: jax.Array, steps: Steps) -> tuple[jax.Array, jax.Array]:
+# Powers of two: decays of each key or value that are no farther from 1 are mild, where those of a
+# chunk come to no more altogether. A gradient to such a decay loses as many binary digits.
+APART, ALTOGETHER = 4, 50
+
+
+def is_finite(steps: Steps) -> jax.Array:
+    """Whether all numbers are: sums of products would spread others over the whole chunk."""
+    return jnp.stack([jnp.isfinite(a).all() for a in jax.tree.leaves(steps)]).all()
+
+
+def is_mild(steps: Steps) -> jax.Array:
+    """Whether decays of each key or value may be divided by one another."""
+    decays = [d for d in (steps.key, steps.value) if d is not None]
+    apart = [jnp.abs(jnp.log2(jnp.abs(d))) for d in decays]
+    mild = [(a <= APART).all() & (a.sum(0) <= ALTOGETHER).all() for a in apart]
+    return jnp.stack(mild).all()
+
+
+def by_quotients(matrix: jax.Array, steps: Steps) -> tuple[jax.Array, jax.Array]:
+    """What `by_halves` gives: S divided by its decays up to each time step has none."""
+    of_z = None
+    read, fed, keys, values = steps.read, steps.fed, steps.keys, steps.values
+    whole = []
+    if steps.key is not None:
+        before, upto = _up_to_each(steps.key)
+        read, fed, keys = read * before, fed / upto, keys / upto
+        whole.append(upto[-1])
+    if steps.value is not None:
+        of_z, upto = _up_to_each(steps.value)
+        values = values / upto
+        whole.append(upto[-1].T)
+    new, z = by_halves(matrix, Steps(steps.scalar, None, None, read, fed, keys, values))
+    for factor in whole:
+        new = new * factor
+    return new, z if of_z is None else z * of_z
+
+
+def _up_to_each(decay: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Products [C, 1, N] of the decays before each time step, and with its own."""
+    upto = jnp.cumprod(decay, 0)
+    before = jnp.concatenate([jnp.ones_like(upto[:1]), upto[:-1]])
+    return before[:, None], upto[:, None]
+
+
+def by_halves(matrix: jax.Array, steps: Steps) -> tuple[jax.Array, jax.Array]:
     """S behind the chunk, and z [C, R, M]; C is a power of two, and nothing feeds back where D has
     a factor of values."""
     size, count, _ = steps.read.shape
@@ -135,7 +179,7 @@ def _scores(read: jax.Array, written: jax.Array, spans: list[Span], of_keys: boo
 def _crossing(read: jax.Array, written: jax.Array, span: Span | None, block: int = 0) -> jax.Array:
     """In blocks of two halves, what the second half finds of what the first one writes
     [C / 2h, h R, h W]."""
-    h = block or span.before.shape[1]
+    h = block if span is None else span.before.shape[1]
     right = read.reshape(-1, 2, h, *read.shape[1:])[:, 1]
     left = written.reshape(-1, 2, h, *written.shape[1:])[:, 0]
     if span is not None:

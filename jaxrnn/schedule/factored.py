@@ -9,8 +9,9 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+
+from jaxrnn.jaxprs.equations import is_float
 
 
 class NotAffine(Exception):
@@ -194,4 +195,18 @@ def is_array(value: Any) -> bool:
 
 def dtype_inside(dtype: Any) -> Any:
     """In which products are summed: of narrow floats float32."""
-    return jax.dtypes.canonicalize_dtype(jnp.promote_types(dtype, jnp.float32))
+    return jnp.dtype(dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32)
+
+
+def as_inside(array: Any, kind: Any) -> Any:
+    """As wide as inside, but real where the step has it real: beside a complex matrix all is
+    complex, and what compares or takes a root does something else then."""
+    if not is_float(kind):
+        return array
+    real = not jnp.issubdtype(kind.dtype, jnp.complexfloating)
+    return (jnp.real(array) if real else array).astype(dtype_inside(kind.dtype))
+
+
+def as_given(array: Any, kind: Any) -> Any:
+    """As the step has it."""
+    return as_inside(array, kind).astype(kind.dtype) if is_float(kind) else array

@@ -27,6 +27,8 @@ from jaxrnn.schedule.factored import (
     Term,
     Value,
     added,
+    as_given,
+    as_inside,
     compact,
     contracted,
     each_number,
@@ -100,8 +102,8 @@ class Reading:
                 raise NotAffine(equation.primitive.name)
             arrays = [v if is_array(v) else whole(v) for v in inputs]
             arrays = [
-                a.astype(atom.aval.dtype) if is_float(atom.aval) else a
-                for a, atom in zip(map(jnp.asarray, arrays), equation.invars, strict=True)
+                as_given(jnp.asarray(a), atom.aval)
+                for a, atom in zip(arrays, equation.invars, strict=True)
             ]
             reads = [a for a in equation.invars if is_variable(a)]
             by_variable = dict(zip(equation.invars, arrays, strict=True)) if reads else {}
@@ -151,11 +153,13 @@ class Reading:
     def _each_number(self, equation: Equation, values: list[Value], aval: Any) -> Value:
         name = equation.primitive.name
         if all(v.free for v in values):
-            return each_number(
-                lambda *arrays: equation.primitive.bind(*arrays, **equation.params),
-                values,
-                self.dtype,
-            )
+            kinds = [atom.aval for atom in equation.invars]
+
+            def function(*arrays):
+                arrays = [as_inside(a, kind) for a, kind in zip(arrays, kinds, strict=True)]
+                return equation.primitive.bind(*arrays, **equation.params)
+
+            return each_number(function, values, self.dtype)
         if name != "select_n" or len(values) != 3 or not values[0].free:
             raise NotAffine(name)
         which, *cases = values

@@ -107,7 +107,7 @@ def find_matrix(
     ids = {id(e) for e in inside}
     read = read_by([e for e in alive if id(e) not in ids], wanted)
     emitted = [v for v in made_by(inside) if v in set(read) and leaf.place in reads[v]]
-    if any(walk.large(v) for v in emitted):
+    if any(walk.large(v) or v.aval.size >= aval.size for v in emitted):
         raise NotAffine("it is read by more than vectors")
     return Matrix(
         along, _decay(pieces, along[0]), len(pieces.fed), _size(aval.shape), inside, emitted
@@ -148,17 +148,15 @@ class _Walk:
     def __init__(self, leaf: Leaf, able: set[int], feeding: set[int]):
         aval = leaf.old.aval
         self.reading = Reading(leaf.old, dtype_inside(aval.dtype))
-        self.able, self.feeding, self.size = able, feeding, aval.size
+        self.able, self.feeding = able, feeding
         self.inside: list[Equation] = []
         self.outside: dict[Variable, str] = {}
         self.thin: list[Variable] = []
 
     def large(self, v: Variable) -> bool:
-        """Whether it is of the matrix, and as large."""
+        """Whether it is of the matrix itself."""
         value = self.reading.values.get(v)
-        if not isinstance(value, Value) or value.free:
-            return False
-        return value.of_matrix or math.prod(value.shape) >= self.size
+        return isinstance(value, Value) and value.of_matrix
 
     def go(self, equation: Equation) -> None:
         if id(equation) in self.feeding:
