@@ -48,12 +48,12 @@ SCHEDULES: dict[str, Schedule] = {"jaxrnn": "auto", "plain scan": "scan"}
 
 
 def matrix_cases(preset: Preset) -> Iterator[Case]:
-    return (matrix_case(name, preset.matrix) for name in STEPS)
+    return (matrix_case(name, shape) for shape in preset.matrix for name in STEPS)
 
 
 def matrix_case(name: str, shape: Shape) -> Case:
     xs = inputs(shape)
-    layers = {
+    layers: dict[str, Callable[[Xs], jax.Array]] = {
         title: lambda xs, schedule=schedule: ours(name, xs, schedule)
         for title, schedule in SCHEDULES.items()
     }

@@ -40,7 +40,7 @@ class Preset(NamedTuple):
       layers: shapes of LSTM and GRU layers.
       cell: shape of the custom cells.
       linear: shapes of the layers with a linear recurrence.
-      matrix: shape of the layers whose carry is a matrix, as wide as it is high.
+      matrix: shapes of the layers whose carry is a matrix, as wide as it is high.
       model: shape of R2RT's character model, 3 layers.
       num_layers: of the model.
       compile_steps: numbers of time steps for which the model is compiled.
@@ -73,7 +73,7 @@ class Preset(NamedTuple):
     )
     cell: Shape = Shape(32, 200, 100)
     linear: tuple[Shape, ...] = (Shape(32, 200, 100), Shape(4, 10_000, 100))
-    matrix: Shape = Shape(4, 2048, 64)
+    matrix: tuple[Shape, ...] = (Shape(4, 2048, 64), Shape(4, 128, 64))
     model: Shape = Shape(32, 200, 100)
     num_layers: int = 3
     compile_steps: tuple[int, ...] = (200,)
@@ -101,7 +101,7 @@ PRESETS = {
         layers=(Shape(4, 6, 5),),
         cell=Shape(4, 6, 5),
         linear=(Shape(4, 6, 5),),
-        matrix=Shape(2, 70, 8),
+        matrix=(Shape(2, 70, 8),),
         model=Shape(4, 6, 5),
         num_layers=2,
         compile_steps=(2,),
