@@ -48,7 +48,9 @@ class Fakes:
         }
         write_json(folder / "environment", self.environment)
         (folder / "calls").touch()
-        monkeypatch.setattr(running, "config_of", lambda job, flags: (self.config(job), True))
+        monkeypatch.setattr(
+            running, "config_of", lambda job, flags: (self.config(job), {"later": 1}, True)
+        )
         monkeypatch.setattr(running, "source_of", lambda job: folder / "script.py")
         monkeypatch.setattr(running, "program", self.program)
         monkeypatch.setattr(running, "POLL", 0.01)

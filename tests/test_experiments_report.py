@@ -34,8 +34,8 @@ def test_every_job_is_a_command_of_its_experiment(preset):
     """By the experiment's own reading of its flags; nothing is trained."""
     for job in sources.jobs_of(sources.sources_here(), preset):
         words = [word.strip("{}") for word in job.flags.split()]
-        config, _ = running.config_of(job, words)
-        assert config
+        config, usual, _ = running.config_of(job, words)
+        assert config.keys() == usual.keys()
         assert running.source_of(job).exists()
 
 
@@ -276,6 +276,9 @@ def test_ctrl_c_is_passed_on_and_the_same_command_goes_on(fakes):
         ({}, {"code": {"jaxrnn": "0", "experiment": "0"}}, False, False),
         ({}, {"versions": {"jax": "0.0.1"}}, False, False),
         ({}, {"code": None}, True, True),
+        # a flag that came after the run
+        ({"later": 1}, {}, False, True),
+        ({"later": 2}, {}, False, False),
     ],
 )
 def test_finished_runs_are_reused(fakes, config, environment, any_code, taken):

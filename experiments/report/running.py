@@ -97,9 +97,11 @@ def _one(
     if lacking := [name for name, run in runs.items() if run is None]:
         return Outcome("missing", said=f"needs {', '.join(lacking)}, which did not come to its end")
     flags = [str(runs[word[1:-1]]) if word.startswith("{") else word for word in job.flags.split()]
-    wanted, resumable = config_of(job, flags)
-    ours = [made for made in runs_below(place.out / "runs") if _alike(job, wanted, made, place)]
-    others = [made for made in elsewhere if _alike(job, wanted, made, place)]
+    wanted, usual, resumable = config_of(job, flags)
+    ours = [
+        made for made in runs_below(place.out / "runs") if _alike(job, wanted, usual, made, place)
+    ]
+    others = [made for made in elsewhere if _alike(job, wanted, usual, made, place)]
     for made in (*ours, *others):
         if made.finished:
             return _noted(place.out, job, _of_finished(made, place.out))
@@ -125,9 +127,10 @@ def _one(
     )
 
 
-def config_of(job: Job, flags: Sequence[str]) -> tuple[dict[str, Any], bool]:
-    """The record of the config that the flags make, by the experiment's own reading of them, and
-    whether its runs can be resumed.
+def config_of(job: Job, flags: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """The record of the config that the flags make, by the experiment's own reading of them; its
+    defaults, which an older run has of the flags that came after it; and whether its runs can be
+    resumed.
 
     Raises:
       ValueError: flags that the experiment does not take.
@@ -138,12 +141,14 @@ def config_of(job: Job, flags: Sequence[str]) -> tuple[dict[str, Any], bool]:
     try:
         if experiment is None:
             # what names the directory is no part of it, but may be required
-            config = parse(module.Config, prog=prog, description="", argv=list(flags))
+            config = usual = parse(module.Config, prog=prog, description="", argv=list(flags))
         else:
             config = experiment.resolved(read_flags(experiment, list(flags))[0], None)
+            usual = type(config)()
     except SystemExit:
         raise ValueError(f"{job.command} cannot be read") from None
-    return json.loads(to_json(record_of(config))), experiment is not None
+    wanted, defaults = (json.loads(to_json(record_of(each))) for each in (config, usual))
+    return wanted, defaults, experiment is not None
 
 
 def program(job: Job) -> list[str]:
@@ -160,11 +165,15 @@ def source_of(job: Job) -> Path:
     return path.parent if path.name == "__init__.py" else path
 
 
-def _alike(job: Job, wanted: Mapping[str, Any], made: Made, place: Place) -> bool:
+def _alike(
+    job: Job, wanted: Mapping[str, Any], usual: Mapping[str, Any], made: Made, place: Place
+) -> bool:
     """Whether a run has the config that a job makes, and the code that is here."""
     into = job.into.removeprefix("--").replace("-", "_")
-    theirs, ours = ({k: v for k, v in c.items() if k != into} for c in (made.config, wanted))
-    if made.experiment != job.experiment or theirs != ours:
+    if made.experiment != job.experiment:
+        return False
+    theirs, ours = ({**usual, **each, into: None} for each in (made.config, wanted))
+    if theirs != ours:
         return False
     return place.any_code or (made.code, made.jax) == present_code(source_of(job))
 
