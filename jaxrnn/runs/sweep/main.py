@@ -60,6 +60,8 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
     devices = start_devices(replace(flags, resume=began), workload)
     with as_recorded(began):
         single = processes.by_first(lambda: {point.name: _single(flags, point) for point in points})
+        # what a run records names the files that it began with, wherever it is now
+        named = points
         points = [
             point._replace(config=_resolved(experiment, point, single[point.name]))
             for point in points
@@ -75,7 +77,7 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
         if processes.stop_asked(asked):
             raise KeyboardInterrupt
         runs = processes.by_first(
-            lambda: _open(experiment, record, points, groups, flags, single, devices)
+            lambda: _open(experiment, record, named, groups, flags, single, devices)
         )
         print(f"{'sweep' if flags.resume is None else 'resuming'} {flags.path}", flush=True)
         programs = len(groups)
@@ -84,7 +86,7 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
             print(notice, flush=True)
         flags = replace(flags, bit_exact=record.bit_exact)
         left_out = train_groups(experiment, groups, rungs, record, runs, flags, theirs)
-        finished = [point for point in points if point.name not in left_out]
+        finished = [point for point in named if point.name not in left_out]
         processes.by_first(lambda: _finish(experiment, finished, runs))
     if not flags.only:
         logs = [RunLog(runs[point.name]) for point in points]
@@ -191,7 +193,9 @@ def _open(
         own = single[point.name]
         if own.resume is not None:
             recorded_config(experiment, own.resume, "--resume")  # held against its checkpoints
-        every = [each for group, _ in groups for each in group.trained if each.point == point]
+        every = [
+            each for group, _ in groups for each in group.trained if each.point.name == point.name
+        ]
         settings = [each.setting for each in every]
         seeds = members(point.config.loop.seed, point.config.loop.seeds)
         runs[point.name] = open_directory(experiment, point.config, own, settings, seeds, devices)
