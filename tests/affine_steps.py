@@ -83,7 +83,7 @@ def cell_of(matrices: tuple[Matrix, ...]) -> Cell:
             run = _one if m.heads != "vmap" else jax.vmap(_one, (None, 0, 0))
             s, y = run(m, s, vectors)
             news.append(s)
-            x = jnp.tanh(jnp.resize(y, INPUTS))
+            x = jnp.tanh(jnp.resize(y, (INPUTS,)))
         return news, x
 
     return Cell(init, init_carry, step)
