@@ -10,8 +10,8 @@ import pytest
 from command_lines import COMMANDS, TRAINING, command_line, module_of
 from experiments_support import files_of, write_text
 
-from experiments.baselines import networks
 from jaxrnn.runs import main as running
+from jaxrnn.runs import measuring
 from jaxrnn.runs.preparing import check_setting
 
 SECONDS = 30
@@ -44,7 +44,7 @@ def folder(tmp_path, monkeypatch):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setattr(running, "prepare", refused_or_begins)
-    monkeypatch.setattr(networks, "prepare", refused_or_begins)
+    monkeypatch.setattr(measuring, "prepare", refused_or_begins)
     monkeypatch.setattr(module_of("speed"), "create_run", begins)
     monkeypatch.setattr(module_of("check"), "_report", begins)
     return tmp_path

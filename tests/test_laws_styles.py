@@ -153,14 +153,6 @@ def test_a_cell_of_complex_numbers(name):
     equals_by_hand(STYLES[name], OVERLAPPING, SPIRALS)
 
 
-@pytest.mark.parametrize("name", [name for name in STYLES if STYLES[name].carries_credit])
-def test_complex_numbers_are_refused(name):
-    params = SPIRALS.init(jax.random.key(0))
-    estimator = STYLES[name](SPIRALS, lambda outputs, targets: outputs.sum(-1), 4, 4)
-    with pytest.raises(ValueError, match=f"is complex64; {name} is defined for real numbers"):
-        estimator.init(params, jax.random.key(0), 2)
-
-
 @pytest.mark.parametrize("name", STYLES)
 def test_params_without_a_gradient_are_named(name):
     cell = Cell(
