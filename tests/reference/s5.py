@@ -19,7 +19,7 @@ def initial_carry(params):
 
 
 def step(params, s, x):
-    eigenvalue = params["lambda_re"] + 1j * params["lambda_im"]
+    eigenvalue = np.minimum(params["lambda_re"], -1e-4) + 1j * params["lambda_im"]
     bar = np.exp(eigenvalue * np.exp(params["log_step"]))
     b_bar = (params["b_re"] + 1j * params["b_im"]) * ((bar - 1) / eigenvalue)
     s = bar * s + x @ b_bar
