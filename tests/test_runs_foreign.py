@@ -119,6 +119,7 @@ def test_a_neighbour_that_changed_is_named(run, trained, capsys):
         path.write_text(FILES["helpers.py"])
 
 
+@pytest.mark.full
 def test_the_same_text_elsewhere(run, trained, tmp_path, capsys):
     other = tmp_path / "another.txt"
     (trained / "text.txt").rename(other)

@@ -370,6 +370,7 @@ def test_a_reset_cuts_off_what_is_not_finite():
         require_close(d_ours[reset:], d_plain[reset:])
 
 
+@pytest.mark.full
 def test_bfloat16_is_summed_in_float32():
     cell = STEPS["delta rule"]
     params, carry, _ = made(cell)

@@ -60,7 +60,7 @@ def require_sparing(cell, xs):
         assert ours <= max(1.2 * plain, plain + FEW), taken
 
 
-@pytest.mark.parametrize("name", mostly_full([*STEPS], "decayed matrix"))
+@pytest.mark.parametrize("name", mostly_full([*STEPS], "weights by token"))
 def test_a_step_takes_no_more_than_the_plain_loop(name):
     require_sparing(STEPS[name], inputs(T, B))
 

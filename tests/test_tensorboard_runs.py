@@ -49,6 +49,7 @@ def test_every_line_of_the_log_is_a_scalar(run):
         assert looks == [0, 6, 12, 20, 26, 28]  # ends of chunks: 3, 6, 9, 12, 14, 17, ...
 
 
+@pytest.mark.full
 def test_a_resumed_run_overlaps_nowhere(run, tmp_path, tmp_path_factory):
     """Killed behind a checkpoint, and the same run in all else, too. That TensorBoard changes
     nothing of a training, test_resume shows: its runs have none, and are compared with the one that
