@@ -25,7 +25,8 @@ def cell_of(step, leaves=2, dtype=jnp.float32):
     def whole(params, carry, x):
         z = {name: x @ w for name, w in params.items()}
         z |= {name: jax.nn.sigmoid(z[name]) for name in "ab"}
-        z = {name: a.astype(dtype) for name, a in z.items()}
+        (kind,) = {leaf.dtype for leaf in jax.tree.leaves(carry)}
+        z = {name: a.astype(kind) for name, a in z.items()}
         return step(carry, z)
 
     names = "pqrs"[:leaves]

@@ -13,6 +13,7 @@ from plain_loop import require_close, require_the_plain_loop, start_of, total
 from tiers import mostly_full
 
 from jaxrnn import Cell, chain, embed, linear, lstm, unroll
+from jaxrnn.laws.comparing import widened
 from jaxrnn.schedule import choosing
 from jaxrnn.schedule.chunks import Steps, by_halves, by_quotients, is_mild
 from jaxrnn.unroll import Schedule, explain
@@ -198,10 +199,10 @@ def test_published_steps(says):
 
 
 def turned(s, x):
-    """A matrix of complex numbers: a turn and a decay, and a gate of real ones that is a matrix."""
+    """A matrix of complex numbers: a turn and a decay, and a gate of real ones."""
     k, q = jax.lax.complex(x["k"], x["q"]), jax.lax.complex(x["q"], x["k"])
     turn = jnp.exp(jax.lax.complex(-jnp.abs(x["p"][0]), x["p"][1]))
-    gate = jnp.sqrt(jnp.maximum(jnp.outer(x["v"] ** 2, jnp.ones(5)), 0.25))
+    gate = jnp.sqrt(jnp.maximum(x["v"] ** 2, 0.25))[:, None]
     s = turn * s + gate.astype(s.dtype) * jnp.outer(x["v"].astype(s.dtype), k)
     z = s @ q
     return s, jnp.real(z) * jnp.abs(z)
@@ -210,7 +211,8 @@ def turned(s, x):
 @pytest.mark.full
 def test_a_complex_matrix():
     cell = step_of(turned, lambda s: s.astype(jnp.complex64))
-    require_gradients(cell, *made(cell))
+    with jax.enable_x64(True):
+        require_gradients(cell, *widened(made(cell)))
 
 
 @pytest.mark.full
