@@ -13,6 +13,7 @@ from plain_loop import require_close, require_the_plain_loop, start_of, total
 from tiers import mostly_full
 
 from jaxrnn import Cell, chain, embed, linear, lstm, unroll
+from jaxrnn.cells import CELLS
 from jaxrnn.laws.comparing import widened
 from jaxrnn.schedule import choosing
 from jaxrnn.schedule.chunks import Steps, by_halves, by_quotients, is_mild
@@ -276,6 +277,26 @@ def test_over_two_devices():
     require_close(jax.jit(ours)(*there), plain)
     mapped = jax.shard_map(ours, mesh=mesh, in_specs=specs, out_specs=specs)
     require_close(jax.jit(mapped)(params, carry, xs), plain)
+
+
+MATRICES = ("gla", "delta_net", "gated_delta_net", "mamba2", "mlstm", "hgrn2", "rwkv7")
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("name", MATRICES)
+def test_cells_that_carry_a_matrix_are_found(name, heads):
+    """A single head is an axis of size 1."""
+    cell = CELLS[name](INPUTS, 6, heads=heads)
+    assert "chunked: carry" in str(explain(cell, *made(cell), schedule="chunked"))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_single_head_is_the_plain_loop(name):
+    cell = CELLS[name](INPUTS, 6)
+    with jax.enable_x64(True):
+        given = widened(made(cell))
+        plain_loop.require_gradients(cell, *given, "chunked", 1e-9)
 
 
 # Numbers that a quotient of products, or a logarithm, would not stand

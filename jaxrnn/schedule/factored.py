@@ -154,6 +154,8 @@ def reshaped(value: Value, shape: Sequence[int]) -> Value:
     new = [i for i, n in enumerate(shape) if n != 1]
     if [value.shape[i] for i in old] != [shape[i] for i in new]:
         raise NotAffine("reshape of it")
+    if any(set(t.core.axes or ()) - set(old) for t in value.terms if t.core is not None):
+        raise NotAffine("reshape of it")  # an axis of size 1 that is its own
     return rearranged(value, dict(zip(old, new, strict=True)).__getitem__, shape)
 
 
@@ -179,6 +181,8 @@ def _contracted(term: Term, axis: int, size: int, read: Callable[..., Term]) -> 
         return Term(core, (*beside, summed))
     if core.read is not None:
         return Term(core._replace(axes=None), beside)
+    if size == 1:
+        raise NotAffine("a sum over an axis of one number")
     if not along:
         along = [Factor(jnp.broadcast_to(jnp.asarray(1), (size,)), (axis,))]
     found = read(core, product(along), axis)

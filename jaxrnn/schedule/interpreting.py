@@ -38,6 +38,7 @@ from jaxrnn.schedule.factored import (
     negated,
     rearranged,
     reshaped,
+    squeezed,
     whole,
 )
 
@@ -140,6 +141,8 @@ class Reading:
             return self._summed(values[0], [int(a) for a in params["axes"]])
         if name == "broadcast_in_dim":
             places = [int(a) for a in params["broadcast_dimensions"]]  # NumPy's, some of them
+            if _stretched(values[0], places, aval.shape):
+                raise NotAffine("it is repeated")
             return rearranged(values[0], places.__getitem__, aval.shape)
         if name == "transpose":
             place = {int(old): new for new, old in enumerate(params["permutation"])}
@@ -224,7 +227,15 @@ class Reading:
             return Term(Core(len(self.vectors) - 1, tuple(left)), ())
         z = self.found[len(self.vectors) - 1]
         order = sorted(range(len(left)), key=left.__getitem__)
-        return Term(None, (Factor(jnp.transpose(z, order), tuple(sorted(left))),))
+        z = jnp.transpose(z, order)
+        kept = tuple(a for a, n in zip(sorted(left), z.shape, strict=True) if n != 1)
+        return Term(None, (Factor(squeezed(z), kept),))
+
+
+def _stretched(value: Value, places: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether an axis of size 1 of what is read of the matrix becomes a longer one."""
+    own = {a for t in value.terms if t.core is not None for a in t.core.axes or ()}
+    return any(value.shape[a] != shape[places[a]] for a in own)
 
 
 def _divided(value: Value, by: Value) -> Value:

@@ -66,7 +66,7 @@ def find_matrix(
         raise NotAffine("several leaves of the carry feed each other")
     (leaf,) = carry
     aval = leaf.old.aval
-    if not (is_float(aval) and aval.ndim >= 2 and all(n > 1 for n in aval.shape)):
+    if not (is_float(aval) and sum(n > 1 for n in aval.shape) >= 2):
         raise NotAffine("no matrix of floats")
     if not is_variable(leaf.new):
         raise NotAffine("its carry becomes a constant")
