@@ -1,5 +1,7 @@
 """Matrices of the carry worked out chunk by chunk, beside the plain loop."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -286,7 +288,8 @@ MATRICES = ("gla", "delta_net", "gated_delta_net", "mamba2", "mlstm", "hgrn2", "
 @pytest.mark.parametrize("name", MATRICES)
 def test_cells_that_carry_a_matrix_are_found(name, heads):
     """A single head is an axis of size 1."""
-    cell = CELLS[name](INPUTS, 6, heads=heads)
+    factory: Any = CELLS[name]
+    cell = factory(INPUTS, 6, heads=heads)
     assert "chunked: carry" in str(explain(cell, *made(cell), schedule="chunked"))
 
 
@@ -295,8 +298,8 @@ def test_cells_that_carry_a_matrix_are_found(name, heads):
 def test_a_single_head_is_the_plain_loop(name):
     cell = CELLS[name](INPUTS, 6)
     with jax.enable_x64(True):
-        given = widened(made(cell))
-        plain_loop.require_gradients(cell, *given, "chunked", 1e-9)
+        params, carry, xs = widened(made(cell))
+        plain_loop.require_gradients(cell, params, carry, xs, "chunked", 1e-9)
 
 
 # Numbers that a quotient of products, or a logarithm, would not stand
