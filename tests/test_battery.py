@@ -97,6 +97,8 @@ def test_every_cell_meets_every_task_with_as_many_parameters():
         ({"tasks": ()}, "--tasks is empty"),
         ({"rates": ()}, "--rates is empty"),
         ({"halve_rates": 1}, "--halve-rates is 1"),
+        ({"seconds": 0.0}, "--seconds is 0.0; give more than 0"),
+        ({"seconds": float("nan")}, "--seconds is nan; give more than 0"),
         ({"tasks": ("parity", "parity")}, "--tasks holds parity 2 times"),
         ({"tasks": ("all", "lag")}, "--tasks holds all beside others"),
         ({"cells": ("gru", "gru")}, "--cells holds gru 2 times"),

@@ -1,6 +1,7 @@
 """What is trained on what."""
 
 import importlib.util
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -110,6 +111,8 @@ def settings(config: Config) -> dict[str, Config]:
     check_cells(config.cells)
     if config.halve_rates == 1:
         raise ValueError("--halve-rates is 1; give at least 2, or 0 to train all rates to the end")
+    if not 0 < config.seconds < math.inf:
+        raise ValueError(f"--seconds is {config.seconds}; give more than 0")
     for what, given in (("tasks", config.tasks), ("cells", config.cells), ("rates", config.rates)):
         if not given:
             raise ValueError(f"--{what} is empty; give at least one")
