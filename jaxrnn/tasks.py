@@ -24,7 +24,7 @@ from jaxrnn.cell_files import factory_in
 from jaxrnn.data.tasks import TASKS, Scored, Task
 from jaxrnn.models import cross_entropy
 from jaxrnn.optimizers import Optimizer
-from jaxrnn.training import Parts, Training, epoch_chunk, init_state, make_train_step
+from jaxrnn.training import Ingredients, Training, epoch_chunk, init_state, make_train_step
 from jaxrnn.unroll import unroll
 
 TEST_KEY = 2**31 - 1
@@ -144,14 +144,14 @@ def task_training(
     def init(key, learning_rate):
         return init_state(cell, estimator, optimizer, key, batch_size, learning_rate)
 
-    parts = Parts(
+    ingredients = Ingredients(
         cell=cell,
         objective=task_objective(task),
         estimator=estimator,
         optimizer=optimizer,
         batch=lambda: epoch_data(jax.random.key(0))(jnp.int32(0)),
     )
-    return Training(init, chunk, epochs * chunks_per_epoch, steps_per_epoch, parts)
+    return Training(init, chunk, epochs * chunks_per_epoch, steps_per_epoch, ingredients)
 
 
 def task_validation(

@@ -85,7 +85,7 @@ def make_train_step(
     return train_step
 
 
-class Parts(NamedTuple):
+class Ingredients(NamedTuple):
     """What a training run is made of, for callbacks that observe it (TensorBoard).
 
     Attributes:
@@ -114,7 +114,7 @@ class Training(NamedTuple):
         training steps from 1 and is 0 where the epoch had no step left.
       chunks: how many chunks make the whole training run.
       steps_per_epoch: training steps of an epoch.
-      parts: what it is made of; None where it is not to be observed.
+      ingredients: what it is made of; None where it is not to be observed.
 
     A whole training run is `init` and then `chunks` times `chunk`; both vmap, over keys and over
     learning rates.
@@ -124,7 +124,7 @@ class Training(NamedTuple):
     chunk: Callable[[TrainState], tuple[TrainState, Metrics]]
     chunks: int
     steps_per_epoch: int
-    parts: Parts | None = None
+    ingredients: Ingredients | None = None
 
 
 def epoch_chunk(
@@ -210,7 +210,7 @@ def stream_training(
       by_rows: the training step instead of `make_train_step`'s, see `jaxrnn.rows.row_momentum`.
       observed: the estimator that callbacks are given, where the one that trains takes more than
         a batch.
-      vectors: see `Parts`.
+      vectors: see `Ingredients`.
 
     Raises:
       ValueError: sizes below 1, or streams shorter than a segment.
@@ -250,7 +250,7 @@ def stream_training(
     def init(key, learning_rate):
         return init_state(cell, estimator, optimizer, key, batch_size, learning_rate)
 
-    parts = Parts(
+    ingredients = Ingredients(
         cell=cell,
         objective=objective,
         estimator=estimator if observed is None else observed,
@@ -259,7 +259,7 @@ def stream_training(
         vectors=vectors,
     )
     whole = chunk if by_rows is None else by_rows.within(chunk)
-    return Training(init, whole, epochs * chunks_per_epoch, steps_per_epoch, parts)
+    return Training(init, whole, epochs * chunks_per_epoch, steps_per_epoch, ingredients)
 
 
 def _staying(streams: Streams) -> Callable[[Key], Streams]:

@@ -197,7 +197,7 @@ def test_the_whole_of_it_with_a_task_of_ones_own(own, tmp_path, monkeypatch, cap
 
 def test_a_batch_of_a_training_step_is_its_own():
     part = next(iter(settings(PRESETS["smoke"]).values()))
-    parts = battery.build(part).training.parts
+    parts = battery.build(part).training.ingredients
     assert parts is not None
     batch = jax.eval_shape(parts.batch)
     assert isinstance(batch, Batch)

@@ -13,7 +13,7 @@ import pytest
 from experiments_support import error_of, logged
 
 from experiments import toy
-from jaxrnn.runs.sweep.cluster import ATTEMPTS, Part, parts_of
+from jaxrnn.runs.sweep.cluster import ATTEMPTS, Job, parts_of
 
 RATES = ("0.05", "0.07", "0.1", "0.2", "0.3", "0.5")
 TOY = [
@@ -47,7 +47,7 @@ def test_what_cannot_be_jobs(tmp_path, capsys):
 def test_a_preempted_job_is_asked_to_stop_and_queued_again():
     pytest.importorskip("submitit")
     code = "import signal, sys; signal.signal(15, lambda *_: sys.exit(3)); signal.pause()"
-    part = Part([sys.executable, "-c", code])
+    part = Job([sys.executable, "-c", code])
     part._process = subprocess.Popen(part._command)
     time.sleep(1)
     again = part.checkpoint()

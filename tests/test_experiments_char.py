@@ -303,11 +303,11 @@ def rows(losses, seconds=(6.0, 2.0, 1.0), epochs=20):
             "per_epoch": [{"train_loss": 3.0}] * (epochs - 1) + [{"train_loss": loss}],
             "seconds_per_epoch": time,
         }
-        for cell, loss, time in zip(char.CELLS, losses, seconds, strict=True)
+        for cell, loss, time in zip(char.IN_THE_POST, losses, seconds, strict=True)
     ]
 
 
-PUBLISHED = [loss for _, loss, _ in char.CELLS.values()]
+PUBLISHED = [loss for _, loss, _ in char.IN_THE_POST.values()]
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_claims_of_the_best_model():
 
 def test_the_presets_are_the_posts():
     cells, custom = (flags_of(char.PRESETS[name]) for name in ("cells", "custom"))
-    assert {*cells["cells"]} == char.CELLS.keys()
+    assert {*cells["cells"]} == char.IN_THE_POST.keys()
     published = {"num_layers": 3, "hidden_size": 100, "num_steps": 80, "epochs": 20}
     published |= {"batch_size": 32, "learning_rate": 1e-4, "valid_fraction": 0}
     published |= {"init": "published", "max_norm": None}
@@ -432,7 +432,7 @@ def test_the_comparisons_order_shows_early():
     def holds(config, *losses):
         rows = [
             {"cell": cell, "per_epoch": [{"train_loss": 9.0}] * 2 + [{"train_loss": loss}]}
-            for cell, loss in zip(char.CELLS, losses, strict=False)
+            for cell, loss in zip(char.IN_THE_POST, losses, strict=False)
         ]
         return [claim.holds for claim in early_claims(config, rows)]
 

@@ -130,10 +130,10 @@ def test_a_carry_that_is_no_output_is_not_dropped(changes):
 
 
 def test_the_first_errors_go_back_all_the_way_or_to_the_edge():
-    cells = published.all_cells(Config())
+    cells = published.all_entries(Config())
     assert len(cells) == 21
     assert {variant.history for variant in cells.values()} == {0}
-    full = published.all_cells(Config(edge="full"))
+    full = published.all_entries(Config(edge="full"))
     true = [variant for cell, variant in full.items() if cell.style == "true"]
     assert {(v.window, v.num_steps, v.history) for v in true} == {
         *((5, 20, 4), (10, 30, 9), (20, 40, 19)),
@@ -309,7 +309,7 @@ def test_other_numbers_refute_them():
 
 
 def test_what_was_not_trained_is_open():
-    one = {published.Cell("true", 5, 0.003): 5.12}
+    one = {published.Entry("true", 5, 0.003): 5.12}
     for losses in ({}, one):
         assert all(claim.holds is None for claim in published.grid_claims(losses))
     nothing = {"styles": [], "estimators": [], "vanishing": [], "speed": []}
@@ -328,12 +328,12 @@ def test_what_diverged_leaves_its_claims_open():
         ("tf", 5, 0.0003): [1],
         ("tf", 40, 0.001): [3],
     }.items():
-        losses = published.POST | {published.Cell(*lost): None}
+        losses = published.POST | {published.Entry(*lost): None}
         mine = [claim.holds for claim in published.grid_claims(losses)]
         assert [i for i, holds in enumerate(mine) if holds is None] == open_claims
         assert all(holds for holds in mine if holds is not None)
     config = runs.replaced(Config(part=("published",)), corpus="ptb")
-    (claim,) = published.cell_claims(config, {published.Cell("tf", 5, 0.003): None})
+    (claim,) = published.entry_claims(config, {published.Entry("tf", 5, 0.003): None})
     assert claim.observed is None
     assert claim.holds is None
 
@@ -355,9 +355,9 @@ def test_what_diverged_leaves_its_claims_open():
     ],
 )
 def test_cells_are_held_against_the_post_only_where_it_is_the_same_training(changes, holds):
-    losses = {published.Cell("true", 5, 0.003): 5.14, published.Cell("tf", 5, 0.003): 5.5}
+    losses = {published.Entry("true", 5, 0.003): 5.14, published.Entry("tf", 5, 0.003): 5.5}
     config = runs.replaced(Config(part=("published",)), **{"corpus": "ptb"} | changes)
-    assert [claim.holds for claim in published.cell_claims(config, losses)] == holds
+    assert [claim.holds for claim in published.entry_claims(config, losses)] == holds
 
 
 def test_speed_is_claimed_at_the_published_sizes():
@@ -520,7 +520,7 @@ def test_every_part_with_every_style(folder, smoke):
         ({"window": (5, 4)}, "--window and --num-steps have 2, 1 entries"),
         ({"window": (2, 2), "num_steps": (4, 4)}, "holds an entry twice"),
         ({"window": (400,), "num_steps": (400,)}, "give a smaller num_steps"),
-        ({"grid": ("tf_3_*",)}, "--grid is 'tf_3_*', which is none of the cells"),
+        ({"grid": ("tf_3_*",)}, "--grid is 'tf_3_*', which is none of the entries"),
         ({"cell": "lstm"}, "give --carried kept"),
         ({"part": ("estimators",), "text_window": (4,)}, "give a stretch of whole windows"),
         ({"part": ("estimators",), "text_num_steps": 900}, "give fewer, or more --text-tokens"),

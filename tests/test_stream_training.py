@@ -113,8 +113,8 @@ def test_a_real_estimator_trains():
     training = stream_training(
         CELL, cross_entropy, estimator, clipped_adam(), STREAMS, num_steps=T, batch_size=B, epochs=1
     )
-    assert training.parts is not None
-    np.testing.assert_array_equal(training.parts.batch().inputs, TOKENS[:T])
+    assert training.ingredients is not None
+    np.testing.assert_array_equal(training.ingredients.batch().inputs, TOKENS[:T])
     state = training.init(jax.random.key(0), 0.1)
     state, metrics = jax.jit(training.chunk)(state)
     assert int(state.step) == 4

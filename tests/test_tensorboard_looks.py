@@ -20,7 +20,7 @@ from jaxrnn.runs.tensorboard.board import Board
 from jaxrnn.runs.tensorboard.buckets import LIMITS, bucket_of, histogram, to_message
 from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import make_observe, shares_saturated
-from jaxrnn.training import Parts, init_state
+from jaxrnn.training import Ingredients, init_state
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -68,11 +68,11 @@ def test_only_counts_leave_the_device():
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 2_000
 
 
-def parts_of(cell: Cell, batch_size: int = 3, vocab_size: int = 7) -> Parts:
+def ingredients_of(cell: Cell, batch_size: int = 3, vocab_size: int = 7) -> Ingredients:
     tokens = jax.random.randint(jax.random.key(1), (6, batch_size), 0, vocab_size)
     estimator = tbptt(cell, cross_entropy, window=5, stride=5)
     batch = Batch(tokens[:-1], tokens[1:])
-    return Parts(cell, cross_entropy, estimator, clipped_adam(), lambda: batch, token_vectors)
+    return Ingredients(cell, cross_entropy, estimator, clipped_adam(), lambda: batch, token_vectors)
 
 
 def model_of(cell: str, **changes: Any) -> Cell:
@@ -81,10 +81,10 @@ def model_of(cell: str, **changes: Any) -> Cell:
 
 
 def observed(cell: Cell, edit=lambda params: params) -> Any:
-    parts = parts_of(cell)
-    state = init_state(cell, parts.estimator, parts.optimizer, jax.random.key(0), 3)
+    ingredients = ingredients_of(cell)
+    state = init_state(cell, ingredients.estimator, ingredients.optimizer, jax.random.key(0), 3)
     state = state._replace(params=edit(state.params))
-    return jax.jit(make_observe(parts, parts.batch()))(state), state
+    return jax.jit(make_observe(ingredients, ingredients.batch()))(state), state
 
 
 def test_saturation_of_each_and_of_all():
@@ -115,14 +115,16 @@ def test_a_look_shows_a_network_that_is_pinned():
 
 
 def test_a_look_has_every_leaf_and_agrees_with_the_estimator():
-    parts = parts_of(model_of("gru", num_layers=1))
-    state = init_state(parts.cell, parts.estimator, parts.optimizer, jax.random.key(0), 3)
+    ingredients = ingredients_of(model_of("gru", num_layers=1))
+    state = init_state(
+        ingredients.cell, ingredients.estimator, ingredients.optimizer, jax.random.key(0), 3
+    )
 
     @jax.jit
     def both(state):
-        fresh = parts.estimator.init(state.params, jax.random.key(5), 3)
-        grads, _, _ = parts.estimator.estimate(state.params, fresh, parts.batch())
-        return make_observe(parts, parts.batch())(state), jax.tree.map(jnp.sum, grads)
+        fresh = ingredients.estimator.init(state.params, jax.random.key(5), 3)
+        grads, _, _ = ingredients.estimator.estimate(state.params, fresh, ingredients.batch())
+        return make_observe(ingredients, ingredients.batch())(state), jax.tree.map(jnp.sum, grads)
 
     found, total = both(state)
     leaves = len(jax.tree.leaves(state.params))
@@ -138,8 +140,8 @@ def test_a_look_has_every_leaf_and_agrees_with_the_estimator():
 @pytest.mark.full
 @pytest.mark.parametrize("name", CELLS)
 def test_the_graph_opens_three_levels_deep(name):
-    parts = parts_of(model_of(name, dropout=0.1))
-    graph = training_graph(parts, parts.batch())
+    ingredients = ingredients_of(model_of(name, dropout=0.1))
+    graph = training_graph(ingredients, ingredients.batch())
     names = [node.name for node in graph.node]
     assert len(set(names)) == len(names)
     scopes = {n[:i] for n in names for i, letter in enumerate(n) if letter == "/"}

@@ -139,12 +139,12 @@ def test_every_training_run_can_be_observed(experiment, tmp_path_factory):
         config = replaced(config, corpus=str(shared_text(tmp_path_factory)))
     training = training_of(experiment, config)
     state = jax.eval_shape(training.init, jax.random.key(0), 0.1)
-    assert training.parts is not None
-    batch = training.parts.batch()
-    seen = jax.eval_shape(make_observe(training.parts, batch), state)
+    assert training.ingredients is not None
+    batch = training.ingredients.batch()
+    seen = jax.eval_shape(make_observe(training.ingredients, batch), state)
     assert {"norm/params", "norm/updates"} <= seen.scalars.keys()
     assert {"activations", "params", "gradients"} == {t.partition("/")[0] for t in seen.histograms}
-    nodes = training_graph(training.parts, batch).node
+    nodes = training_graph(training.ingredients, batch).node
     tops = {node.name.partition("/")[0] for node in nodes}
     assert {"layer_1", "head", "loss", "gradient", "optimizer"} <= tops
     assert jax.eval_shape(current_learning_rate, state.opt_state) is not None

@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.char.claims import CELLS, claims, comparison_claims, published_losses
+from experiments.char.claims import IN_THE_POST, claims, comparison_claims, published_losses
 from experiments.char.config import COMPARISON, PRESETS, Config, settings
 from jaxrnn import runs
 from jaxrnn.analysis.plots import learning_curves
@@ -34,7 +34,7 @@ from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices
 from jaxrnn.sizes import LARGEST, largest, parameters_of
 
-__all__ = ["CELLS", "COMPARISON", "PRESETS", "Config", "claims", "comparison_claims", "main"]
+__all__ = ["COMPARISON", "IN_THE_POST", "PRESETS", "Config", "claims", "comparison_claims", "main"]
 
 PROMPT, TOP, LENGTH = "A", 5, 750
 """The post's text at the end: after one character, always of the five likeliest."""

@@ -12,7 +12,7 @@ COMMENTS = f"{POST}, comparison of cells, read in a third party's copy of its co
 NANO = "Karpathy, nanoGPT (2022), its 10.7-million-parameter transformer on the same split"
 SMALL = "Karpathy, nanoGPT (2022), its small setting for a CPU, on the same split"
 KRAUSE = "Krause et al. (2018), https://arxiv.org/abs/1709.07432"
-CELLS = {
+IN_THE_POST = {
     "layer_norm_lstm": ("layer-norm LSTM", 1.7185, 3867.6),
     "gru_reset_before": ("GRU", 1.7532, 1051.7),
     "lstm": ("LSTM", 2.0281, 614.5),
@@ -104,12 +104,12 @@ def comparison_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Cl
     """About epoch 20 of the post's comparison; undecided where this run has not come so far, or
     lacks a cell. A run that holds a part of the text out decides the order alone."""
     by_cell = {row["cell"]: row for row in rows if runs.alike(config, COMPARISON, ASKED)}
-    losses = {cell: _loss(by_cell.get(cell), 20) for cell in CELLS}
+    losses = {cell: _loss(by_cell.get(cell), 20) for cell in IN_THE_POST}
     whole = config.text.valid_fraction == 0
     slow, fast = (by_cell.get(cell) for cell in ("layer_norm_lstm", "lstm"))
     ratio = slow["seconds_per_epoch"] / fast["seconds_per_epoch"] if slow and fast else None
-    most = round(CELLS["layer_norm_lstm"][2] / CELLS["lstm"][2], 1)
-    order = {CELLS[cell][0]: loss for cell, loss in losses.items()}
+    most = round(IN_THE_POST["layer_norm_lstm"][2] / IN_THE_POST["lstm"][2], 1)
+    order = {IN_THE_POST[cell][0]: loss for cell, loss in losses.items()}
     slower = "layer-norm LSTM / LSTM, seconds per epoch: no more than the post's"
     return [
         ordered("training loss of epoch 20: the order of cells", COMMENTS, order),
@@ -121,7 +121,7 @@ def comparison_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Cl
                 round(loss + TOLERANCE, 4),
                 loss,
             )
-            for cell, (name, loss, _) in CELLS.items()
+            for cell, (name, loss, _) in IN_THE_POST.items()
         ),
         at_most(slower, COMMENTS, ratio, most, most),
     ]
@@ -132,7 +132,7 @@ def early_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
     if not runs.alike(config, COMPARISON, ASKED):
         return []
     by_cell = {row["cell"]: row for row in rows}
-    losses = {name: _loss(by_cell.get(cell), 3) for cell, (name, *_) in CELLS.items()}
+    losses = {name: _loss(by_cell.get(cell), 3) for cell, (name, *_) in IN_THE_POST.items()}
     name = "training loss of epoch 3: already the order of epoch 20"
     return [ordered(name, f"derived from {COMMENTS}", losses)]
 
@@ -140,7 +140,7 @@ def early_claims(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:
 def published_losses(config: Config) -> dict[str, float]:
     """Of the config's cells the post's losses, where this run trains as the post did."""
     followed = runs.alike(config, COMPARISON, ASKED)
-    return {cell: CELLS[cell][1] for cell in config.cells if followed and cell in CELLS}
+    return {cell: IN_THE_POST[cell][1] for cell in config.cells if followed and cell in IN_THE_POST}
 
 
 def _loss(row: dict[str, Any] | None, epoch: int) -> float | None:

@@ -12,7 +12,7 @@ from jaxrnn.optimizers import Decay
 from jaxrnn.runs import Decided
 from jaxrnn.runs.text import read_corpus
 
-CELLS = ("lstm", "elman")
+NOTEBOOK_CELLS = ("lstm", "elman")
 """The notebook's two."""
 PADDING = "□"
 
@@ -100,7 +100,7 @@ def settings(config: Config) -> dict[str, Config]:
         )
     optimizer = replace(config.optimizer, learning_rate=rate)
     part = replace(config, optimizer=optimizer, loop=replace(config.loop, batch_size=size))
-    cells = (model.cell,) if model.cell else CELLS
+    cells = (model.cell,) if model.cell else NOTEBOOK_CELLS
     return {cell_name(cell): runs.replaced(part, cell=cell) for cell in cells}
 
 

@@ -21,7 +21,7 @@ from jaxrnn.base import Batch, Cell, Key, Params, TrainState, path_name
 from jaxrnn.gradients import stateless, tbptt
 from jaxrnn.models import cross_entropy, token_vectors
 from jaxrnn.optimizers import updates_of, with_learning_rate
-from jaxrnn.training import Parts, Training
+from jaxrnn.training import Ingredients, Training
 from jaxrnn.unroll import unroll
 
 
@@ -152,8 +152,8 @@ def phased_training(config: Config, cell: Cell, tokens: Int[Array, " N"]) -> Tra
     # a step of the log is an epoch, so what is looked at is all windows: each scores its last step
     last = stateless(tbptt(cell, cross_entropy, window=window, stride=1))
     batch = Batch(xs, targets[None])
-    parts = Parts(cell, cross_entropy, last, optimizer, lambda: batch, token_vectors)
-    return Training(init, chunk, total, total, parts)
+    ingredients = Ingredients(cell, cross_entropy, last, optimizer, lambda: batch, token_vectors)
+    return Training(init, chunk, total, total, ingredients)
 
 
 def _choose(condition, new, old):

@@ -73,7 +73,7 @@ SEEN = Job(
 )
 FIRST_EPOCHS = Job("first_epochs", "char", "--epochs 3 --init published", 75)
 FIRST_EPOCHS_OURS = Job("first_epochs_default", "char", "--epochs 3", 75)
-CELLS = "--preset cells"
+EVERY_CELL = "--preset cells"
 WORD = Job("word", "word", "--preset quick", 100)
 NOTEBOOK = "--preset notebook --valid-fraction 0 --sample-length 0"
 DIAGNOSIS = Job("saturation", "word", "--preset saturation", 150)
@@ -124,19 +124,19 @@ SOURCES = (
             "quick": [
                 FIRST_EPOCHS,
                 TEXT,
-                Job("cells", "char", f"{CELLS} --epochs 3", 190),
+                Job("cells", "char", f"{EVERY_CELL} --epochs 3", 190),
             ],
             "published": [
                 FIRST_EPOCHS._replace(flags="--epochs 3 --init published --seeds 3", seconds=200),
                 FIRST_EPOCHS_OURS._replace(flags="--epochs 3 --seeds 3", seconds=200),
                 TEXT,
-                Job("cells", "char", CELLS, 1300),
+                Job("cells", "char", EVERY_CELL, 1300),
                 Job("custom", "char", "--preset custom", 400),
                 Job("best_characters", "char", "--preset best", 3400),
             ],
         },
         {
-            "*epoch 20*": f"python -m experiments.char {CELLS}",
+            "*epoch 20*": f"python -m experiments.char {EVERY_CELL}",
             "epoch 3, default*": "python -m experiments.char --epochs 3",
         },
     ),

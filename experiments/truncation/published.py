@@ -25,8 +25,8 @@ HIGHER = 0.001
 """What the claims call a higher learning rate: the upper two of the post's three."""
 
 
-class Cell(NamedTuple):
-    """A cell of the table: style "true" or "tf", its n, its learning rate."""
+class Entry(NamedTuple):
+    """An entry of the table: style "true" or "tf", its n, its learning rate."""
 
     style: str
     window: int
@@ -38,7 +38,7 @@ class Cell(NamedTuple):
 
 
 POST = {
-    Cell(style, window, rate): loss
+    Entry(style, window, rate): loss
     for style, window, *losses in [
         ("true", 5, 5.12, 5.01, 5.09),
         ("tf", 5, 5.21, 5.04, 5.04),
@@ -53,7 +53,7 @@ POST = {
 """The lowest validation losses, nats per word."""
 
 
-def all_cells(config: Config) -> dict[Cell, Variant]:
+def all_entries(config: Config) -> dict[Entry, Variant]:
     """The whole grid. Where n is all of num_steps the two styles are one, and it goes as TensorFlow
     style, as in the post.
 
@@ -72,28 +72,28 @@ def all_cells(config: Config) -> dict[Cell, Variant]:
         true = true_truncation(window, num_steps, full=config.edge == "full")
         styles = [("true", true)] if window < num_steps else []
         for style, variant in [*styles, ("tf", tensorflow_style(window))]:
-            found += [(Cell(style, window, rate), variant) for rate in config.learning_rate]
-    if len({cell.name for cell, _ in found}) < len(found):
+            found += [(Entry(style, window, rate), variant) for rate in config.learning_rate]
+    if len({entry.name for entry, _ in found}) < len(found):
         raise ValueError("--window or --learning-rate holds an entry twice; give it once")
     return dict(found)
 
 
 def settings(config: Config) -> dict[str, Config]:
-    """The cells that `--grid` asks for.
+    """The entries that `--grid` asks for.
 
     Raises:
       ValueError: a pattern that names none.
     """
-    every = {cell.name: (cell, variant) for cell, variant in all_cells(config).items()}
+    every = {entry.name: (entry, variant) for entry, variant in all_entries(config).items()}
     chosen = {pattern: fnmatch.filter(every, pattern) for pattern in config.grid or ("*",)}
     for pattern, names in chosen.items():
         if not names:
             known = ", ".join(every)
-            raise ValueError(f"--grid is {pattern!r}, which is none of the cells {known}")
+            raise ValueError(f"--grid is {pattern!r}, which is none of the entries {known}")
     found = {}
-    for name, (cell, variant) in every.items():
+    for name, (entry, variant) in every.items():
         if any(name in names for names in chosen.values()):
-            optimizer = replace(config.optimizer, learning_rate=cell.rate)
+            optimizer = replace(config.optimizer, learning_rate=entry.rate)
             found[name] = variant.set_in(replace(config, task="published", optimizer=optimizer))
     return found
 
@@ -113,40 +113,43 @@ def words(config: Config) -> Data:
 
 def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs.Report:
     by_name = {row["name"]: row for row in results["styles"] if row["part"] == "published"}
-    cells = all_cells(config) if by_name else {}
-    rows = {cell: by_name[cell.name] for cell in cells if cell.name in by_name}
+    entries = all_entries(config) if by_name else {}
+    rows = {entry: by_name[entry.name] for entry in entries if entry.name in by_name}
     ended = bool(rows) and all(row["turned"] or row["diverged"] for row in rows.values())
     seeds = range(min((len(row["valid_loss_per_seed"]) for row in rows.values()), default=0))
 
-    def said(losses: Mapping[Cell, float | None]) -> list[Claim]:
-        return [*grid_claims(losses, ended=ended), *cell_claims(config, losses)]
+    def said(losses: Mapping[Entry, float | None]) -> list[Claim]:
+        return [*grid_claims(losses, ended=ended), *entry_claims(config, losses)]
 
-    alone = [{cell: row["valid_loss_per_seed"][k] for cell, row in rows.items()} for k in seeds]
-    medians = {cell: row["valid_loss"] for cell, row in rows.items()}
+    alone = [{entry: row["valid_loss_per_seed"][k] for entry, row in rows.items()} for k in seeds]
+    medians = {entry: row["valid_loss"] for entry, row in rows.items()}
     claims = runs.over_seeds(said(medians), [*map(said, alone)])
     spreads = {row["name"]: row["spread"] for row in rows.values()}
     tables = [table(config, rows), *runs.spread_tables(spreads)] if rows else []
-    trained = {cell: row for cell, row in rows.items() if not row["diverged"]}
+    trained = {entry: row for entry, row in rows.items() if not row["diverged"]}
     if not trained:
         return runs.Report({}, claims, tables)
-    seconds, plots = whole_grid_seconds(cells, trained), {"published": partial(plot, rows=trained)}
+    seconds, plots = (
+        whole_grid_seconds(entries, trained),
+        {"published": partial(plot, rows=trained)},
+    )
     loop, results = config.loop, {"whole_grid_seconds": seconds}
     note = (
-        f"the whole grid: {len(cells)} cells of {loop.epochs} epochs and {loop.seeds} seed(s), "
+        f"the whole grid: {len(entries)} entries of {loop.epochs} epochs and {loop.seeds} seed(s), "
         f"about {seconds / 3600:.3g} h at the speed of these {len(rows)}"
     )
     return runs.Report(results, claims, tables, plots, notes=[note])
 
 
-def table(config: Config, rows: Mapping[Cell, Row]) -> runs.Table:
+def table(config: Config, rows: Mapping[Entry, Row]) -> runs.Table:
     """The post's table with ours in front of it."""
     lines = []
-    for style, window in dict.fromkeys(cell[:2] for cell in all_cells(config)):
-        cells = [Cell(style, window, rate) for rate in config.learning_rate]
-        mine = [rows[c] for c in cells if c in rows and not rows[c]["diverged"]]
+    for style, window in dict.fromkeys(entry[:2] for entry in all_entries(config)):
+        entries = [Entry(style, window, rate) for rate in config.learning_rate]
+        mine = [rows[c] for c in entries if c in rows and not rows[c]["diverged"]]
         best = {"median": min(row["valid_loss"] for row in mine)} if mine else None
-        post = min((x for cell, x in POST.items() if cell[:2] == (style, window)), default=None)
-        shown = [_beside(rows.get(cell), POST.get(cell)) for cell in cells]
+        post = min((x for entry, x in POST.items() if entry[:2] == (style, window)), default=None)
+        shown = [_beside(rows.get(entry), POST.get(entry)) for entry in entries]
         lines.append([window, NAMES[style], *shown, _beside({"spread": best}, post)])
     return runs.Table(
         f"lowest validation loss on {config.text.corpus}, nats per word: median of "
@@ -167,10 +170,10 @@ def _beside(row: Mapping[str, Any] | None, post: float | None) -> str:
     return text if post is None else f"{text} ({post:.2f})"
 
 
-def plot(path: Path, rows: Mapping[Cell, Row]) -> None:
+def plot(path: Path, rows: Mapping[Entry, Row]) -> None:
     """The same as curves, of what did not diverge: a curve of each seed."""
     panels = []
-    for rate in dict.fromkeys(cell.rate for cell in rows):
+    for rate in dict.fromkeys(entry.rate for entry in rows):
         drawn = {}
         for style, title in NAMES.items():
             mine = {c.window: r for c, r in rows.items() if (c.style, c.rate) == (style, rate)}
@@ -181,41 +184,43 @@ def plot(path: Path, rows: Mapping[Cell, Row]) -> None:
     learning_curves(path, panels)
 
 
-def whole_grid_seconds(cells: Mapping[Cell, Variant], rows: Mapping[Cell, Row]) -> float:
-    """What all cells would take with the seeds of this run, from those that were trained to their
-    end: each of the others as long as the cells of its batches took per target, or all cells where
-    none had these."""
+def whole_grid_seconds(entries: Mapping[Entry, Variant], rows: Mapping[Entry, Row]) -> float:
+    """What all entries would take with the seeds of this run, from those that were trained to their
+    end: each of the others as long as the entries of its batches took per target, or all entries
+    where none had these."""
     speeds: dict[Variant | None, list[float]] = {None: []}
-    for cell, row in rows.items():
-        for variant in (cells[cell], None):
+    for entry, row in rows.items():
+        for variant in (entries[entry], None):
             speeds.setdefault(variant, []).append(row["seconds"] / row["targets"])
     targets = float(np.mean([row["targets"] for row in rows.values()]))
-    found = [speeds.get(variant, speeds[None]) for variant in cells.values()]
+    found = [speeds.get(variant, speeds[None]) for variant in entries.values()]
     return float(sum(np.mean(speed) * targets for speed in found))
 
 
-def grid_claims(losses: Mapping[Cell, float | None], *, ended: bool = True) -> list[Claim]:
+def grid_claims(losses: Mapping[Entry, float | None], *, ended: bool = True) -> list[Claim]:
     """What the post concludes from its table; each holds of the post's own numbers.
 
     They are about lowest losses, so nothing is decided before the training has `ended`: while the
-    validation loss of a cell still falls in its last epoch, who learns faster is ahead. What takes
-    part in a gap or a mean and diverged, None, leaves that open.
+    validation loss of an entry still falls in its last epoch, who learns faster is ahead. What
+    takes part in a gap or a mean and diverged, None, leaves that open.
     """
     gaps = {
-        cell: _of(np.subtract.reduce, [losses[tf], loss])
-        for cell, loss in losses.items()
-        if cell.style == "true" and (tf := cell._replace(style="tf")) in losses
+        entry: _of(np.subtract.reduce, [losses[tf], loss])
+        for entry, loss in losses.items()
+        if entry.style == "true" and (tf := entry._replace(style="tf")) in losses
     }
-    higher = {cell: gap for cell, gap in gaps.items() if cell.rate >= HIGHER}
-    lower = [gap for cell, gap in gaps.items() if cell.rate < HIGHER]
-    windows = sorted({cell.window for cell in higher}, reverse=True)
+    higher = {entry: gap for entry, gap in gaps.items() if entry.rate >= HIGHER}
+    lower = [gap for entry, gap in gaps.items() if entry.rate < HIGHER]
+    windows = sorted({entry.window for entry in higher}, reverse=True)
     by_window: dict[str, float | None] = {
-        f"n {window}": _of(np.mean, [gap for cell, gap in higher.items() if cell.window == window])
+        f"n {window}": _of(
+            np.mean, [gap for entry, gap in higher.items() if entry.window == window]
+        )
         for window in windows
     }
     if len(windows) < 2:  # one gap alone does not shrink
         by_window = {"larger n": None, "smaller n": None}
-    longest = max((cell.window for cell in losses), default=None)
+    longest = max((entry.window for entry in losses), default=None)
     # full: its n is all of the longest batch, so that nothing is cut
     full = [x for (style, n, _), x in losses.items() if style == "tf" and n == longest]
     trues = [x for (style, n, _), x in losses.items() if style == "true" and n != longest]
@@ -237,19 +242,19 @@ def _of(statistic: Callable[[np.ndarray], Any], values: Sequence[float | None]) 
     return None if not values or None in values else float(statistic(np.array(values, float)))
 
 
-def cell_claims(config: Config, losses: Mapping[Cell, float | None]) -> list[Claim]:
-    """The cells of the post's table that this run trained as the post did, in text, model and
+def entry_claims(config: Config, losses: Mapping[Entry, float | None]) -> list[Claim]:
+    """The entries of the post's table that this run trained as the post did, in text, model and
     protocol."""
     free = {"part", "grid", "seed", "seeds", "log_every", "schedule", "corpus"}
     free |= {"window", "num_steps", "learning_rate"}
     free |= {name for name in vars(config) if name.startswith(("toy_", "text_"))}
     alike = config.text.corpus == "ptb" and runs.alike(config, PUBLISHED, free)
     found = []
-    for cell, post in POST.items():
-        if cell in losses:
-            same = alike and all_cells(config)[cell] == all_cells(PUBLISHED)[cell]
-            observed = losses[cell] if same else None
-            name = f"{cell.style} {cell.window}, lr {cell.rate:g}: lowest validation loss"
+    for entry, post in POST.items():
+        if entry in losses:
+            same = alike and all_entries(config)[entry] == all_entries(PUBLISHED)[entry]
+            observed = losses[entry] if same else None
+            name = f"{entry.style} {entry.window}, lr {entry.rate:g}: lowest validation loss"
             found.append(within(name, TABLE, observed, post, 0.05))
     return found
 

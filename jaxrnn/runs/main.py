@@ -130,14 +130,14 @@ def _finish(experiment: Experiment, config: Any, flags: TrainingFlags, run: RunD
 
 def _explained(setting: Setting, schedule: Schedule) -> str:
     """How a training step unrolls the model."""
-    parts = setting.training.parts
-    assert parts is not None  # every experiment shows what it trains
-    inputs = jax.eval_shape(parts.batch).inputs
+    ingredients = setting.training.ingredients
+    assert ingredients is not None  # every experiment shows what it trains
+    inputs = jax.eval_shape(ingredients.batch).inputs
     xs = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), inputs)
-    params = parts.cell.init(jax.random.key(0))
+    params = ingredients.cell.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(0), jax.tree.leaves(xs)[0].shape[1])
-    carry = jax.vmap(parts.cell.init_carry, in_axes=(None, 0))(params, keys)
-    return str(explain(parts.cell, params, carry, xs, schedule=schedule))
+    carry = jax.vmap(ingredients.cell.init_carry, in_axes=(None, 0))(params, keys)
+    return str(explain(ingredients.cell, params, carry, xs, schedule=schedule))
 
 
 @contextlib.contextmanager

@@ -44,8 +44,8 @@ OWN = (
 """Flags that a job does not take over."""
 
 
-class Part:
-    """A job: the command that trains some runs of a sweep. submitit pickles it.
+class Job:
+    """The command that trains some runs of a sweep. submitit pickles it.
 
     Args:
       command: of one process.
@@ -70,7 +70,7 @@ class Part:
         from submitit.helpers import DelayedSubmission
 
         self._stop()
-        return DelayedSubmission(Part(self._command))
+        return DelayedSubmission(Job(self._command))
 
     def _stop(self) -> None:
         if self._process is None:
@@ -115,7 +115,7 @@ def submit(
     left = {name: each for name, each in programs.items() if not _finished(flags, name)}
     executor = _executor(flags, flags.path.absolute() / "jobs")
     parts = parts_of(left, flags.jobs)
-    jobs = [executor.submit(Part(_command(experiment, flags, names))) for names in parts]
+    jobs = [executor.submit(Job(_command(experiment, flags, names))) for names in parts]
     print(f"{len(left)} runs in {len(jobs)} jobs, their output in {executor.folder}", flush=True)
     attempts = [1] * len(jobs)
     waiting = set(range(len(jobs)))
@@ -135,7 +135,7 @@ def submit(
                 print(f"{said} are finished", flush=True)
             elif attempts[i] < ATTEMPTS:
                 warn(f"{said} are finished ({jobs[i].state}); it is submitted again")
-                jobs[i] = executor.submit(Part(_command(experiment, flags, unfinished)))
+                jobs[i] = executor.submit(Job(_command(experiment, flags, unfinished)))
                 attempts[i] += 1
                 continue
             else:

@@ -21,14 +21,14 @@ under its name in `jaxrnn.analysis.named`: layer_1, layer_1/c, layer_1/gate_2.
         activations/VALUE
         params/LEAF, gradients/LEAF
     graphs      a time step of training: PART, loss, gradient/PART, optimizer/LEAF, inputs
-    projector   the embeddings that `Parts.vectors` names, of the 2,048 most frequent symbols
+    projector   the embeddings that `Ingredients.vectors` names, of the 2,048 most frequent symbols
     hparams     the config, the setting and the seed; metrics are the last scalars
     text        samples/text, of an epoch; samples/argmax of a file epoch_001_argmax_seed_0.txt;
                 samples/NAME in `tensorboard` itself, of the run's end
     images      plots/NAME in `tensorboard` itself
 
-An experiment has all of it for the `parts` of its `Training`: `Parts.vectors` names what goes to
-the projector.
+An experiment has all of it for the `ingredients` of its `Training`: `Ingredients.vectors` names
+what goes to the projector.
 
 An observation is one pass over a fixed batch (`make_observe`). It is made where a chunk of training
 steps ends: at the start, at the end, and in between as often as keeps them and all other writing

@@ -67,7 +67,7 @@ class Boards(Recorder):
         first = step + 1 if step else 0
         self._boards = [Board(folder / f"seed_{seed}", first) for seed in self._seeds]
         self._sampled = {path: path.stat().st_mtime_ns for path in self._samples()}
-        self._parts = setting.training.parts
+        self._ingredients = setting.training.ingredients
         self._observe = self._vectors = None
         self._batch_size = 0
         if step == 0:
@@ -75,14 +75,14 @@ class Boards(Recorder):
             values = hparams_of(record, name, own)
             for board, seed in zip(self._boards, self._seeds, strict=True):
                 board.hparams(values | {"seed": seed})
-        if self._parts is not None:
-            batch = jax.jit(self._parts.batch)()
+        if self._ingredients is not None:
+            batch = jax.jit(self._ingredients.batch)()
             self._batch_size = jax.tree.leaves(batch.targets)[0].shape[1]
-            observe = over_members(make_observe(self._parts, batch), prepared.devices)
+            observe = over_members(make_observe(self._ingredients, batch), prepared.devices)
             self._observe = jax.jit(observe)
-            self._vectors = jax.jit(jax.vmap(self._parts.vectors))
+            self._vectors = jax.jit(jax.vmap(self._ingredients.vectors))
             if step == 0:
-                graph = training_graph(self._parts, batch)
+                graph = training_graph(self._ingredients, batch)
                 for board in self._boards:
                     board.graph(graph)
         self._observed = step

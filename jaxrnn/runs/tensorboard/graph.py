@@ -17,7 +17,7 @@ from jaxrnn.jaxprs.equations import Equation, Program, Variable, is_variable, sh
 from jaxrnn.jaxprs.naming import is_transposed, scope_of
 from jaxrnn.optimizers import updates_of
 from jaxrnn.runs.tensorboard.protos import GraphDef
-from jaxrnn.training import Parts
+from jaxrnn.training import Ingredients
 from jaxrnn.unstable import CUSTOM, is_literal
 
 # The types of TensorFlow that have a name of their own there; a key, for one, has none.
@@ -38,7 +38,7 @@ _ALLOWED = frozenset(string.ascii_letters + string.digits + "_.-/")
 _LONGEST = 200  # characters of an attribute: what is longer is a jaxpr, of a loop or a branch
 
 
-def training_graph(parts: Parts, batch: Batch) -> Any:
+def training_graph(ingredients: Ingredients, batch: Batch) -> Any:
     """A GraphDef in nested scopes.
 
     The parts of the model (layer_1, ...) are scopes, each with its params and its carry as scopes
@@ -47,24 +47,24 @@ def training_graph(parts: Parts, batch: Batch) -> Any:
     be shapes.
     """
     key = jax.eval_shape(lambda: jax.random.key(0))
-    params = jax.eval_shape(parts.cell.init, key)
-    carry = jax.eval_shape(parts.cell.init_carry, params, key)
-    opt_state = jax.eval_shape(parts.optimizer.init, params)
+    params = jax.eval_shape(ingredients.cell.init, key)
+    carry = jax.eval_shape(ingredients.cell.init_carry, params, key)
+    opt_state = jax.eval_shape(ingredients.optimizer.init, params)
     x, target = shapes_of(batch.inputs, 2), shapes_of(batch.targets, 2)
 
     def gradient(params, carry, x, target):
         def mean_loss(params):
-            _, y = parts.cell.step(params, carry, x)
+            _, y = ingredients.cell.step(params, carry, x)
             with jax.named_scope("loss"):
                 # objectives may count on axes of time and batch
                 y, wanted = jax.tree.map(lambda a: a[None, None], (y, target))
-                return parts.objective(y, wanted).mean()
+                return ingredients.objective(y, wanted).mean()
 
         return jax.grad(mean_loss)(params)
 
     def update(grads, params, opt_state):
         # where an optimizer looks at the loss too, that is not drawn
-        updates, _ = updates_of(parts.optimizer, grads, opt_state, params, jnp.float32(0))
+        updates, _ = updates_of(ingredients.optimizer, grads, opt_state, params, jnp.float32(0))
         return optax.apply_updates(params, updates)
 
     drawing = _Drawing()

@@ -14,7 +14,7 @@ from jaxrnn.base import Batch, TrainState, named_leaves
 from jaxrnn.jaxprs.equations import is_float, shapes_of
 from jaxrnn.optimizers import updates_of
 from jaxrnn.runs.tensorboard.buckets import Histogram, histogram
-from jaxrnn.training import Parts
+from jaxrnn.training import Ingredients
 from jaxrnn.unroll import unroll
 
 
@@ -25,7 +25,7 @@ class Observation(NamedTuple):
     histograms: dict[str, Histogram]
 
 
-def make_observe(parts: Parts, batch: Batch) -> Callable[[TrainState], Observation]:
+def make_observe(ingredients: Ingredients, batch: Batch) -> Callable[[TrainState], Observation]:
     """`state -> Observation` of one member: what its params do with `batch`, from fresh sequences,
     and what a training step would do with it. It depends on params and opt_state alone, so that
     what changes from one observation to the next is what was learnt.
@@ -41,19 +41,21 @@ def make_observe(parts: Parts, batch: Batch) -> Callable[[TrainState], Observati
         params = state.params
         batch_size = jax.tree.leaves(batch.inputs)[0].shape[1]
         keys = jax.random.split(key_carry, batch_size)
-        carry = jax.vmap(parts.cell.init_carry, in_axes=(None, 0))(params, keys)
+        carry = jax.vmap(ingredients.cell.init_carry, in_axes=(None, 0))(params, keys)
         x = shapes_of(batch.inputs, 2)
-        named = name_values(parts.cell, params, shapes_of(carry, 1), x)
+        named = name_values(ingredients.cell, params, shapes_of(carry, 1), x)
 
         def step(params, carry, x):
             carry, _, values = named.step(params, carry, x)
             return carry, values
 
-        inside = parts.cell._replace(step=step)
+        inside = ingredients.cell._replace(step=step)
         _, values = unroll(inside, params, carry, batch.inputs)
-        fresh = parts.estimator.init(params, key_estimator, batch_size)
-        grads, _, metrics = parts.estimator.estimate(params, fresh, batch)
-        updates, _ = updates_of(parts.optimizer, grads, state.opt_state, params, metrics["loss"])
+        fresh = ingredients.estimator.init(params, key_estimator, batch_size)
+        grads, _, metrics = ingredients.estimator.estimate(params, fresh, batch)
+        updates, _ = updates_of(
+            ingredients.optimizer, grads, state.opt_state, params, metrics["loss"]
+        )
         shown = {"activations": values, "params": params, "gradients": grads}
         norms = {
             "norm/params": optax.tree.norm(params),
