@@ -10,26 +10,29 @@ from pathlib import Path
 from typing import Any, cast
 
 from jaxrnn.cell_neighbours import importing_neighbours
+from jaxrnn.cell_options import with_options, without_options, written_options
 from jaxrnn.cells import CELLS, CellFactory
 
 
 def find_cell(name: str) -> CellFactory:
     """The factory behind a name in `CELLS` or behind `path/to/file.py:factory`, a researcher's
-    own file.
+    own file; with further arguments of it where the name has some, as in `delta_net(heads=4)`.
 
     Raises:
-      ValueError: unknown name, no such factory in the file, or a file that fails when it is run.
-        The factory raises it too where it would end the program.
+      ValueError: unknown name, option or value of one, no such factory in the file, or a file that
+        fails when it is run. The factory raises it too where it would end the program.
     """
-    if name in CELLS:
-        return CELLS[name]
-    path, colon, _ = name.rpartition(":")
+    plain = without_options(name)
+    if plain in CELLS:
+        return with_options(name, CELLS[plain])
+    path, colon, _ = plain.rpartition(":")
     if not colon or not path.endswith(".py"):
         known = ", ".join(CELLS)
         raise ValueError(
             f"cell {name!r} is not known; give one of {known}, or path/to/file.py:factory"
         )
-    return _that_stays(name, Path(path), cast(CellFactory, factory_in(name)))
+    found = cast(CellFactory, factory_in(plain))
+    return with_options(name, _that_stays(plain, Path(path), found))
 
 
 def factory_in(name: str) -> Callable[..., Any]:
@@ -49,13 +52,14 @@ def factory_in(name: str) -> Callable[..., Any]:
 
 def cell_file(name: str) -> Path | None:
     """The researcher's own file that a cell's name points to, if it does."""
-    path, colon, _ = name.rpartition(":")
-    return Path(path) if colon and name not in CELLS else None
+    path, colon, _ = without_options(name).rpartition(":")
+    return Path(path) if colon else None
 
 
 def cell_name(name: str) -> str:
-    """What a cell is called: its name, or that of its factory in a file."""
-    return name.rpartition(":")[2]
+    """What a cell is called: its name, or that of its factory in a file, with its options as
+    `written_options` has them."""
+    return without_options(name).rpartition(":")[2] + written_options(name)
 
 
 def check_cells(names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ class TokenModel:
     vocab_size: int
     output_size: int
     cell: str = "lstm"
-    """A name in `CELLS`, or path/to/file.py:factory."""
+    """A name in `CELLS`, or path/to/file.py:factory; either with options, as in lru(r_min=0.9)."""
     hidden_size: int = 100
     num_layers: int = 1
     embedding_size: int = 0

@@ -45,7 +45,8 @@ class Config:
     word_unsmoothed: tuple[int, ...] = (1, 2)
     word_interpolated: tuple[int, ...] = (0, 1, 2)
     cells: tuple[str, ...] = ("feed_forward", "elman", "gru", "lstm")
-    """The networks' cells, each a name in CELLS or path/to/file.py:factory."""
+    """The networks' cells, each a name in CELLS or path/to/file.py:factory, with
+    options as in "lru(r_min=0.9)" or without."""
     equal: Literal["hidden_size", "parameters", "seconds"] = "hidden_size"
     """What all networks of a level share. parameters, seconds: the hidden size is the largest
     whose model, or whose training run, stays within what is given."""

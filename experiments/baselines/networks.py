@@ -11,7 +11,7 @@ from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.measuring import measured_seconds
-from jaxrnn.sizes import size_by_parameters, size_by_seconds
+from jaxrnn.sizes import size_by_parameters, size_by_seconds, smallest_size
 
 VALID_STREAMS, VALID_STEPS = 32, 64
 """How held-out text is walked: the same in every training run, so few streams that their starts,
@@ -32,8 +32,8 @@ def build(config: Config, devices: Devices = ()) -> runs.Setting:
             # several seeds take a device each, as far as there are
             return measured_seconds(setting, seeds, devices or jax.devices()[: len(seeds)])
 
-        flag = _flag(config, "seconds")
-        size = size_by_seconds(seconds, config.seconds, flag, config.model.cell)
+        flag, unit = _flag(config, "seconds"), smallest_size(_model(config, text))
+        size = size_by_seconds(seconds, config.seconds, flag, config.model.cell, unit)
     else:
         size = config.model.hidden_size
     return network(_of_size(config, size), text, devices)

@@ -42,7 +42,7 @@ class Config:
     tasks: tuple[str, ...] = ("parity", "modular_arithmetic")
     """Names in TASKS, path/to/file.py:factory, or all."""
     cells: tuple[str, ...] = ("elman", "gru", "lstm", "mgu", "min_gru", "lru")
-    """Names in CELLS, or path/to/file.py:factory."""
+    """Names in CELLS, or path/to/file.py:factory; either with options: "lru(r_min=0.9)"."""
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
     """Learning rates, of which each cell has its best on each task; --sweep takes their place."""
     halve_rates: int = 2

@@ -14,7 +14,7 @@ from jaxrnn.runs.checking import members
 from jaxrnn.runs.config import flags_of
 from jaxrnn.runs.measuring import measured_seconds
 from jaxrnn.runs.sweep.grouping import SWEPT
-from jaxrnn.sizes import size_by_parameters, size_by_seconds
+from jaxrnn.sizes import size_by_parameters, size_by_seconds, smallest_size
 from jaxrnn.tasks import task_objective, task_training, task_validation
 
 
@@ -94,7 +94,8 @@ def _by_seconds(config: Config, version: float) -> int:
         # several seeds take a device each, as far as there are
         return measured_seconds(network(_of_size(config, size)), seeds, jax.devices()[: len(seeds)])
 
-    return size_by_seconds(seconds, config.seconds, cell=config.model.cell)
+    cell, unit = config.model.cell, smallest_size(model_of(config))
+    return size_by_seconds(seconds, config.seconds, cell=cell, unit=unit)
 
 
 def _untraced(config: Config) -> Config:

@@ -29,10 +29,10 @@ from jaxrnn.base import Batch, Cell, Params, require_positive
 from jaxrnn.cell_files import cell_name
 from jaxrnn.data import capital_table, text_streams
 from jaxrnn.evaluation import dynamic_evaluate
-from jaxrnn.models import TokenModel, cross_entropy
+from jaxrnn.models import cross_entropy
 from jaxrnn.optimizers import clipped_adam
 from jaxrnn.parallel import Devices
-from jaxrnn.sizes import LARGEST, largest, parameters_of
+from jaxrnn.sizes import size_by_parameters
 
 __all__ = ["COMPARISON", "IN_THE_POST", "PRESETS", "Config", "claims", "comparison_claims", "main"]
 
@@ -52,20 +52,10 @@ def build(config: Config, devices: Devices = ()) -> runs.Setting:
     size, steps = text.vocabulary.size, config.num_steps
     model = runs.token_model(config.model, size, num_steps=steps, capitals=capitals)
     if config.parameters:
-        model = _as_large_as(config.parameters, model)
+        model = replace(model, hidden_size=size_by_parameters(model, config.parameters))
     return runs.text_setting(
         config, text, model, num_steps=steps, sample_length=config.sample_length, devices=devices
     )
-
-
-def _as_large_as(parameters: int, model: TokenModel) -> TokenModel:
-    """`model` of the largest hidden size that has no more parameters and divides into its heads."""
-    size = largest(
-        range(model.heads, LARGEST + 1, model.heads),
-        lambda size: parameters_of(replace(model, hidden_size=size)) <= parameters,
-        f"--parameters is {parameters}, too few for {model.cell} of any size; give more",
-    )
-    return replace(model, hidden_size=size)
 
 
 def report(config: Config, log: runs.RunLog) -> runs.Report:

@@ -20,7 +20,8 @@ PADDING = "□"
 @dataclass(frozen=True)
 class Model(runs.ModelConfig):
     cell: str = ""
-    """A name in CELLS, or path/to/file.py:factory; if not given, both of the notebook's."""
+    """A name in CELLS, or path/to/file.py:factory, with options as in "lru(r_min=0.9)" or without;
+    if not given, both of the notebook's."""
     hidden_size: int = 16
     embedding_size: int = 16
     weight_drop: Decided[float] = 0.0

@@ -45,7 +45,7 @@ class ModelConfig:
     """A stack of recurrent layers."""
 
     cell: str = "lstm"
-    """A name in CELLS, or path/to/file.py:factory."""
+    """A name in CELLS, or path/to/file.py:factory; either with options, as in "lru(r_min=0.9)"."""
     num_layers: int = 1
     hidden_size: int = 100
     embedding_size: int = 0

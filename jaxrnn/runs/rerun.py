@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxrnn.cell_files import cell_file
 from jaxrnn.runs.cell_code import check_code, kept_in
 from jaxrnn.runs.config import config_of
 from jaxrnn.runs.directory import RunDirectory, read_metrics
@@ -70,7 +71,8 @@ def rerun(experiment: Experiment, source: Path, flags: TrainingFlags) -> Differe
     config: Any = config_of(type(preset), recorded_config(experiment, source, "DIR"))
     for kind, name in code_of(config):
         kept = kept_in(first, kind)
-        code = kept if kept.is_file() else Path(name.rpartition(":")[0])
+        code = kept if kept.is_file() else cell_file(name)
+        assert code is not None
         check_code(first, code, trusted=flags.trust, known_only=flags.no_cell_code)
     flags = replace(flags, devices=flags.devices or recorded_devices(source))
     with interrupts() as asked, releasing_locks():

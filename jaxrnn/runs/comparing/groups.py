@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrnn.analysis.statistics import Interval, RateWindow, bootstrap, iqm, learning_rate_window
+from jaxrnn.cell_files import cell_name
 
 Row = Mapping[str, Any]
 RATE = "learning_rate"
@@ -146,7 +147,7 @@ def said(name: str, value: Any) -> str:
     if name == "run":
         return f"run {Path(str(value)).name}"
     if isinstance(value, str) and name in ("cell", "setting", "experiment", "estimator"):
-        return value.rpartition(":")[2] if name == "cell" else value
+        return cell_name(value) if name == "cell" else value
     number = f"{value:.3g}" if isinstance(value, float) else str(value)
     return f"{name.replace('_', ' ')} {number}"
 

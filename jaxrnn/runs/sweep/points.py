@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrnn.cell_files import cell_file, cell_name
+from jaxrnn.cell_options import outside_brackets
 from jaxrnn.runs.checking import check_numbers
 from jaxrnn.runs.config import field_value, flags_of, record_of, replaced
 from jaxrnn.runs.places import from_anywhere
@@ -111,7 +112,7 @@ def _values(config: Any, name: str, text: str, *, counted: bool) -> Span | list[
     """The values of one field; a range without a number of values is one to draw from."""
     found = RANGE.fullmatch(text)
     if not found:
-        return [_read(config, name, part.strip()) for part in text.split(",")]
+        return [_read(config, name, part.strip()) for part in outside_brackets(text)]
     kind, low, high, count = found.groups()
     try:
         span = Span(kind == "log", float(low), float(high))
