@@ -11,8 +11,8 @@ from jaxrnn import CELLS, Batch, Cell, elman, gru, lstm, rflo
 from jaxrnn.gradients.online.influence import lay_out
 from jaxrnn.gradients.online.parts import Parts, in_parts
 from jaxrnn.gradients.online.products import held
-from jaxrnn.gradients.online.reach import reach
 from jaxrnn.gradients.sequence import flat_floats
+from jaxrnn.jaxprs.reach import reach
 
 KEY = jax.random.key(0)
 T, B = 3, 2

@@ -26,7 +26,7 @@ from jaxrnn import (
     snap,
     uoro,
 )
-from jaxrnn.gradients.online.reach import reach
+from jaxrnn.jaxprs.reach import reach
 from jaxrnn.models import cross_entropy
 
 KEY = jax.random.key(0)

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Cell, GradientEstimator, Key, Keys, Objective, Params, X, widest_float
 from jaxrnn.gradients.online.estimator import Influence, online
-from jaxrnn.gradients.online.reach import leaves_that_reach
 from jaxrnn.gradients.sequence import carry_shapes, flat_floats, floats, with_floats, with_leaves
+from jaxrnn.jaxprs.reach import leaves_that_reach
 from jaxrnn.schedule.devices import vary_alike, vary_like
 from jaxrnn.unroll import Schedule
 

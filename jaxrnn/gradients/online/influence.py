@@ -20,8 +20,8 @@ from scipy import sparse
 from jaxrnn.base import Carry, Cell, Params, PyTree, X
 from jaxrnn.gradients.online.estimator import Build, Influence
 from jaxrnn.gradients.online.products import thinned
-from jaxrnn.gradients.online.reach import Pattern, reach
 from jaxrnn.gradients.sequence import flat_floats, floats, with_floats, with_leaves
+from jaxrnn.jaxprs.reach import Pattern, reach
 from jaxrnn.schedule.devices import vary_like
 
 # `(I's pattern, D's pattern) -> the pattern of what is kept of J`.

@@ -13,7 +13,6 @@ from jax import lax
 from scipy import sparse
 
 from jaxrnn.base import Carry, Cell, Params, X
-from jaxrnn.gradients.online.reach import Pattern, reach
 from jaxrnn.jaxprs.equations import (
     Equation,
     Program,
@@ -27,6 +26,7 @@ from jaxrnn.jaxprs.equations import (
     trace,
     variables,
 )
+from jaxrnn.jaxprs.reach import Pattern, reach
 from jaxrnn.unstable import CUSTOM, jaxprs_in, scan_counts
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
