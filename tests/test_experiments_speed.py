@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from experiments_support import error_of, files_of, summary
 from jax import lax
+from jax.experimental import rnn
 from matplotlib.image import imread
 from tiers import mostly_full
 
@@ -20,11 +21,12 @@ from experiments.speed import (
     custom,
     generating,
     layers,
-    linear,
+    libraries,
     measuring,
     members,
     memory,
     report,
+    schedules,
     targets,
     tensorboard,
     toy,
@@ -33,7 +35,15 @@ from experiments.speed import (
 )
 from experiments.speed.cells import CUSTOM
 from experiments.speed.machine import gradient_flops, matmul_flops, matmul_rate, step_flops
-from experiments.speed.measuring import Case, Measured, Side, disagreement, gather, measure
+from experiments.speed.measuring import (
+    Case,
+    Measured,
+    Side,
+    Unsuitable,
+    disagreement,
+    gather,
+    measure,
+)
 from experiments.speed.model import VOCAB_SIZE, make_problem
 from experiments.speed.presets import PRESETS, Shape
 from jaxrnn.analysis.plots import ratio_chart
@@ -78,7 +88,8 @@ def agreeing(case):
     """The names of all sides, once each was seen to compute what the first one does."""
     expected = case.sides[0].check()
     for side in case.sides[1:]:
-        assert disagreement(side.check(), expected, case.tolerance) is None, side.name
+        allowed = max(case.tolerance, side.tolerance)
+        assert disagreement(side.check(), expected, allowed) is None, side.name
     return {side.name for side in case.sides}
 
 
@@ -92,6 +103,44 @@ def test_layers_of_every_library(name):
         expected -= {"Haiku"}
         assert "not the same function" in case.missing["Haiku"]
     assert agreeing(case) == expected
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+def test_weights_for_cudnn():
+    """JAX's own reference of cuDNN's layout computes what our LSTM computes."""
+    problem = layers.make_problem(CELLS["lstm"], Shape(2, 3, 4))
+    flat = libraries.cudnn_weights(problem.params)
+    found = libraries.cudnn_back(problem.params, flat)
+    jax.tree.map(np.testing.assert_array_equal, found, jax.tree.map(np.asarray, problem.params))
+    zeros, lengths = jnp.zeros((1, 2, 4)), jnp.full(2, 3, jnp.int32)
+    weights = rnn.unpack_lstm_weights(flat, 4, 4, 1, False)
+    xs = problem.xs.swapaxes(0, 1)
+    ys, _, _ = rnn.lstm_ref(xs, zeros, zeros, *weights, lengths, 4, 4, 1, 0.0, False)
+    ours = layers.our_layer(problem).forward(problem.params, problem.xs)
+    np.testing.assert_allclose(ys.swapaxes(0, 1), ours, rtol=1e-5, atol=1e-6)
+
+
+def test_cudnn_is_for_a_gpu():
+    params = layers.make_problem(CELLS["lstm"], Shape(2, 3, 4)).params
+    with pytest.raises(Unsuitable, match="NVIDIA's GPUs"):
+        libraries.cudnn_layer("lstm", params)
+    with pytest.raises(Unsuitable, match="LSTM alone"):
+        libraries.cudnn_layer("gru", params)
+
+
+@pytest.mark.parametrize("name", mostly_full(["lstm", "lru"], "lstm"))
+def test_every_schedule_that_is_another_program(name):
+    others = {"scan", "checkpointed"} | ({"associative"} if name == "lru" else set())
+    case = schedules.schedule_case(name, SMALL, "bfloat16")
+    narrow = {f"{side}, bfloat16" for side in {"jaxrnn"} | others}
+    assert agreeing(case) == {"jaxrnn"} | others | narrow
+    assert case.missing["distributed"] == "the same program as jaxrnn"
+
+
+def test_a_preset_for_gpus_says_so_on_a_cpu(capsys, tmp_path):
+    flags = ["--preset", "gpu", "--run", tmp_path / "run"]
+    assert "--preset gpu is for a GPU" in error_of(capsys, speed.main, flags)
+    assert not files_of(tmp_path)
 
 
 @pytest.mark.full
@@ -485,7 +534,13 @@ def test_the_whole_table(tmp_path, capsys):
     found = summary(run)
     assert found["experiment"] == "speed"
     cases = {row["case"] for row in found["results"]}
-    assert cases == {*speed.CASES, *CUSTOM, *linear.NAMES, compiling.GROWTH} - {"cells", "linear"}
+    assert cases == {
+        *speed.CASES,
+        *CUSTOM,
+        *schedules.LINEAR,
+        *schedules.NAMES,
+        compiling.GROWTH,
+    } - {"cells", "linear", "schedules"}
     for row in found["results"]:
         assert row.keys() >= FIELDS
         assert row["peer"] in shown

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from experiments.speed.libraries import JAX_LIBRARIES, Layer, torch_layer
 from experiments.speed.machine import gradient_flops
-from experiments.speed.measuring import NARROW, Case, Side, compiled, gather
+from experiments.speed.measuring import NARROW, Case, Side, Unsuitable, compiled, gather, tolerance
 from experiments.speed.model import zero_carry
 from experiments.speed.presets import Preset, Shape
 from jaxrnn import CELLS, Cell, unroll
@@ -123,20 +123,27 @@ def jax_side(
 def torch_side(name: str, problem: Problem) -> Side:
     import torch  # pyright: ignore[reportMissingImports]
 
+    on_gpu = jax.default_backend() == "gpu"
+    if on_gpu and not torch.cuda.is_available():
+        raise Unsuitable("this PyTorch has no CUDA")
+    device = "cuda" if on_gpu else "cpu"
     layer, back = torch_layer(name, problem.params)
-    xs = torch.tensor(np.asarray(problem.xs), requires_grad=True)
-    dys = torch.tensor(np.asarray(problem.dys))
+    layer.to(device)
+    xs = torch.tensor(np.asarray(problem.xs), device=device, requires_grad=True)
+    dys = torch.tensor(np.asarray(problem.dys), device=device)
 
     def call():
         layer.zero_grad()
         xs.grad = None
         ys, _ = layer(xs)
         ys.backward(dys)
+        if on_gpu:
+            torch.cuda.synchronize()
 
     def check():
         call()
         assert xs.grad is not None
-        return {"params": back(), "xs": xs.grad.numpy()}
+        return {"params": back(), "xs": xs.grad.cpu().numpy()}
 
     return Side("PyTorch", call, check)
 
@@ -174,7 +181,7 @@ def beside_ours(
     sides, missing = gather(peers)
     x = jax.ShapeDtypeStruct((shape.hidden_size,), jnp.float32)
     flops = gradient_flops(problem.cell, x, shape.num_steps, shape.batch_size)
-    return Case(name, str(shape), [*ours, *sides], missing, flops=flops)
+    return Case(name, str(shape), [*ours, *sides], missing, flops=flops, tolerance=tolerance())
 
 
 def layer_case(

@@ -7,7 +7,7 @@ into our form again.
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -182,6 +182,40 @@ def keras_layer(name: str, params: Any) -> Layer:
     return Layer([w_ih, w_hh, b], forward, back, 0)
 
 
+def cudnn_layer(name: str, params: Any) -> Layer:
+    """NVIDIA's fused LSTM through `jax.experimental.rnn`, which has no GRU."""
+    if name != "lstm":
+        raise Unsuitable("jax.experimental.rnn has an LSTM alone")
+    if jax.default_backend() != "gpu":
+        raise Unsuitable("it runs on NVIDIA's GPUs alone")
+    from jax.experimental import rnn
+
+    input_size, hidden_size = params.w_ih.shape[0], params.w_hh.shape[0]
+    sizes = (input_size, hidden_size, 1, 0.0, False)
+
+    def forward(weights, xs):
+        zeros = jnp.zeros((1, xs.shape[0], hidden_size))
+        lengths = jnp.full(xs.shape[0], xs.shape[1], jnp.int32)
+        ys, *_ = cast(Any, rnn.lstm)(xs, zeros, zeros, weights, lengths, *sizes)
+        return ys
+
+    return Layer(cudnn_weights(params), forward, lambda grads: cudnn_back(params, grads), 0)
+
+
+def cudnn_weights(params: Any) -> jax.Array:
+    """Our LSTM's weights as cuDNN's one vector: gates i, f, g, o, and a bias with x and with h."""
+    w_ih, w_hh, b = (reorder(a, LAST_TWO) for a in (params.w_ih, params.w_hh, params.b))
+    return jnp.concatenate([w_ih.T.ravel(), w_hh.T.ravel(), b, jnp.zeros_like(b)])
+
+
+def cudnn_back(params: Any, flat: Any) -> Any:
+    """The way back; each bias has the gradient of their sum."""
+    ends = np.cumsum([params.w_ih.size, params.w_hh.size, params.b.size])
+    w_ih, w_hh, b, _ = np.split(np.asarray(flat), ends)
+    w_ih, w_hh = w_ih.reshape(-1, len(params.w_ih)).T, w_hh.reshape(-1, len(params.w_hh)).T
+    return type(params)(*(reorder(a, LAST_TWO) for a in (w_ih, w_hh, b)))
+
+
 def torch_layer(name: str, params: Any) -> tuple[Any, Callable[[], Any]]:
     """PyTorch's fused layer, and its gradients in the form of ours once they were taken."""
     import torch  # pyright: ignore[reportMissingImports]
@@ -203,7 +237,7 @@ def torch_layer(name: str, params: Any) -> tuple[Any, Callable[[], Any]]:
             weight.copy_(torch.tensor(value))
 
     def back():
-        w_ih, w_hh, b, b_h = (weight.grad.numpy() for weight in layer.parameters())
+        w_ih, w_hh, b, b_h = (weight.grad.cpu().numpy() for weight in layer.parameters())
         grads = {"w_ih": arrange(w_ih.T), "w_hh": arrange(w_hh.T), "b": arrange(b)}
         if name == "gru":
             grads["b_hn"] = b_h[2 * hidden_size :]
@@ -213,6 +247,7 @@ def torch_layer(name: str, params: Any) -> tuple[Any, Callable[[], Any]]:
 
 
 JAX_LIBRARIES: dict[str, Callable[[str, Any], Layer]] = {
+    "cuDNN": cudnn_layer,
     "Flax": flax_layer,
     "Haiku": haiku_layer,
     "Equinox": equinox_layer,

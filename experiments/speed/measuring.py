@@ -20,6 +20,9 @@ BRIEF = 0.5  # seconds
 # How far a gradient that is computed in bfloat16 (8 bits) may differ.
 NARROW = 0.1
 
+# How far a gradient in float32 may differ: the matmuls of accelerators keep 10 bits of a factor.
+EXACT, ROUNDED = 1e-3, 2e-2
+
 # One whose call is longer is timed once, the first time.
 LONG = 5.0  # seconds
 
@@ -71,7 +74,7 @@ class Case(NamedTuple):
     sides: list[Side]
     missing: dict[str, str]
     flops: float | None = None
-    tolerance: float = 1e-3
+    tolerance: float = EXACT
     makes: int | None = None
     ours: str = "jaxrnn"
     resident: bool = False
@@ -124,6 +127,11 @@ def disagreement(found: Any, expected: Any, tolerance: float) -> str | None:
         if not apart <= tolerance * max(float(np.max(np.abs(mine), initial=0)), 1e-30):
             return f"{name} differs by {apart:.3g}"
     return None
+
+
+def tolerance() -> float:
+    """Of a case in float32, by the platform."""
+    return EXACT if jax.default_backend() == "cpu" else ROUNDED
 
 
 class Measured(NamedTuple):

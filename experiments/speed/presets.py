@@ -1,6 +1,7 @@
 """How large everything is that gets timed."""
 
-from typing import Literal, NamedTuple
+import math
+from typing import Literal, NamedTuple, get_args
 
 from jaxrnn.token_model import Precision
 
@@ -10,6 +11,7 @@ CaseName = Literal[
     "cells",
     "linear",
     "matrix-state",
+    "schedules",
     "char-step",
     "toy-step",
     "word",
@@ -19,6 +21,10 @@ CaseName = Literal[
     "tensorboard",
     "members",
 ]
+
+
+ON_A_GPU: tuple[CaseName, ...] = ("lstm", "gru", "schedules")
+"""What of it depends on how a time step is launched."""
 
 
 class Shape(NamedTuple):
@@ -41,6 +47,7 @@ class Preset(NamedTuple):
       cell: shape of the custom cells.
       linear: shapes of the layers with a linear recurrence.
       matrix: shapes of the layers whose carry is a matrix, as wide as it is high.
+      schedules: shapes of the layers that every schedule unrolls.
       model: shape of R2RT's character model, 3 layers.
       num_layers: of the model.
       compile_steps: numbers of time steps for which the model is compiled.
@@ -61,6 +68,7 @@ class Preset(NamedTuple):
       matmul: rows of the matrices that show the machine's limit.
       left_out: cases that are measured only where they are asked for.
       precision: what ours computes in once more, if not in float32 alone.
+      seconds: after so many no further case is begun.
     """
 
     libraries: tuple[str, ...] = ("Flax", "PyTorch")
@@ -74,6 +82,7 @@ class Preset(NamedTuple):
     cell: Shape = Shape(32, 200, 100)
     linear: tuple[Shape, ...] = (Shape(32, 200, 100), Shape(4, 10_000, 100))
     matrix: tuple[Shape, ...] = (Shape(4, 2048, 64), Shape(4, 128, 64))
+    schedules: tuple[Shape, ...] = (Shape(8, 512, 64),)
     model: Shape = Shape(32, 200, 100)
     num_layers: int = 3
     compile_steps: tuple[int, ...] = (200,)
@@ -92,8 +101,9 @@ class Preset(NamedTuple):
     members: int = 32
     member_steps: int = 200
     matmul: int = 2048
-    left_out: tuple[CaseName, ...] = ("linear", "matrix-state")
+    left_out: tuple[CaseName, ...] = ("linear", "matrix-state", "schedules")
     precision: Precision = "float32"
+    seconds: float = math.inf
 
 
 PRESETS = {
@@ -102,6 +112,7 @@ PRESETS = {
         cell=Shape(4, 6, 5),
         linear=(Shape(4, 6, 5),),
         matrix=(Shape(2, 70, 8),),
+        schedules=(Shape(2, 6, 4),),
         model=Shape(4, 6, 5),
         num_layers=2,
         compile_steps=(2,),
@@ -128,5 +139,14 @@ PRESETS = {
         loop_steps=(20, 50, 100),
         torch_compile=True,
         left_out=(),
+    ),
+    "gpu": Preset(
+        libraries=("cuDNN", "Flax", "Equinox", "PyTorch"),
+        layers=(Shape(256, 512, 512), Shape(64, 1024, 1024)),
+        schedules=(Shape(64, 2048, 256),),
+        matmul=8192,
+        left_out=tuple(name for name in get_args(CaseName) if name not in ON_A_GPU),
+        precision="bfloat16",
+        seconds=400,
     ),
 }

@@ -42,13 +42,14 @@ def rule(platform: str, length: Size) -> tuple[str, str]:
     """The schedule that "auto" takes on a platform ("cpu", "gpu", "tpu") for T = `length`, and why.
 
     On a CPU a linear recurrence stays a loop, whose time steps are a few instructions each: the
-    parallel form passes over its arrays O(log T) times. On accelerators a time step costs a launch.
+    parallel form passes over its arrays O(log T) times. On accelerators a time step costs a launch;
+    that this decides is unmeasured (`python -m experiments.speed --preset gpu` measures it).
     """
     if length == 1:
         return "scan", "a single time step: there is no loop"
     if platform == "cpu":
         return "distributed", "on a CPU: a loop for every recurrence, all else at once"
-    return "associative", f"on a {platform}: as few time steps one after another as there can be"
+    return "associative", f"on a {platform}: few time steps one after another; unmeasured"
 
 
 def choose(
