@@ -66,6 +66,7 @@ STYLES: dict[str, tuple[str, ...]] = {
     "snap": ("online",),
     "rflo": ("online",),
     "uoro": ("online",),
+    "eprop": ("online",),
 }
 """The same inside jaxrnn.gradients: styles stand on what several of them share, never back."""
 OUTSIDE = ("analysis", "runs", "interop")

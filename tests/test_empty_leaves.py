@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiers import mostly_full
 
-from jaxrnn import STYLES, Batch, Cell, rflo, rtrl, snap, stateless, tbptt, uoro
+from jaxrnn import STYLES, Batch, Cell, eprop, rflo, rtrl, snap, stateless, tbptt, uoro
 
 T, B, H = 6, 2, 3
 KEY = jax.random.key(0)
@@ -58,6 +58,7 @@ ESTIMATORS = {
     "rtrl": lambda cell, objective, x: rtrl(cell, objective, x=x, schedule="scan"),
     "snap": lambda cell, objective, x: snap(cell, objective, x=x, schedule="scan"),
     "rflo": lambda cell, objective, x: rflo(cell, objective, x=x, schedule="scan"),
+    "eprop": lambda cell, objective, x: eprop(cell, objective, x=x, schedule="scan"),
     "uoro": lambda cell, objective, x: uoro(cell, objective, x=x, schedule="scan"),
 }
 

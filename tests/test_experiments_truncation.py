@@ -235,7 +235,8 @@ def test_every_style_is_compared():
 def test_who_learns_as_he_goes_does_so_as_often_as_any():
     """Styles whose errors cross batches take the shortest; bptt needs the longest."""
     found = {variant.style: variant.num_steps for variant in unbounded((10, 5), 40)}
-    assert found == {"bptt": 40} | dict.fromkeys(("rtrl", "snap", "uoro", "rflo"), 5)
+    online = ("rtrl", "snap", "snap_2", "uoro", "rflo", "eprop")
+    assert found == {"bptt": 40} | dict.fromkeys(online, 5)
 
 
 def test_the_whole_grid_is_extrapolated():

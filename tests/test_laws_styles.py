@@ -53,7 +53,16 @@ def test_laws(name, subtests):
                 holds(STYLES[name])
 
 
-@pytest.mark.parametrize("name", [name for name in STYLES if name not in KINDS])
+@pytest.mark.parametrize(
+    "name",
+    mostly_full(
+        [name for name in STYLES if name not in KINDS],
+        "stateless",
+        "random_length",
+        "snap",
+        "eprop",
+    ),
+)
 def test_how_a_style_starts(name, subtests):
     for law in STARTING:
         with subtests.test(law):

@@ -16,6 +16,7 @@ from jaxrnn import (
     dropout,
     elman,
     embed,
+    eprop,
     gru,
     linear,
     lstm,
@@ -30,7 +31,7 @@ from jaxrnn.jaxprs.reach import reach
 from jaxrnn.models import cross_entropy
 
 KEY = jax.random.key(0)
-STYLES = [rtrl, snap, uoro, rflo]
+STYLES = [rtrl, snap, uoro, rflo, eprop]
 T, B = 3, 2
 
 

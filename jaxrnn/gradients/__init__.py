@@ -1,6 +1,7 @@
 """One file a gradient style."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxrnn.base import Cell, GradientEstimator, Objective
 from jaxrnn.gradients.artbp import artbp
 from jaxrnn.gradients.bptt import bptt
 from jaxrnn.gradients.cutting import survival
+from jaxrnn.gradients.eprop import eprop
 from jaxrnn.gradients.random_length import length_chances, random_length
 from jaxrnn.gradients.rflo import rflo
 from jaxrnn.gradients.rtrl import rtrl
@@ -103,7 +105,9 @@ STYLES: dict[str, Style] = {
     "artbp": _style(artbp, "window", accuracy="unbiased", survival=_whole),
     "rtrl": _style(rtrl, carries_credit=True),
     "snap": _style(snap, carries_credit=True, accuracy="approximate"),
+    "snap_2": _style(partial(snap, order=2), carries_credit=True, accuracy="approximate"),
     "uoro": _style(uoro, carries_credit=True, accuracy="unbiased"),
     "rflo": _style(rflo, carries_credit=True, accuracy="approximate"),
+    "eprop": _style(eprop, carries_credit=True, accuracy="approximate"),
 }
 """The gradient styles by name, as `--estimator NAME` takes them."""

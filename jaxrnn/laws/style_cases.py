@@ -81,7 +81,30 @@ def _self_fed() -> Cell:
     )
 
 
-GATED, SELF_FED = _gated(), _self_fed()
+def _crossed() -> Cell:
+    """A gate, and two halves of the carry that read each other: a param needs three time steps
+    to reach all of it."""
+    half = HIDDEN_SIZE // 2
+
+    def step(params, h, x):
+        z = jax.nn.sigmoid(x @ params["w_z"])
+        other = jnp.einsum("ai,aij->aj", h.reshape(2, half)[::-1], params["w_hh"]).ravel()
+        h = z * h + (1 - z) * jnp.tanh(x @ params["w_ih"] + other)
+        return h, h
+
+    def init(key):
+        keys = jax.random.split(key, 3)
+        return {
+            "w_z": jax.random.normal(keys[0], (INPUT_SIZE, HIDDEN_SIZE)),
+            "w_ih": jax.random.normal(keys[1], (INPUT_SIZE, HIDDEN_SIZE)),
+            "w_hh": jax.random.normal(keys[2], (2, half, half)),
+            "h0": jnp.linspace(-0.5, 0.5, HIDDEN_SIZE),
+        }
+
+    return Cell(init, lambda params, key: params["h0"], step)
+
+
+GATED, SELF_FED, CROSSED = _gated(), _self_fed(), _crossed()
 
 
 def cell_for(style: Style) -> Cell:

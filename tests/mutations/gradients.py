@@ -85,6 +85,22 @@ FAULTS = [
         "",
     ),
     (
+        "snap: a time step too few",
+        "gradients/online/influence.py",
+        "for _ in range(order - 1):",
+        "for _ in range(order - 2):",
+        "test_online_approximations.py",
+        "",
+    ),
+    (
+        "eprop: errors through recurrent weights",
+        "gradients/eprop.py",
+        ", felt=held_in_time)",
+        ")",
+        "test_online_approximations.py",
+        "eprop",
+    ),
+    (
         "uoro: noise not balanced",
         "gradients/uoro.py",
         "of_carry=a * onward + b * v",

@@ -1,2 +1,2 @@
 """What the online styles share: the estimator, and the influence of params on the carry that it
-threads. Each style (`rtrl`, `snap`, `rflo`, `uoro`) is a file beside this folder."""
+threads. Each style (`rtrl`, `snap`, `rflo`, `eprop`, `uoro`) is a file beside this folder."""

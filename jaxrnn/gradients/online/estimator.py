@@ -69,14 +69,22 @@ Build = Callable[[Cell, Params, X], Influence]
 
 
 def online(
-    name: str, build: Build, cell: Cell, objective: Objective, x: X | None, schedule: Schedule
+    name: str,
+    build: Build,
+    cell: Cell,
+    objective: Objective,
+    x: X | None,
+    schedule: Schedule,
+    felt: Callable[[Cell], Cell] | None = None,
 ) -> GradientEstimator:
     """The estimator of a style called `name`; x of one example, or its shape, if not to be found.
 
     The carry is made before a batch is seen, and what the influence needs is read from the step,
     which needs an x. Complex params and carries are taken by their real and imaginary parts.
+    Errors arrive at the carry through a time step of `felt(cell)`, where that is given.
     """
     cell = in_parts(cell)
+    through = None if felt is None else felt(cell)
 
     def init(params, key, batch_size):
         params = parted(params)
@@ -100,7 +108,7 @@ def online(
         _require_same_shapes(name, carry.influence, fresh)
         influence = where(sequences.fresh, fresh, carry.influence)
         end, carries = passed_carries(cell, params, first, batch.inputs, schedule)
-        loss, direct, errors = _apart(cell, params, carries, batch, objective, schedule)
+        loss, direct, errors = _apart(cell, through, params, carries, batch, objective, schedule)
 
         def step(state, now):
             grads, influence = state
@@ -121,22 +129,29 @@ def online(
     return GradientEstimator(init, estimate)
 
 
-def _apart(cell, params, carries, batch, objective, schedule):
+def _apart(cell, through, params, carries, batch, objective, schedule):
     """The loss, its gradient to params with the carries [T, B, ...] given, and the errors
-    [T, B, C] that arrive at them. No time step needs another, so all are done at once."""
+    [T, B, C] that arrive at them, through `through` if not None. No time step needs another, so
+    all are done at once."""
     moving = floats(carries)
-    alone = Cell(
-        init=cell.init,
-        init_carry=lambda params, key: (),
-        step=lambda params, carry, now: (carry, cell.step(params, *now)[1]),
-    )
 
-    def mean_loss(params, moving):
-        joined = with_floats(carries, moving)
-        _, outputs = unroll(alone, params, (), (joined, batch.inputs), schedule=schedule)
-        return objective(outputs, batch.targets).mean()
+    def loss_by(cell):
+        alone = Cell(
+            init=cell.init,
+            init_carry=lambda params, key: (),
+            step=lambda params, carry, now: (carry, cell.step(params, *now)[1]),
+        )
 
-    loss, (direct, errors) = jax.value_and_grad(mean_loss, argnums=(0, 1))(params, moving)
+        def mean_loss(params, moving):
+            joined = with_floats(carries, moving)
+            _, outputs = unroll(alone, params, (), (joined, batch.inputs), schedule=schedule)
+            return objective(outputs, batch.targets).mean()
+
+        return mean_loss
+
+    loss, (direct, errors) = jax.value_and_grad(loss_by(cell), argnums=(0, 1))(params, moving)
+    if through is not None:
+        errors = jax.grad(loss_by(through), argnums=1)(params, moving)
     over_time_and_batch = jax.vmap(jax.vmap(lambda tree: flat_floats(tree, loss.dtype)))
     if errors:
         errors = over_time_and_batch(errors)

@@ -150,6 +150,21 @@ def closure(immediate: Pattern, feeds: Pattern) -> Pattern:
     return reaches @ immediate
 
 
+def within(order: int) -> Keeps:
+    """I's pattern, and where D takes it in up to `order` - 1 time steps."""
+
+    def keeps(immediate: Pattern, feeds: Pattern) -> Pattern:
+        kept = immediate
+        for _ in range(order - 1):
+            further = immediate + feeds @ kept
+            if further.nnz == kept.nnz:  # no time step adds anything
+                return kept
+            kept = further
+        return kept
+
+    return keeps
+
+
 def sparse_influence(local: Callable[[Cell], Cell], keeps: Keeps) -> Build:
     """J where `keeps` says so, taken on by the D of `local(cell)`."""
 

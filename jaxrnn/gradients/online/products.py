@@ -1,9 +1,10 @@
 """Products of the carry with weights, found in the equations of a cell's step, and what of them
-the derivative to the carry passes: none of it (`held`), or the numbers that are wanted (`thinned`).
-The values of the step are the same.
+the derivative to the carry passes: none of it (`held`, and of those alone that feed a carry to
+itself `held_in_time`), or the numbers that are wanted (`thinned`). The values of the step are the
+same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -45,6 +46,17 @@ def held(cell: Cell) -> Cell:
     one of what the function computes.
     """
 
+    return _holding(cell, lambda program: ())
+
+
+def held_in_time(cell: Cell) -> Cell:
+    """The same of products alone by which a leaf of the carry reaches itself, in whatever number of
+    time steps: those between one layer and the next pass what they did.
+    """
+    return _holding(cell, _passing_on)
+
+
+def _holding(cell: Cell, spared: Callable[[Program], Collection[Equation]]) -> Cell:
     def step(params, carry, x):
         given = (params, carry, x)
         program = trace(cell.step, *given)
@@ -52,12 +64,45 @@ def held(cell: Cell) -> Cell:
         made = [
             kind for kind, tree in zip(kinds, given, strict=True) for _ in jax.tree.leaves(tree)
         ]
-        return program.built(_run_held(program, jax.tree.leaves(given), made))
+        run = _run_held(program, jax.tree.leaves(given), made, spared(program))
+        return program.built(run)
 
     return cell._replace(step=step)
 
 
-def _run_held(program: Program, values: list[Any], made: list[Made]) -> list[Any]:
+def _passing_on(program: Program) -> list[Equation]:
+    """Equations of a step's program that no leaf of the carry goes through on a way to itself."""
+    old = jax.tree.leaves(program.arguments[1])
+    new = program.outputs[: len(old)]
+    reads: dict[Variable, set[int]] = {v: {leaf} for leaf, v in enumerate(old)}
+    for equation in program.equations:
+        mine = set().union(*(reads.get(v, ()) for v in variables(equation.invars)))
+        reads.update((v, mine) for v in equation.outvars)
+    feeds = np.eye(len(old), dtype=bool)  # [new leaf, old leaf], in any number of time steps
+    for leaf, v in enumerate(new):
+        feeds[leaf, list(reads.get(v, ()) if is_variable(v) else ())] = True
+    for _ in old:
+        feeds = feeds @ feeds
+    reaches: dict[Variable, set[int]] = {}
+    for leaf, v in enumerate(new):
+        if is_variable(v):
+            reaches.setdefault(v, set()).add(leaf)
+    found = []
+    for equation in reversed(program.equations):
+        inputs = variables(equation.invars)
+        ahead = set().union(*(reaches.get(v, ()) for v in equation.outvars))
+        behind = set().union(*(reads.get(v, ()) for v in inputs))
+        for v in inputs:
+            reaches.setdefault(v, set()).update(ahead)
+        # from a leaf behind to one ahead, and from there back
+        if not any(feeds[leaf, other] for leaf in behind for other in ahead):
+            found.append(equation)
+    return found
+
+
+def _run_held(
+    program: Program, values: list[Any], made: list[Made], spared: Collection[Equation] = ()
+) -> list[Any]:
     """What the program gives of `values`, each of them made of `made`."""
     known = program.with_values(values)
     made_of = dict(zip(program.inputs, made, strict=True))
@@ -65,7 +110,7 @@ def _run_held(program: Program, values: list[Any], made: list[Made]) -> list[Any
         inputs = variables(equation.invars)
         mine = NOTHING.union(*(made_of.get(v, NOTHING) for v in inputs))
         run = _INSIDE.get(equation.primitive.name)
-        if mine < RECURRENT or not _has_product(equation):
+        if mine < RECURRENT or not _has_product(equation) or equation in spared:
             found = _alone(equation, known)
         elif run is None:
             of_carry = [v for v in inputs if "carry" in made_of.get(v, NOTHING)]
