@@ -31,15 +31,16 @@ def cornn(
     gamma: float = 1.0,
     epsilon: float = 1.0,
 ) -> Cell:
-    """coRNN; x [I] to y [H]. Equation 3 of the paper, of the oscillators of equation 1:
+    """coRNN; x [I] to y [H]. Of the oscillators
 
-        y'' = tanh(y W_y + y' W_z + x V + b) - gamma y - epsilon y'                     (1)
+        y'' = tanh(y W_y + y' W_z + x V + b) - gamma y - epsilon y'
 
-        z' = z + time_step (tanh(y W_y + z W_z + x V + b) - gamma y - epsilon z)        (3)
+    where the dashes are derivatives, with those of the next time step equation 3 of the paper:
+
+        z' = z + time_step (tanh(y W_y + z W_z + x V + b) - gamma y - epsilon z)
         y' = y + time_step z'
 
-    where the dashes of (1) are derivatives and those of (3) mean the next time step. The carry is
-    (y [H], z [H]), zero at first; the output is y'.
+    The carry is (y [H], z [H]), zero at first; the output is y'.
 
     Reference: Rusch and Mishra (2021), https://arxiv.org/abs/2010.00951, with the damping at the
     time step before, as in the authors' code (github.com/tk-rusch/coRNN). There all three numbers

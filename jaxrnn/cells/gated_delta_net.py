@@ -25,21 +25,21 @@ class GatedDeltaNetParams(NamedTuple):
 def gated_delta_net(
     input_size: int, hidden_size: int, heads: int = 1, eigenvalues: Eigenvalues = "[0, 1]"
 ) -> Cell:
-    """Gated DeltaNet; x [I] to o [H]. Equation 10 of the paper, of each head, D = H / heads:
+    """Gated DeltaNet; x [I] to o [H]. Of each head, D = H / heads:
 
         q, k = silu(x W_q) / |silu(x W_q)|, silu(x W_k) / |silu(x W_k)|
         v = silu(x W_v)
         beta = sigmoid(x w_beta)
         alpha = exp(-exp(a_log) softplus(x w_alpha + b_alpha))
-        S' = S (alpha (I - beta k k^T)) + beta v k^T                            (10)
+        S' = S (alpha (I - beta k k^T)) + beta v k^T
         o = S' q
 
     It is `delta_net` where alpha is 1. With eigenvalues "[-1, 1]" beta is twice the sigmoid. The
     carry is S [heads, D, D], zero at first. alpha begins as the decay of `mamba2` does.
 
-    Reference: Yang et al. (2024), https://arxiv.org/abs/2412.06464; its recurrence alone, without
-    the short convolution in front of the SiLU and the normalisation and gate behind o. Negative
-    eigenvalues: Grazzi et al. (2024), https://arxiv.org/abs/2411.12537.
+    Reference: Yang et al. (2024), https://arxiv.org/abs/2412.06464, section 3.1; its recurrence
+    alone, without the short convolution in front of the SiLU and the normalisation and gate behind
+    o. Negative eigenvalues: Grazzi et al. (2024), https://arxiv.org/abs/2411.12537.
     """
     require_positive(input_size=input_size, hidden_size=hidden_size)
     size = head_size(hidden_size, heads)

@@ -26,7 +26,7 @@ class LEMCarry(NamedTuple):
 
 
 def lem(input_size: int, hidden_size: int, time_step: float = 1.0) -> Cell:
-    """Long expressive memory; x [I] to y [H]. Equation 3 of the paper:
+    """Long expressive memory; x [I] to y [H].
 
         d_1 = time_step sigmoid(y W_1 + x V_1 + b_1)
         d_2 = time_step sigmoid(y W_2 + x V_2 + b_2)

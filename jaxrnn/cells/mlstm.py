@@ -28,25 +28,25 @@ class MLSTMCarry(NamedTuple):
 
 
 def mlstm(input_size: int, hidden_size: int, heads: int = 1) -> Cell:
-    """mLSTM; x [I] to h [H]. Equations 19 to 27 of the paper, of each head, D = H / heads:
+    """mLSTM; x [I] to h [H]. Of each head, D = H / heads:
 
-        q = x W_q + b_q                                         (22)
-        k = x W_k / sqrt(D) + b_k                               (23)
-        v = x W_v + b_v                                         (24)
-        i = x w_i + b_i                                         (25), i~ there
-        f = log sigmoid(x w_f + b_f)                            (26), log f there
-        o = sigmoid(x W_o + b_o)                                (27)
-        m' = max(f + m, i)                                      (15)
-        c' = exp(f + m - m') c + exp(i - m') v k^T              (19), (16), (17)
-        n' = exp(f + m - m') n + exp(i - m') k                  (20)
-        h' = o * (c' q) / max(|n' . q|, exp(-m'))               (21)
+        q = x W_q + b_q
+        k = x W_k / sqrt(D) + b_k
+        v = x W_v + b_v
+        i = x w_i + b_i
+        f = log sigmoid(x w_f + b_f)
+        o = sigmoid(x W_o + b_o)
+        m' = max(f + m, i)
+        c' = exp(f + m - m') c + exp(i - m') v k^T
+        n' = exp(f + m - m') n + exp(i - m') k
+        h' = o * (c' q) / max(|n' . q|, exp(-m'))
 
-    m changes nothing but the size of the numbers: c exp(m) and n exp(m) are C and n of (19) and
-    (20). The carry is (c [heads, D, D], n [heads, D], m [heads]), zero at first; the output is h'.
-    Nothing but the carry itself goes through a gate. Weights of i and f begin at 0, the biases of f
-    evenly between 3 and 6 over the heads.
+    m changes nothing but the size of the numbers: c exp(m) and n exp(m) are C and n of the paper,
+    i and f are i~ and log f there. The carry is (c [heads, D, D], n [heads, D], m [heads]), zero at
+    first; the output is h'. Nothing but the carry itself goes through a gate. Weights of i
+    and f begin at 0, the biases of f evenly between 3 and 6 over the heads.
 
-    Reference: Beck et al. (2024), https://arxiv.org/abs/2405.04517; of the two forget gates of (26)
+    Reference: Beck et al. (2024), https://arxiv.org/abs/2405.04517; of the two forget gates there
     the sigmoid, and first gates as in the authors' code (github.com/NX-AI/xlstm), where those of i
     are drawn. Without the block around it: its convolution before q and k and its normalisation of
     h'.

@@ -31,8 +31,8 @@ class S5Params(NamedTuple):
 
 
 def s5(input_size: int, hidden_size: int, step_min: float = 0.001, step_max: float = 0.1) -> Cell:
-    """S5; x [I] to y [H]. The state space model s' = lambda s + x B, held between two time steps
-    (equation 6 of the paper), with t = exp(log_step):
+    """S5; x [I] to y [H]. The state space model s' = lambda s + x B, with x held between two
+    time steps, and t = exp(log_step):
 
         s' = exp(lambda t) * s + (exp(lambda t) - 1) / lambda * (x B)
         y = 2 Re(s' C) + x D

@@ -1,4 +1,4 @@
-"""Transcription of mlstm, for input_size 3 and hidden_size 4: equations 19 to 27 of the paper.
+"""Transcription of mlstm, for input_size 3 and hidden_size 4: the paper's equations.
 
 The stabiliser is left out of them; it comes to the carry alone.
 """
