@@ -167,6 +167,38 @@ def test_claims_are_of_what_was_trained_as_they_say():
     }
 
 
+def test_claims_about_options_of_a_cell():
+    """Negative eigenvalues, and states of several sizes; modular arithmetic at the paper's size."""
+    negative, name = "delta_net(heads=2,eigenvalues=-1..1)", "arithmetic to 40, tested at 256"
+    best = {
+        ("parity", negative): ({40: [1.0], 256: [0.95, 0.1]}, [0.0]),
+        ("parity", "mamba2"): ({40: [1.0], 256: [0.02, 0.0]}, [0.0]),
+        ("modular_arithmetic", "delta_net"): ({40: [1.0], 256: [0.6, 0.1]}, [0.0]),
+        ("modular_arithmetic", negative): ({40: [1.0], 256: [0.95, 0.1]}, [0.0]),
+        ("recall", "delta_net(heads=8)"): ({64: [0.1, 0.2]}, [1.0]),
+        ("recall", "delta_net(heads=2)"): ({64: [0.5]}, [1.0]),
+        ("recall", "delta_net"): ({64: [0.6]}, [1.0]),
+    }
+
+    def verdicts(**changes):
+        config = runs.replaced(PRESETS["smoke"], tasks=("parity",), **changes)
+        return {claim.name: claim.holds for claim in claims(config, best)}
+
+    recall = "recall: a larger state recalls more, delta_net(heads=8) < delta_net(heads=2) < delta"
+    assert verdicts(tasks_as="published") == {
+        f"{recall}_net": True,
+        f"parity to 40, tested at 256: {negative}, transitions in [-1, 1], solves it": True,
+        "parity to 40, tested at 256: mamba2, transitions in [0, 1], does not": True,
+        f"modular {name}: delta_net, transitions in [0, 1], does not": False,
+        f"modular {name}: {negative}, transitions in [-1, 1], learns it": True,
+    }
+    assert verdicts()[f"modular {name}: delta_net, transitions in [0, 1], does not"] is None
+    best["recall", "delta_net"] = ({64: [0.4]}, [1.0])
+    assert verdicts()[f"{recall}_net"] is False
+    del best["recall", "delta_net"]
+    assert verdicts()[f"{recall}_net"] is None
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_tasks_have_their_lengths(name):
     task, source, *sizes = PUBLISHED[name]()

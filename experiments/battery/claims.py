@@ -2,17 +2,28 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from experiments.battery.config import Config, names_of, task_of
-from jaxrnn.data.tasks.published import ARJOVSKY, DELETANG, GRAZZI
-from jaxrnn.runs.claims import Claim, at_least, at_most, below
+from jaxrnn.cell_options import without_options, written_options
+from jaxrnn.data.tasks.published import ARJOVSKY, BASED, DELETANG, GRAZZI
+from jaxrnn.runs.claims import Claim, above, at_least, at_most, below
 from jaxrnn.tasks import task_name
 
 PARITY = "parity to 40, tested at 256"
+MODULAR = "modular arithmetic to 40, tested at 256"
 SOLVE = ("elman", "gru", "lstm")
 GATED = ("gru", "lstm")
-UNIT_INTERVAL = ("min_gru", "min_lstm")
-"""Cells of the registry whose transitions are real numbers in [0, 1]."""
+UNIT_INTERVAL = (
+    *("min_gru", "min_lstm", "gla", "hgrn2"),
+    *("delta_net", "gated_delta_net", "rg_lru", "mamba2"),
+)
+"""Cells of the registry whose transitions have real eigenvalues in [0, 1], if nothing else is asked
+for."""
+NEGATIVE = "eigenvalues=-1..1"
+"""The option that asks for [-1, 1]."""
+STATES = ("delta_net(heads=8)", "delta_net(heads=2)", "delta_net")
+"""One cell with a larger state each time, H^2 / heads numbers of a layer of H."""
 
 Scores = Mapping[int, Sequence[float]]
 Best = Mapping[tuple[str, str], tuple[Scores, Sequence[float]]]
@@ -21,15 +32,13 @@ Best = Mapping[tuple[str, str], tuple[Scores, Sequence[float]]]
 
 def claims(config: Config, best: Best) -> list[Claim]:
     """Of the run's tasks and cells; open (None) where it did not train or test at that length."""
-    found: list[Claim] = []
+    found: list[Claim] = [*_by_state(best)]
     # the best seed counts, as in the papers
     for task, cell in best:
         if task == "parity" and cell in SOLVE:
             name, source = f"{PARITY}: {cell} solves it", f"{DELETANG}; {GRAZZI}"
             found.append(at_least(name, source, _best_seed(best, task, cell, 256), 0.9))
-        if task == "parity" and cell in UNIT_INTERVAL:
-            name = f"{PARITY}: {cell}, transitions in [0, 1], does not"
-            found.append(at_most(name, GRAZZI, _best_seed(best, task, cell, 256), 0.1))
+        found += _by_eigenvalues(config, best, task, cell)
         if task == "reversing" and cell in GATED:
             name = f"reversed strings beyond the length of training: {cell} fails"
             observed = _best_seed(best, task, cell, _longest(config, task))
@@ -43,6 +52,38 @@ def claims(config: Config, best: Best) -> list[Claim]:
             name = f"copy: {cell} loses less than without memory, as a part of that"
             found.append(below(name, ARJOVSKY, _copy(config, best, cell), 1.0))
     return found
+
+
+def _by_eigenvalues(config: Config, best: Best, task: str, cell: str) -> list[Claim]:
+    """What negative eigenvalues make possible, at the longest of the paper's lengths. Modular
+    arithmetic takes models and training of the paper's size."""
+    plain, negative = without_options(cell), NEGATIVE in written_options(cell)
+    if plain not in UNIT_INTERVAL:
+        return []
+    observed = _best_seed(best, task, cell, 256)
+    transitions = f"transitions in {'[-1, 1]' if negative else '[0, 1]'}"
+    if task == "parity" and negative:
+        return [at_least(f"{PARITY}: {cell}, {transitions}, solves it", GRAZZI, observed, 0.9, 1.0)]
+    if task == "parity":
+        return [at_most(f"{PARITY}: {cell}, {transitions}, does not", GRAZZI, observed, 0.1)]
+    if task == "modular_arithmetic" and plain == "delta_net":
+        name = f"{MODULAR}: {cell}, {transitions}"
+        observed = observed if config.tasks_as == "published" else None
+        if negative:
+            return [at_least(f"{name}, learns it", GRAZZI, observed, 0.9, 0.971)]
+        return [at_most(f"{name}, does not", GRAZZI, observed, 0.5, 0.314)]
+    return []
+
+
+def _by_state(best: Best) -> list[Claim]:
+    """Recall of one cell with states of several sizes, where the run has them."""
+    scores = {cell: best.get(("recall", cell), ({}, ()))[0] for cell in STATES}
+    if not any(scores.values()):
+        return []
+    firsts = [max(next(iter(each.values()))) if each else None for each in scores.values()]
+    known = [score for score in firsts if score is not None]
+    rise = min(b - a for a, b in pairwise(known)) if len(known) == len(firsts) else None
+    return [above(f"recall: a larger state recalls more, {' < '.join(STATES)}", BASED, rise, 0.0)]
 
 
 def _best_seed(best: Best, task: str, cell: str, length: int) -> float | None:

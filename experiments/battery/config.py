@@ -73,20 +73,37 @@ QUICK_TASKS = (
     *("parity", "modular_arithmetic", "word_s3", "flip_flop"),
     *("dyck", "selective_copy", "adding", "reversing"),
 )
+NEGATIVE = "(eigenvalues=-1..1)"
+# transitions in [0, 1] and in [-1, 1], otherwise the same
+BOTH_RANGES = tuple(f"{n}{e}" for n in ("delta_net", "mamba2", "rg_lru") for e in ("", NEGATIVE))
 LONG = {"equal": "hidden_size", "halve_rates": 0}
 # Grazzi et al. (2024), table 3: 2 layers of 128, batches of 1,024, 100,000 steps, AdamW, best of 3
 AS_GRAZZI = {"num_layers": 2, "hidden_size": 128, "embedding_size": 128, "batch_size": 1024}
 AS_GRAZZI |= {"steps": 10_000, "epochs": 10, "optimizer": "adamw", "tasks_as": "published"}
+AS_GRAZZI |= {"cells": ("lstm", "slstm", "mlstm", *BOTH_RANGES[:4])}
 # Deletang et al. (2022): 256 units, batches of 128, Adam at 1e-3, best of 10; their example's steps
 AS_DELETANG = {"num_layers": 1, "hidden_size": 256, "embedding_size": 0, "batch_size": 128}
 AS_DELETANG |= {"steps": 1_000, "epochs": 10, "rates": (1e-3,), "seeds": 10}
 AS_DELETANG |= {"tasks_as": "deletang"}
+EIGENVALUES = {"tasks": ("parity",), "cells": BOTH_RANGES, "equal": "hidden_size"}
+EIGENVALUES |= {"hidden_size": 16, "rates": (3e-3, 1e-2), "steps": 300, "seeds": 2}
+# T = 200 and 100 blanks, as Arjovsky et al. (2016) have them
+MEMORY = {"tasks": ("adding", "copy"), "cells": ("gru", "lstm"), "equal": "hidden_size"}
+MEMORY |= {"tasks_as": "published", "hidden_size": 32, "rates": (3e-3, 1e-2), "epochs": 4}
+MEMORY |= {"steps": 1_000, "seeds": 2}
+# one cell with states of H^2 / 8, H^2 / 2 and H^2 numbers
+RECALL = {"tasks": ("recall",), "equal": "hidden_size", "hidden_size": 32, "block": "pre-norm"}
+RECALL |= {"cells": ("delta_net(heads=8)", "delta_net(heads=2)", "delta_net"), "convolution": 4}
+RECALL |= {"embedding_size": 32, "rates": (3e-3, 1e-2), "steps": 800, "seeds": 2}
 SMOKE = {"tasks": ("parity", "adding"), "cells": ("elman", "gru"), "rates": (3e-3, 1e-2)}
 SMOKE |= {"parameters": 500, "embedding_size": 4, "steps": 5, "batch_size": 8, "seeds": 2}
 SMOKE |= {"test_sequences": 16}
 PRESETS = {
     "smoke": runs.replaced(Config(), **SMOKE),
     "quick": runs.replaced(Config(), tasks=QUICK_TASKS, batch_size=32, steps=400, seeds=2),
+    "eigenvalues": runs.replaced(Config(), batch_size=32, **EIGENVALUES),
+    "memory": runs.replaced(Config(), batch_size=32, **MEMORY),
+    "recall": runs.replaced(Config(), batch_size=32, **RECALL),
     "published": runs.replaced(Config(), **LONG, **AS_GRAZZI),
     "deletang": runs.replaced(Config(), **LONG, **AS_DELETANG),
 }

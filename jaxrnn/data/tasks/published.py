@@ -18,6 +18,7 @@ GRAZZI = "Grazzi et al. (2024), https://arxiv.org/abs/2411.12537, table 3"
 DELETANG = "Deletang et al. (2022), https://arxiv.org/abs/2207.02098"
 ARJOVSKY = "Arjovsky et al. (2016), https://arxiv.org/abs/1511.06464"
 MAMBA = "Gu and Dao (2023), https://arxiv.org/abs/2312.00752"
+BASED = "Arora et al. (2024), https://arxiv.org/abs/2402.18668"
 ZOOLOGY = "Arora et al. (2023), https://arxiv.org/abs/2312.04927"
 
 
