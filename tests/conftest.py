@@ -1,10 +1,12 @@
 """Strict JAX for all tests: set up before jaxrnn is imported and before a backend starts."""
 
 import functools
+import gc
 import inspect
 import logging
 import os
 import signal
+import typing
 from pathlib import Path
 
 import jax
@@ -13,16 +15,35 @@ import optax
 import pytest
 
 
+def names_axes(hint) -> bool:
+    """Whether an annotation, or a part of it, is one of jaxtyping's, or a name that may be."""
+    if typing.get_origin(hint) is typing.Literal:
+        return False
+    if isinstance(hint, list | tuple):  # of a Callable
+        return any(map(names_axes, hint))
+    if isinstance(hint, str | typing.ForwardRef):
+        return True
+    ours = type(hint).__module__.startswith("jaxtyping")
+    return ours or any(map(names_axes, typing.get_args(hint)))
+
+
 def sparing(jaxtyped):
-    """`jaxtyped` for what has annotations to check. The hook decorates every inner function anew,
-    each time it is made, and to build its checker took half of the time of tracing."""
+    """`jaxtyped` for what has axes to compare, the type checker alone for other annotations, which
+    takes a tenth of the time of a call, and nothing for none: the hook decorates every inner
+    function anew, each time it is made, and to build its checker took half of the time of
+    tracing."""
 
     def decorator(*, typechecker):
         check = jaxtyped(typechecker=typechecker)
 
         def decorate(made):
-            bare = inspect.isfunction(made) and not made.__annotations__
-            return made if bare else check(made)
+            if not inspect.isfunction(made):
+                return check(made)
+            if not made.__annotations__:
+                return made
+            return (check if names_axes(tuple(made.__annotations__.values())) else typechecker)(
+                made
+            )
 
         return decorate
 
@@ -40,13 +61,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Half of all time is XLA's compiling for a CPU, and in JAX 0.10 half of that its fusion emitters:
+# without them the tests take two thirds of their time. Later releases know no such flag, and test
+# with the emitters; an XLA_FLAGS from outside (it may be empty) is left as it is. Not with less
+# optimisation: at level 0 XLA:CPU (jaxlib 0.10.2) compiled a wrong gradient of a random step.
+if jax.__version_info__ < (0, 11):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+
 # test_parallel starts itself again with more
 jax.config.update("jax_num_cpu_devices", int(os.environ.get("JAXRNN_TEST_DEVICES", "2")))
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# Most of the time goes into compiling; what was compiled once is read the next time. Not with less
-# optimisation: at level 0 XLA:CPU (jaxlib 0.10.2) compiled a wrong gradient of a random step.
+# Most of the time goes into compiling; what was compiled once is read the next time.
 cache = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 jax.config.update("jax_compilation_cache_dir", str(cache))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -79,6 +106,14 @@ def lenient(inject_hyperparams):
 
 
 optax.inject_hyperparams = lenient(optax.inject_hyperparams)
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays: the garbage collector need not look at it again and
+    again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture

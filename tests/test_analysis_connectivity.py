@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from drawing import some_params
-from tiers import mostly_full
+from tiers import mostly_full, of_kinds
 
 from jaxrnn import CELLS, chain, dropout, embed, linear, lstm
 from jaxrnn.analysis.connectivity import (
@@ -40,7 +40,7 @@ def scores_in_numpy(name, params, embedded):
     return np.array(scores).T
 
 
-@pytest.mark.parametrize("name", mostly_full(CELLS, "lstm"))
+@pytest.mark.parametrize("name", mostly_full(of_kinds(CELLS), "lstm"))
 def test_both_measures_are_finite_differences(name):
     model = chain(embed=embed(V, E), layer=CELLS[name](E, 4), head=linear(4, V))
 

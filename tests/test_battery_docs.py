@@ -45,6 +45,7 @@ def test_its_cell_is_as_large_as_the_others(there):
     assert 0 < parameters_of(model) <= config.parameters
 
 
+@pytest.mark.full
 def test_arrays_are_trained_on_in_a_few_lines(capsys):
     assert len(ARRAYS.splitlines()) <= 20
     exec(ARRAYS, {})

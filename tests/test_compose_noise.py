@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import mostly_full
+from tiers import mostly_full, of_kinds
 
 from jaxrnn import (
     CELLS,
@@ -86,7 +86,7 @@ def test_dropout_at_rate_0_and_in_evaluation_leaves_x_alone():
         assert new["1"]["step"] == carry["1"]["step"] + 1
 
 
-@pytest.mark.parametrize("name", mostly_full(CELLS, "lstm"))
+@pytest.mark.parametrize("name", mostly_full(of_kinds(CELLS), "elman"))
 def test_zoneout_keeps_or_takes_each_number(name):
     """Step by step: each number of the carry is the old or the cell's new one, at the rate; what
     the cell gives out of its carry is as the carry has it."""

@@ -143,6 +143,7 @@ def test_no_model_scores_what_is_no_token(name):
     assert model.nats(np.array([], int)).shape == (0,)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not is_here("tiny-shakespeare"), reason="tiny-shakespeare is not here")
 def test_the_known_figures_of_characters():
     text = read_text("tiny-shakespeare", "character", valid_fraction=0.1)

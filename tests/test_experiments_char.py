@@ -76,6 +76,7 @@ def test_each_cell_of_a_comparison_is_a_row(comparison):
     assert files_of(comparison)["plots/learning_curves.png"].startswith(b"\x89PNG")
 
 
+@pytest.mark.full
 def test_each_cell_of_a_comparison_is_that_cell_alone(comparison, folder, text):
     run = folder / "alone"
     flags = [*small_char(text), "--seeds", "2", "--cell", "elman_relu"]

@@ -88,7 +88,8 @@ def test_help_answers_at_once(name):
         assert re.search(rf"^{label}:", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", mostly_full(MODULES, "char"))
+@pytest.mark.full
+@pytest.mark.parametrize("name", MODULES)
 def test_a_mistyped_flag_answers_at_once(name):
     done, seconds = call(f"experiments.{name}", "--no-such-flag", "3")
     assert done.returncode == 2

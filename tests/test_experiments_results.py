@@ -208,6 +208,7 @@ def test_members_of_two_settings(two_settings):
         runs.load(two_settings, member=6)
 
 
+@pytest.mark.full
 def test_best_is_the_epoch_with_the_lowest_validation_loss(text, tmp_path):
     """At a rate so high that the third epoch of a seed is better than the last."""
     run = tmp_path / "run"

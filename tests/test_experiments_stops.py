@@ -97,6 +97,7 @@ def test_ctrl_c_while_nothing_trains(flags, finished, tmp_path, capsys, monkeypa
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.full
 def test_a_finished_run_reports_again(finished, capsys):
     before = files_of(finished)
     capsys.readouterr()
@@ -146,6 +147,7 @@ def no_space(*arguments, **options):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.full
 def test_a_full_disk(flags, whole, tmp_path, capsys, monkeypatch):
     """Of what the loop itself writes, test_runs_loop says the same."""
     broken, replace = tmp_path / "broken", os.replace

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
-from tiers import mostly_full
+from tiers import mostly_full, of_kinds
 
 from jaxrnn import CELLS, Batch, Cell, artbp, bptt, chain, elman, random_length, unroll
 from jaxrnn.gradients.artbp import artbp_chances
@@ -136,7 +136,7 @@ def test_segments_of_artbp_have_the_window_in_the_mean(window, tail):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", of_kinds(CELLS))
 def test_a_cell_with_factors_keeps_its_schedule(name):
     cell = with_factors(CELLS[name](3, 4))
     params = cell.init(jax.random.key(0))

@@ -112,7 +112,8 @@ FACTORIES = {f"linen {kind.__name__}": linen_factory(kind) for kind in LINEN} | 
 }
 
 
-@pytest.mark.parametrize("name", mostly_full(FACTORIES, "nnx GRUCell"))
+@pytest.mark.full
+@pytest.mark.parametrize("name", FACTORIES)
 def test_the_scheduler_reads_it(name):
     cell = FACTORIES[name](INPUT, HIDDEN)
     params = some_params(cell)

@@ -32,6 +32,7 @@ from jaxrnn.laws import (
     STYLE_LAWS,
     LawBroken,
     cells,
+    learning,
     schedules,
     subject,
     what_is_broken,
@@ -71,6 +72,14 @@ def test_broken_cell_is_named(fault):
     law, message = FAULTS[fault]
     tried = subject(getattr(broken_cells, fault))
     assert message in (what_is_broken(LAWS[law], tried) or "it holds")
+
+
+@pytest.mark.parametrize(("loss", "holds"), [(0.3, True), (0.6, False)])
+def test_who_ends_as_the_memoryless_do_is_named(loss, holds, monkeypatch):
+    """Not knowing costs log 2 nats, 0.69."""
+    monkeypatch.setattr(learning, "_trained", lambda *given: loss)
+    said = what_is_broken(LAWS["learns a lag"], subject(elman)) or "it holds"
+    assert said == "it holds" if holds else "nats, not below 0.347" in said
 
 
 # These break no law but their own.

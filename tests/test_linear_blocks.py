@@ -110,7 +110,7 @@ def test_it_is_found(name):
     assert "linear, kept as a loop" in str(explain(cell, *given, schedule="distributed"))
 
 
-@pytest.mark.parametrize("name", mostly_full(CELLS, "LinOSS", "turned"))
+@pytest.mark.parametrize("name", mostly_full(CELLS, "LinOSS"))
 def test_in_parallel_is_the_plain_loop(name):
     require_the_plain_loop(CELLS[name], *given_to(CELLS[name]), "associative")
 

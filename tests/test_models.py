@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from drawing import some_params
-from tiers import mostly_full
+from tiers import mostly_full, of_kinds
 
 from jaxrnn import CELLS, Cell, chain, dropout, embed, explain, linear, unroll
 from jaxrnn.models import (
@@ -111,7 +111,7 @@ def test_heads_of_a_plain_layer():
 # what surrounds the cells is the same for all
 @pytest.mark.parametrize(
     ("name", "embedding_size"),
-    mostly_full([("lstm", 0), *((name, 3) for name in CELLS)], ("lstm", 0), ("lru", 3)),
+    mostly_full([("lstm", 0), *((name, 3) for name in of_kinds(CELLS))], ("lstm", 0), ("lru", 3)),
 )
 def test_tokens_to_logits(name, embedding_size):
     config = replace(SMALL, cell=name, embedding_size=embedding_size, num_layers=2, dropout=0.2)
@@ -129,7 +129,9 @@ def test_tokens_to_logits(name, embedding_size):
 
 @pytest.mark.parametrize(
     ("name", "rate"),
-    mostly_full([("lstm", 0.0), *((name, 0.3) for name in CELLS)], ("lstm", 0.0), ("lru", 0.3)),
+    mostly_full(
+        [("lstm", 0.0), *((name, 0.3) for name in of_kinds(CELLS))], ("lstm", 0.0), ("lru", 0.3)
+    ),
 )
 def test_the_evaluation_model_has_the_same_params_and_carry(name, rate):
     config = replace(SMALL, cell=name, num_layers=2, dropout=rate)

@@ -272,7 +272,8 @@ def test_an_x_that_is_given(style):
     assert largest_difference(*found) < 1e-6
 
 
-@pytest.mark.parametrize("style", mostly_full(STYLES, rtrl))
+@pytest.mark.full
+@pytest.mark.parametrize("style", STYLES)
 def test_tokens_and_one_hot_vectors_are_one(style):
     """A row that is looked up and x @ E have the same influence on what comes after."""
     cell = chain(embed(5, 3), elman(3, 4), linear(4, 5))

@@ -15,6 +15,7 @@ from jaxrnn import (
     bidirectional,
     chain,
     dropout,
+    elman,
     embed,
     gru,
     learnt_carry,
@@ -97,6 +98,24 @@ def test_padded_sequences_are_each_alone(padding, schedule):
     found = with_gradients(padded)(PARAMS, xs)
     require_equal(found, with_gradients(one_by_one)(PARAMS, xs))
     require_equal(alone(found[0][1][0], 0), alone(start, 0))
+
+
+def test_padding_of_a_step_without_draws_may_be_nan():
+    """Of a step whose derivatives are finite everywhere nothing is sheltered: 0 for NaN, before the
+    product with a weight, is all that keeps its gradient finite."""
+    cell = elman(3, 4)
+    params, start = cell.init(jax.random.key(0)), jnp.zeros((2, 4))
+
+    @jax.jit
+    def gradient(padding):
+        def total(params):
+            xs = jnp.ones((T, 2, 3)).at[2:, 0].set(padding)
+            lengths = jnp.array([2, T])
+            return unroll_padded(cell, params, start, xs, lengths, schedule="scan")[1].sum()
+
+        return jax.grad(total)(params)
+
+    jax.tree.map(np.testing.assert_array_equal, gradient(jnp.nan), gradient(0.0))
 
 
 @jax.jit

@@ -6,21 +6,17 @@ from pathlib import Path
 
 import pytest
 from experiments_support import error_of, unbind
-from trained_runs import char_run
+from trained_runs import char_run, toy_run
 
-from experiments import rerun, toy
+from experiments import rerun
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import write_json
 from jaxrnn.runs.rerun import difference
 
-TOY = ["--preset", "smoke", "--length", "600", "--batch-size", "10", "--devices", "1"]
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    path = tmp_path_factory.mktemp("rerun") / "run"
-    assert toy.main([*TOY, "--run", str(path)]) == 0
-    return path
+    return toy_run(tmp_path_factory)
 
 
 def test_a_run_comes_out_as_it_did(trained, tmp_path, capsys):

@@ -153,11 +153,15 @@ def test_an_altered_log_of_a_complete_run(kind, run, trained, capsys):
     refused_by_all(run, capsys, trained.parent / "text.txt", "metrics.jsonl", said)
 
 
-def test_a_log_that_was_doubled_is_cut_back(run):
+def test_a_log_that_was_doubled_is_cut_back_and_another_jax_said(run, capsys):
     log = run / "metrics.jsonl"
     whole, found = log.read_bytes(), summary(run)
     log.write_bytes(whole + whole)
+    edit(run / "environment.json", set_in("versions", "jax", "0.0.1"))
+    capsys.readouterr()
     assert char.main(["--resume", str(run)]) == 0
+    said = capsys.readouterr().err
+    assert f"began with jax 0.0.1, this is {jax.__version__}" in said
     assert log.read_bytes() == whole
     assert summary(run) == found
 
@@ -210,6 +214,7 @@ def test_a_run_without_these_records_goes_on(run):
     assert "log_sha256" in next(run.rglob("0000000042/manifest.json")).read_text()
 
 
+@pytest.mark.full
 def test_a_kill_after_epochs_were_raised_loses_nothing(run):
     """The config says three epochs, and no checkpoint of such a run was written yet."""
     edit(run / "config.json", set_in("config", "epochs", 3))
@@ -232,14 +237,6 @@ def test_an_altered_environment(said, run, trained, capsys):
     edit(run / "environment.json", ENVIRONMENT[said])
     text = trained.parent / "text.txt"
     refused_by_all(run, capsys, text, "environment.json", said, only=("resume",))
-
-
-def test_another_jax_is_said(run, capsys):
-    edit(run / "environment.json", set_in("versions", "jax", "0.0.1"))
-    capsys.readouterr()
-    assert char.main(["--resume", str(run)]) == 0
-    said = capsys.readouterr().err
-    assert f"began with jax 0.0.1, this is {jax.__version__}" in said
 
 
 def test_draws_are_those_that_the_run_began_with(run, tmp_path, capsys):

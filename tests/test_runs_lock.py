@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from experiments_support import SMALL_TOY, error_of, files_of
+from tiers import mostly_full
 from trained_runs import toy_run
 
 from experiments import toy
@@ -87,7 +88,10 @@ def test_a_new_run_is_locked_from_its_beginning(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-@pytest.mark.parametrize("missing", ["flock", "flock and lockf in the run"])
+@pytest.mark.parametrize(
+    "missing",
+    mostly_full(["flock", "flock and lockf in the run"], "flock and lockf in the run"),
+)
 def test_a_file_system_without_flock(missing, run, monkeypatch):
     """It has POSIX locks, or none: then a file of the machine's stands for the run's."""
     real = fcntl.lockf

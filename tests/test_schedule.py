@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
-from tiers import mostly_full
+from tiers import mostly_full, of_kinds
 
 from jaxrnn import Cell, chain, lstm, unroll
 from jaxrnn.cells import CELLS
@@ -180,7 +180,7 @@ TRANSFORMATIONS = {
 # with a map, a forward and a reverse derivative in it.
 EVERY_WAY = ("three layers", "dropout", "pausable")
 TRANSFORMED = [(name, each) for name in EVERY_WAY for each in TRANSFORMATIONS]
-TRANSFORMED += [(name, "curvature_of_seeds") for name in FACTORIES]
+TRANSFORMED += [(name, "curvature_of_seeds") for name in of_kinds(FACTORIES)]
 BY_DEFAULT = [("dropout", "members"), ("pausable", "run_again_on_the_way_back")]
 BY_DEFAULT += [("min_gru", "curvature_of_seeds")]
 
@@ -207,7 +207,9 @@ def test_transformations(name, transformation):
     require_transformed_alike(name, transformation)
 
 
-@pytest.mark.parametrize("name", mostly_full(FACTORIES, "gru"))
+# by default test_unroll, of one cell
+@pytest.mark.full
+@pytest.mark.parametrize("name", of_kinds(FACTORIES))
 def test_the_last_outputs_are_those_of_all(name):
     """Values and gradients of `unroll_last`, in double precision."""
     cell, point = cell_and_point(name)

@@ -12,7 +12,7 @@ from bulky_steps import STEPS, inputs
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from plain_loop import require_close, require_the_plain_loop, start_of, total
-from tiers import mostly_full
+from tiers import mostly_full, some
 
 from jaxrnn import Cell, chain, embed, linear, lstm, unroll
 from jaxrnn.cells import CELLS
@@ -52,9 +52,18 @@ def affine_step(seed):
     return cell, *given
 
 
-# by default heads by an inner vmap, transposed, with a decay and a feedback
-@pytest.mark.parametrize("seed", mostly_full(range(100), 16))
+def test_an_affine_step():
+    """Heads by an inner vmap, transposed, with a decay and a feedback."""
+    cell, *given = affine_step(16)
+    with jax.enable_x64(True):
+        params, carry, xs = widened(tuple(given))
+        plain_loop.require_gradients(cell, params, carry, xs, "chunked", 1e-9)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", some(range(100), 8))  # all with JAXRNN_TEST_WIDE=1
 def test_affine_steps(seed):
+    """With tangents, and several members at once."""
     require_the_plain_loop(*affine_step(seed), "chunked")
 
 
@@ -311,13 +320,17 @@ MILD = 0.5, 0.07, 0.9, 3.0, -0.9, 0.5, 15.0, 1.0
 
 @pytest.mark.parametrize(
     ("kind", "way", "decays"),
-    [
-        ("scalar", by_halves, WILD),
+    mostly_full(
+        [
+            ("scalar", by_halves, WILD),
+            ("key", by_halves, WILD),
+            ("value", by_halves, WILD),
+            ("key", by_quotients, MILD),
+            ("value", by_quotients, MILD),
+        ],
         ("key", by_halves, WILD),
-        ("value", by_halves, WILD),
-        ("key", by_quotients, MILD),
         ("value", by_quotients, MILD),
-    ],
+    ),
 )
 def test_any_decay_is_right(kind, way, decays):
     size, key = 16, jax.random.key(0)

@@ -144,6 +144,7 @@ def test_no_backward_pass_beside_the_way_of_the_derivative(name):
     require_the_plain_loop(cell, {"w": W})
 
 
+@pytest.mark.full
 def test_a_constant_of_the_step_gets_no_tangent():
     """JAX has no derivative by two of this function's arguments, not by one that is zero either."""
     cell = cell_of(FUNCTIONS["regularized_incomplete_beta"])

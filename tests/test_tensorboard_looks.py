@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_tensorboard_files import accumulated
+from tiers import of_kinds
 
 from jaxrnn.base import Batch, Cell
 from jaxrnn.cells import CELLS
@@ -138,7 +139,7 @@ def test_a_look_has_every_leaf_and_agrees_with_the_estimator():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", of_kinds(CELLS))
 def test_the_graph_opens_three_levels_deep(name):
     ingredients = ingredients_of(model_of(name, dropout=0.1))
     graph = training_graph(ingredients, ingredients.batch())

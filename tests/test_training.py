@@ -237,7 +237,7 @@ def test_default_settings():
     ("style", "optimizer"),
     mostly_full(
         [("bptt", optimizer) for optimizer in OPTIMIZERS] + [(style, "adam") for style in STYLES],
-        *(("bptt", "adamw"), ("artbp", "adam")),
+        ("artbp", "adam"),
     ),
 )
 def test_the_second_call_does_not_compile(style, optimizer, compilations):

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import mostly_full
 
 from jaxrnn import (
     STYLES,
@@ -124,7 +123,8 @@ def test_the_gradient_is_that_of_the_masked_model():
         )
 
 
-@pytest.mark.parametrize("name", mostly_full(STYLES, "tbptt"))
+@pytest.mark.full
+@pytest.mark.parametrize("name", STYLES)
 def test_around_any_style(name):
     """One batch is the style's own on masked params; the carry is a `lax.scan` carry."""
     case = as_declared(STYLES[name], Case(3, 3, T, 0))

@@ -9,6 +9,7 @@ member that fits the recorded value.
 """
 
 import dataclasses
+import functools
 import math
 import types
 from collections.abc import Iterable
@@ -108,7 +109,8 @@ def field_value(cls: type, name: str, plain: Any) -> Any:
 
 def alike(config: T, other: T, free: Iterable[str] = ()) -> bool:
     """Whether two configs have the same values of all flags but the free ones."""
-    return not {n for n, v in flags_of(config).items() if v != flags_of(other)[n]} - {*free}
+    theirs = flags_of(other)
+    return not {n for n, v in flags_of(config).items() if v != theirs[n]} - {*free}
 
 
 def changed(recorded: dict[str, Any], config: Any) -> dict[str, tuple[Any, Any]]:
@@ -120,6 +122,7 @@ def changed(recorded: dict[str, Any], config: Any) -> dict[str, tuple[Any, Any]]
     return {name: (old[name], new[name]) for name in new if not _same(old[name], new[name])}
 
 
+@functools.cache
 def _flags(cls: type) -> dict[str, tuple[str, Any]]:
     """Field name to the group that it is in, "" for none, and its type; without what is decided."""
     found: dict[str, tuple[str, Any]] = {}
