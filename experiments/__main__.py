@@ -63,12 +63,23 @@ def module_of(command: str) -> str:
     return ELSEWHERE[command]
 
 
+def as_typed(text: str) -> str:
+    """A command of a docstring, for who typed `jaxrnn`."""
+    if Path(sys.argv[0]).stem != "jaxrnn":
+        return text
+    return re.sub(
+        r"python -m experiments\.(\w+)",
+        lambda found: "jaxrnn " + found[1].replace("_", "-"),
+        text,
+    )
+
+
 def show() -> None:
     for name, path in experiments().items():
         found = describe(path)
         print(f"{name.replace('_', '-')}: {found['title']}")
         for label in ("Question", "Command", "Run time"):
-            print(f"    {label + ':':10} {found.get(label, '-')}")
+            print(f"    {label + ':':10} {as_typed(found.get(label, '-'))}")
     print(f"check: {CHECK}\n    jaxrnn check path/to/file.py:factory\n")
     print("  `jaxrnn NAME` is `python -m experiments.NAME`; `jaxrnn NAME --help` lists its flags")
 

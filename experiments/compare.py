@@ -21,6 +21,7 @@ from jaxrnn.runs.comparing import TOLERANCE, compare_runs, write_comparison
 from jaxrnn.runs.directory import default_run_path
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.report import print_report
+from jaxrnn.starting import called
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def body():
-        prog = "python -m experiments.compare"
+        prog = called("experiments.compare")
         compare(parse(Config, prog=prog, description=__doc__ or "", argv=arguments))
 
     return guarded(body)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxrnn.runs.command import guarded, parse
+from jaxrnn.starting import called, installing
 
 LEAST = (2, 18)
 """TensorBoard up to 2.17 fails with numpy 2."""
@@ -35,7 +36,7 @@ class Arguments:
 
 def require_tensorboard() -> None:
     """Raises: ValueError where TensorBoard is missing or too old, with what to do."""
-    remedy = "pip install -c constraints.txt -e '.[dashboard]'"
+    remedy = installing("dashboard")
     try:
         version = importlib.metadata.version("tensorboard")
     except importlib.metadata.PackageNotFoundError:
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def body():
         arguments = parse(
             Arguments,
-            prog="python -m experiments.dashboard",
+            prog=called("experiments.dashboard"),
             description=__doc__ or "",
             argv=list(sys.argv[1:] if argv is None else argv),
         )

@@ -25,6 +25,7 @@ from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import write_atomic
 from jaxrnn.runs.progress import warn
+from jaxrnn.starting import called
 
 MOST = 10_000_000  # symbols at once
 
@@ -125,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def body():
-        prog = "python -m experiments.generate"
+        prog = called("experiments.generate")
         config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
         open_run(config.run, "--run")
         with jax.enable_x64(recorded_x64(config.run)):

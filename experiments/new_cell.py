@@ -20,6 +20,7 @@ from tyro.conf import Positional
 from jaxrnn.cells import CELLS
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.files import write_atomic
+from jaxrnn.starting import called
 
 CELL = '''"""NAME: one line that says what is new about it."""
 
@@ -137,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def body():
-        prog = "python -m experiments.new_cell"
+        prog = called("experiments.new_cell")
         print(*write(parse(Config, prog=prog, description=__doc__ or "", argv=arguments)), sep="\n")
 
     return guarded(body)

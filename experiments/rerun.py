@@ -23,6 +23,7 @@ from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.records import recorded_experiment
 from jaxrnn.runs.rerun import rerun
 from jaxrnn.runs.sweep.directory import is_sweep, read_sweep
+from jaxrnn.starting import called
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def body():
-        prog = "python -m experiments.rerun"
+        prog = called("experiments.rerun")
         repeat(parse(Config, prog=prog, description=__doc__ or "", argv=arguments))
 
     return guarded(body)

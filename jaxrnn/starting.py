@@ -5,6 +5,7 @@ import atexit
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 SIGNALS = tuple(
@@ -16,12 +17,33 @@ SIGNALS = tuple(
 def module_of(arguments: list[str]) -> str | None:
     """The module behind `python -m`, if it is one of ours; of the command `jaxrnn` the one that it
     begins with."""
-    if any(os.path.basename(each) in ("jaxrnn", "jaxrnn.exe") for each in arguments[1:2]):
+    if by_name(arguments):
         return "experiments"
     if "-m" not in arguments[1:-1]:
         return None
     name = arguments[arguments.index("-m", 1) + 1]
     return name if name.partition(".")[0] in ("experiments", "jaxrnn") else None
+
+
+def by_name(arguments: list[str]) -> bool:
+    """Whether it is the command `jaxrnn`, and not `python -m`."""
+    return any(os.path.basename(each) in ("jaxrnn", "jaxrnn.exe") for each in arguments[1:2])
+
+
+def called(module: str) -> str:
+    """What starts the command of a module, said as this process was started: `jaxrnn new-cell`, or
+    `python -m experiments.new_cell`."""
+    if not by_name(sys.orig_argv):
+        return f"python -m {module}"
+    return "jaxrnn " + module.rpartition(".")[2].replace("_", "-")
+
+
+def installing(extra: str) -> str:
+    """What installs the packages of an extra, where the library is a checkout and where it came as
+    a wheel."""
+    if (Path(__file__).parents[1] / "pyproject.toml").is_file():
+        return f"pip install -c constraints.txt -e '.[{extra}]'"
+    return f"pip install 'jaxrnn[{extra}]'"
 
 
 IS_COMMAND = module_of(sys.orig_argv) is not None

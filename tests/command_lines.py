@@ -7,8 +7,8 @@ from typing import Any, get_args, get_type_hints
 
 from jaxrnn.runs.flags import TrainingFlags
 
-TRAINING = ("baselines", "char", "memorization", "toy", "truncation", "word")
-COMMANDS = (*TRAINING, "generate", "inspect", "speed", "check")
+TRAINING = ("baselines", "battery", "char", "memorization", "toy", "truncation", "word")
+COMMANDS = (*TRAINING, "generate", "inspect", "report", "speed", "check")
 
 TEXTS = [
     "",

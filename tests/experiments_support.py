@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxrnn.runs import checkpoints
-from jaxrnn.runs.checking import check_numbers, members
+from jaxrnn.runs.checking import check_numbers, in_flags, members
 from jaxrnn.runs.command import one_line
 from jaxrnn.runs.flags import read_flags
 from jaxrnn.runs.lock import LOCK
@@ -160,5 +160,5 @@ def refusal(experiment: Any, config: Any) -> str:
             setting = experiment.build(part)
             check_setting(setting, of_seeds(setting, seeds), jax.devices()[:1])
     except Exception as error:
-        return one_line(error)
+        return in_flags(one_line(error), config)
     raise AssertionError("it is not refused")

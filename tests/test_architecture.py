@@ -33,7 +33,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "candidates": ("base",),
     "rows": ("candidates", "optimizers", "tokens"),
     "compose": ("tokens", "swept"),
-    "data": ("base",),
+    "data": ("base", "starting"),
     "counts": ("base",),
     "generation": ("padding",),
     "cell_neighbours": (),

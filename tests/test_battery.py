@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from experiments_support import summary
+from experiments_support import SMALL_TOY, error_of, summary
 
-from experiments import battery
+from experiments import battery, toy
 from experiments.battery import estimate, training
 from experiments.battery.claims import claims
 from experiments.battery.config import PRESETS, names_of, searched, settings
@@ -21,6 +21,7 @@ from jaxrnn import runs
 from jaxrnn.base import Batch
 from jaxrnn.data.tasks import Scored
 from jaxrnn.data.tasks.published import PUBLISHED
+from jaxrnn.runs.checking import in_flags
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.lock import releasing_locks
 from jaxrnn.runs.opening import open_directory, with_stored_code
@@ -107,6 +108,31 @@ def test_every_cell_meets_every_task_with_as_many_parameters():
 def test_what_nobody_can_mean_is_refused(changes, problem):
     with pytest.raises(ValueError, match=problem):
         settings(runs.replaced(PRESETS["smoke"], **changes))
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "said"),
+    [
+        (battery, ["--heads", "0"], "--heads is 0; give a whole number of at least 1"),
+        (battery, ["--rates", "0.001", "-1"], "--rates is -1.0; give 0 or more"),
+        (battery, ["--steps", "0"], "--steps is 0; give a whole number of at least 1"),
+        (toy, ["--sweep", "heads=0,3"], "--sweep heads=0: --heads is 0; give a whole number"),
+    ],
+)
+def test_what_is_refused_is_called_by_its_flag(module, given, said, tmp_path, capsys):
+    """And by the value that was typed; the battery's own sweep is nobody's flag."""
+    base = ["--preset", "smoke"] if module is battery else SMALL_TOY
+    line = error_of(capsys, module.main, [*base, *given, "--run", tmp_path / "run"])
+    assert line.startswith(f"error: {said}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_of_flags_and_words_are_told_apart():
+    config = PRESETS["smoke"]
+    said = "heads is picky of /tmp/hidden_size and 'num_steps'; give a smaller hidden_size or cell"
+    assert in_flags(said, config) == (
+        "--heads is picky of /tmp/hidden_size and 'num_steps'; give a smaller --hidden-size or cell"
+    )
 
 
 def test_all_are_those_whose_data_are_here():

@@ -47,6 +47,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "prepare", refused_or_begins)
     monkeypatch.setattr(module_of("speed"), "create_run", begins)
     monkeypatch.setattr(module_of("check"), "_report", begins)
+    monkeypatch.setattr(module_of("report"), "lock_run", begins)
     return tmp_path
 
 

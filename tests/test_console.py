@@ -14,6 +14,7 @@ from tiers import mostly_full
 
 from experiments import __main__ as console
 from experiments import new_cell
+from jaxrnn import starting
 from jaxrnn.laws import CELL_LAWS
 from jaxrnn.starting import module_of
 
@@ -79,6 +80,36 @@ def test_the_wheel_has_the_commands_and_says_that_it_is_typed():
     assert package.__version__ == project["project"]["version"]
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"version: {package.__version__}\n" in citation
+
+
+def test_words_follow_how_the_program_was_started(monkeypatch, capsys):
+    """`jaxrnn toy --help`, what is listed, and what a refusal and a stop tell to type."""
+    module = importlib.import_module("experiments.battery")
+    assert module.EXPERIMENT.command == "python -m experiments.battery"
+    monkeypatch.setattr(sys, "orig_argv", ["/bin/python3", "/bin/jaxrnn", "battery", "--help"])
+    monkeypatch.setattr(sys, "argv", ["/bin/jaxrnn", "battery", "--help"])
+    for name in ("battery", "report", "new_cell"):
+        typed = f"jaxrnn {name.replace('_', '-')}"
+        assert importlib.import_module(f"experiments.{name}").main(["--help"]) == 0
+        said = capsys.readouterr().out
+        assert f"usage: {typed} " in said
+        assert "python -m" not in said
+    assert module.EXPERIMENT.command == "jaxrnn battery"
+    assert module.EXPERIMENT.program == "python -m experiments.battery"
+    assert "see jaxrnn report --help" in error_of(
+        capsys, importlib.import_module("experiments.report").main, ["--no-such-flag"], 2
+    )
+    console.show()
+    listed = capsys.readouterr().out
+    assert "Command:   jaxrnn battery --preset quick" in listed
+    assert "Command:   jaxrnn new-cell NAME" in listed
+
+
+def test_what_is_missing_is_installed_as_the_library_was(monkeypatch, tmp_path):
+    """From a checkout, and from a wheel, which has no pyproject.toml beside it."""
+    assert starting.installing("frame") == "pip install -c constraints.txt -e '.[frame]'"
+    monkeypatch.setattr(starting, "__file__", str(tmp_path / "jaxrnn" / "starting.py"))
+    assert starting.installing("frame") == "pip install 'jaxrnn[frame]'"
 
 
 @pytest.fixture

@@ -233,11 +233,11 @@ def test_the_largest_that_fits_is_found(sizes):
         ({"parameters": 10}, "--parameters is 10, too few for elman"),
         ({"word_parameters": 10}, "--word-parameters is 10"),
         ({"valid_fraction": 0.0}, "--valid-fraction is 0.0"),
-        ({"batch_size": 100_000}, "batch_size is 100000"),
+        ({"batch_size": 100_000}, "--batch-size is 100000"),
         ({"cells": ("nonsense",)}, "cell 'nonsense' is not known"),
         ({"cells": ("gru", "gru")}, "--cells holds gru 2 times"),
-        ({"num_steps": 0}, "num_steps is 0"),
-        ({"word_epochs": 0}, "word_epochs is 0"),
+        ({"num_steps": 0}, "--num-steps is 0"),
+        ({"word_epochs": 0}, "--word-epochs is 0"),
     ],
 )
 def test_what_is_wrong_is_named(changes, named, smoke):

@@ -253,11 +253,11 @@ def test_dynamic_evaluation_is_a_figure_of_its_own(tmp_path_factory):
         ({"weight_drop": 0.3, "cell": "indrnn"}, "and no layer has a matrix w_hh, which it"),
         ({"zoneout": -0.1}, "zoneout is -0.1"),
         ({"connect": "skip"}, "a single layer has nothing to connect"),
-        ({"tied": True}, "tied needs an embedding_size of 6"),
+        ({"tied": True}, "tied needs an --embedding-size of 6"),
         ({"weight_decay": 0.1}, "--weight-decay is 0.1, and adam has none"),
         ({"optimizer": "adamw", "weight_decay": -1.0}, "--weight-decay is -1.0"),
         ({"dynamic_rate": -1.0}, "--dynamic-rate is -1.0"),
-        ({"dynamic_rate": 0.1, "dynamic_steps": 0}, "dynamic_steps is 0"),
+        ({"dynamic_rate": 0.1, "dynamic_steps": 0}, "--dynamic-steps is 0"),
         ({"dynamic_rate": 0.1, "valid_fraction": 0.0}, "no text is held out"),
     ],
 )

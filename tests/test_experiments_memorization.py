@@ -132,7 +132,7 @@ def test_a_phase_with_patience_ends_at_its_best_epoch():
 def test_phases_that_do_not_fit_together():
     for changes, message in [
         ({"patience": (1,)}, "--patience and --shuffled have 3, 3, 3, 1, 3 entries"),
-        ({"batch_size": (1, 0, 1)}, "batch_size is 0"),
+        ({"batch_size": (1, 0, 1)}, "--batch-size is 0"),
         ({"patience": (0, -1, 0)}, "--patience is -1"),
         ({"learning_rate": (0.0, 1.0, 1.0)}, "--learning-rate holds 0.0"),
         ({"init": "published", "num_layers": 2}, "--num-layers is 2, and --init published"),

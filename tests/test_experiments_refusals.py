@@ -77,7 +77,7 @@ def test_the_configs_are_not_refused(small):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--hidden-size", "0"], "hidden_size is 0; give a whole number of at least 1"),
+        (["--hidden-size", "0"], "--hidden-size is 0; give a whole number of at least 1"),
         (["--hidden-size", "1000000000"], "the training state needs"),
         (["--learning-rate", "nan"], "--learning-rate is nan"),
         # a history only when the estimator is traced
@@ -120,7 +120,7 @@ def test_an_unknown_corpus_names_the_known_ones(refused):
         (b" \n\t\n", "empty"),
         (b"abc\0def", "binary (NUL at byte 3)"),
         ("Käse".encode("latin-1") * 900, "not UTF-8 at byte 1"),
-        (b"short", "give a smaller num_steps or batch_size, or a longer text"),
+        (b"short", "give a smaller --num-steps or --batch-size, or a longer text"),
     ],
 )
 def test_a_text_that_cannot_be_used(says, tmp_path, content, message):
@@ -259,7 +259,7 @@ def test_nonsense_settings_of_toy(says, name, value):
         ({"dropout": 1.5}, "dropout is 1.5"),
         ({"dropout": -0.1}, "dropout is -0.1"),
         ({"dropout": float("nan")}, "--dropout is nan"),
-        ({"valid_fraction": 1.0}, "valid_fraction is 1.0"),
+        ({"valid_fraction": 1.0}, "--valid-fraction is 1.0"),
         ({"valid_fraction": float("nan")}, "--valid-fraction is nan"),
         ({"limit": 1}, "limit is 1"),
         ({"sample_length": -1}, "--sample-length is -1"),

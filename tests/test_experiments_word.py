@@ -189,12 +189,12 @@ def test_text_is_written_from_a_run(trained, capsys):
     [
         ({"negatives": 17}, "--negatives is 17, the vocabulary has 16 words"),
         ({"negatives": 0}, "--negatives is 0"),
-        ({"tied": True, "embedding_size": 7}, "tied needs an embedding_size of 5"),
+        ({"tied": True, "embedding_size": 7}, "tied needs an --embedding-size of 5"),
         ({"estimator": "rtrl"}, "give --reading streams, or --estimator tbptt"),
-        ({"embedding_size": 0}, "embedding_size is 0"),
+        ({"embedding_size": 0}, "--embedding-size is 0"),
         ({"dense_size": -1}, "--dense-size is -1"),
         ({"momentum": 1.0}, "momentum is 1.0"),
-        ({"num_steps": 60}, "num_steps is 1 with history 59"),
+        ({"num_steps": 60}, "--num-steps is 1 with history 59"),
         ({"sample_length": -1}, "--sample-length is -1"),
         ({"history": 2}, "--history is 2, and a window is history up to the word that it predicts"),
         ({"study": "saturation", "connect": "residual"}, "--connect is residual, and --study"),
@@ -218,11 +218,11 @@ def test_the_command_says_so_and_leaves_nothing(text, tmp_path, capsys):
     [
         ("", "an empty file; give one with text"),
         ("\n \t\n", "an empty file; give one with text"),
-        ("... %% \N{SLEUTH OR SPY}", "batch_size is 16, the text has"),
+        ("... %% \N{SLEUTH OR SPY}", "--batch-size is 16, the text has"),
         ("\N{ZERO WIDTH SPACE}", "no word"),
-        ("%%", "batch_size is 16, the text has 1 tokens"),
-        ("word", "batch_size is 16, the text has 1 tokens"),
-        ("a b c", "batch_size is 16, the text has 2 tokens"),
+        ("%%", "--batch-size is 16, the text has 1 tokens"),
+        ("word", "--batch-size is 16, the text has 1 tokens"),
+        ("a b c", "--batch-size is 16, the text has 2 tokens"),
     ],
 )
 def test_texts_of_hardly_a_word(content, message, tmp_path):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from jaxrnn import runs
+from jaxrnn.base import require_positive
 from jaxrnn.cell_files import cell_file, cell_name, check_cells
 from jaxrnn.data.tasks import NEEDS, TASKS, Task
 from jaxrnn.data.tasks.published import AS_DELETANG as DELETANGS
@@ -126,6 +127,7 @@ def names_of(config: Config) -> tuple[str, ...]:
 def settings(config: Config) -> dict[str, Config]:
     """Each cell on each task, a config with these alone."""
     check_cells(config.cells)
+    require_positive(steps=config.steps, test_sequences=config.test_sequences)
     if config.halve_rates == 1:
         raise ValueError("--halve-rates is 1; give at least 2, or 0 to train all rates to the end")
     if not 0 < config.seconds < math.inf:

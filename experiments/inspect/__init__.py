@@ -28,6 +28,7 @@ from jaxrnn.runs.environment import describe_environment, recorded_x64
 from jaxrnn.runs.files import write_json, writing
 from jaxrnn.runs.report import print_claims, write_pictures
 from jaxrnn.runs.summary import write_summary
+from jaxrnn.starting import called
 
 __all__ = ["Config", "inspect", "main"]
 
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def body():
-        prog = "python -m experiments.inspect"
+        prog = called("experiments.inspect")
         config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
         runs = [config.run] if config.beside is None else [config.run, config.beside]
         open_run(config.run, "--run")

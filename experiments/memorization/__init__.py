@@ -35,6 +35,7 @@ from jaxrnn.runs.config import config_of
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.flags import recorded_config
 from jaxrnn.runs.report import print_report, write_pictures
+from jaxrnn.starting import called
 
 
 def build(config: Config, devices: Devices = ()) -> runs.Setting:
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show_trained(arguments: list[str]) -> None:
-    prog = "python -m experiments.memorization"
+    prog = called("experiments.memorization")
     flags = parse(Flags, prog=prog, description=__doc__ or "", argv=arguments)
     source = flags.source
     if source.suffix in (".h5", ".hdf5", ".keras") and not source.is_dir():

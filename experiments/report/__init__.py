@@ -24,6 +24,7 @@ from experiments.report.telling import progress_of
 from jaxrnn.runs.command import guarded, parse
 from jaxrnn.runs.interrupt import Interrupted, interrupts
 from jaxrnn.runs.lock import lock_run, releasing_locks
+from jaxrnn.starting import called
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     complete = [True]
 
     def body():
-        prog = "python -m experiments.report"
+        prog = called("experiments.report")
         config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
-        complete[0] = report(config, shlex.join(["python", "-m", "experiments.report", *arguments]))
+        complete[0] = report(
+            config, f"{called('experiments.report')} {shlex.join(arguments)}".rstrip()
+        )
 
     return guarded(body) or int(not complete[0])

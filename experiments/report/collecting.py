@@ -11,6 +11,7 @@ from experiments.report.running import Outcome
 from experiments.report.sources import Job, PresetName, Source
 from jaxrnn.analysis.coverage import covers
 from jaxrnn.runs.files import read_json
+from jaxrnn.starting import called
 
 SEVERAL = (2, 3, 8)
 """Numbers of seeds of which the page says what an interval covers."""
@@ -31,7 +32,7 @@ def collect(
     return {
         "title": "What jaxrnn reproduces",
         "preset": preset,
-        "command": f"python -m experiments.report --preset {preset}",
+        "command": f"{called('experiments.report')} --preset {preset}",
         "made": datetime.now().astimezone().isoformat(timespec="minutes"),
         "covers": ", ".join(f"{100 * covers(n):.0f} % at {n} seeds" for n in SEVERAL),
         "counts": total,

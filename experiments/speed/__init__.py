@@ -55,6 +55,7 @@ from jaxrnn.runs.environment import describe_environment
 from jaxrnn.runs.files import write_json, writing
 from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.summary import write_summary
+from jaxrnn.starting import called
 from jaxrnn.token_model import Precision
 
 CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
@@ -168,5 +169,5 @@ def peer_versions() -> dict[str, str | None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    prog = "python -m experiments.speed"
+    prog = called("experiments.speed")
     return guarded(lambda: run(parse(Config, prog=prog, description=__doc__ or "", argv=arguments)))

@@ -31,6 +31,7 @@ from jaxrnn.laws import (
 )
 from jaxrnn.models import count_parameters
 from jaxrnn.runs.command import guarded, parse
+from jaxrnn.starting import called
 from jaxrnn.unroll import explain
 
 LAWS = CELL_LAWS | LEARNING_LAWS
@@ -64,7 +65,7 @@ class Check:
 def main(argv: Sequence[str] | None = None) -> int:
     options = parse(
         Check,
-        prog="python -m jaxrnn.check",
+        prog=called("jaxrnn.check"),
         description="Hold the laws that every recurrent cell must obey against one cell.",
         argv=sys.argv[1:] if argv is None else argv,
     )
@@ -151,7 +152,7 @@ def _examples(options: Check, factory: CellFactory, broken: dict[str, str]):
         sizes, found = smallest(factory, CELL_LAWS[law], options.sizes(), fault, seconds)
         if sizes == options.sizes():
             continue
-        command = f"python -m jaxrnn.check {shlex.quote(options.cell)} {sizes.flags()}"
+        command = f"{called('jaxrnn.check')} {shlex.quote(options.cell)} {sizes.flags()}"
         yield Text.assemble(
             f"\nSmallest example of a broken {law!r}: {sizes}\n",
             ("  " + found, "red"),

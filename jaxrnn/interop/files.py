@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from jaxrnn.interop.gates import plain
+from jaxrnn.starting import installing
 
 Layers = dict[str, dict[str, np.ndarray]]
 
@@ -268,5 +269,5 @@ def _h5py() -> Any:
     try:
         import h5py  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
-        raise ImportError("HDF5 needs h5py: pip install 'jaxrnn[hdf5]'") from error
+        raise ImportError(f"HDF5 needs h5py: {installing('hdf5')}") from error
     return h5py

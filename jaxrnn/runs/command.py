@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args
 
 from jaxrnn.runs.interrupt import Interrupted
 from jaxrnn.runs.processes import await_cause, leave_alone, leave_together
+from jaxrnn.starting import called, installing
 
 T = TypeVar("T")
 
@@ -116,7 +117,7 @@ def parse(
                 cls,
                 prog=prog,
                 # a blank line keeps the labels of a docstring apart
-                description=re.sub(r"\n+(?=[A-Z][a-z ]+: )", "\n\n", description),
+                description=re.sub(r"\n+(?=[A-Z][a-z ]+: )", "\n\n", _as_here(description)),
                 default=tyro.MISSING_NONPROP if default is None else default,
                 args=argv,
                 config=(tyro.conf.OmitArgPrefixes,),
@@ -127,6 +128,15 @@ def parse(
             text = _quoting_little(_behind_a_flag(_condense(messages.getvalue()), argv))
             print(f"error: {text}; see {prog} --help", file=sys.stderr)
         raise
+
+
+def _as_here(description: str) -> str:
+    """A docstring whose commands are those of this process's kind, and of this installation."""
+    text = re.sub(
+        r"python -m ((?:experiments|jaxrnn)\.\w+)", lambda found: called(found[1]), description
+    )
+    extra = r"pip install -c constraints.txt -e '\.\[(\w+)\]'"
+    return re.sub(extra, lambda found: installing(found[1]), text)
 
 
 def _quoting_little(text: str) -> str:

@@ -18,6 +18,7 @@ from jaxrnn.runs.config import flags_of
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.log import RunLog
 from jaxrnn.runs.recorder import Recorder
+from jaxrnn.starting import called
 from jaxrnn.training import Training
 
 
@@ -144,12 +145,18 @@ class Experiment(NamedTuple):
         return main(self, argv)
 
     @property
-    def command(self) -> str:
-        """What starts it: the experiment's module, or the researcher's own file."""
+    def program(self) -> str:
+        """What Python runs: the experiment's module, or the researcher's own file."""
         ran = sys.modules["__main__"]
         if getattr(ran, "EXPERIMENT", None) is self and getattr(ran, "__spec__", None) is None:
             return f"python {shlex.quote(str(ran.__file__))}"
         return f"python -m experiments.{self.name}"
+
+    @property
+    def command(self) -> str:
+        """The same as somebody types it who started this process."""
+        module = f"experiments.{self.name}"
+        return called(module) if self.program.endswith(f"-m {module}") else self.program
 
     @property
     def source(self) -> Path | None:

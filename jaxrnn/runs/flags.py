@@ -16,6 +16,7 @@ from jaxrnn.runs.places import from_anywhere
 from jaxrnn.runs.processes import place_of
 from jaxrnn.runs.records import read_record, recorded_experiment, recorded_in
 from jaxrnn.runs.sweep.directory import is_sweep, read_sweep
+from jaxrnn.starting import called
 
 PRESET = "Where the config begins, before other flags: smoke ends in seconds, quick in minutes."
 
@@ -179,7 +180,7 @@ def recorded_config(experiment: Experiment, path: Path, flag: str) -> dict[str, 
 
 def _check_experiment(experiment: Experiment, its: str, path: Path, flag: str) -> None:
     if its != experiment.name:
-        remedy = f"give it to python -m experiments.{its}"
+        remedy = f"give it to {called(f'experiments.{its}')}"
         raise ValueError(f"{flag} {path} is a run of {its!r}; {remedy}")
 
 

@@ -17,6 +17,7 @@ from jaxrnn.runs.directory import RunDirectory, open_run, read_metrics
 from jaxrnn.runs.files import read_json
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.records import read_record
+from jaxrnn.starting import installing
 
 if TYPE_CHECKING:
     import pandas
@@ -247,7 +248,7 @@ def _framed(rows: Callable[[Path], Iterator[Row]], paths: Paths) -> "pandas.Data
         import pandas
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            "pandas is not installed, of which a frame is made; pip install 'jaxrnn[frame]'"
+            f"pandas is not installed, of which a frame is made; {installing('frame')}"
         ) from None
     return pandas.DataFrame([row for path in run_paths(paths) for row in rows(path)])
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.runs import processes
-from jaxrnn.runs.checking import members
+from jaxrnn.runs.checking import in_flags, members
 from jaxrnn.runs.command import guarded, one_line
 from jaxrnn.runs.devices import alone, start_devices
 from jaxrnn.runs.directory import RunDirectory, open_run
@@ -144,7 +144,8 @@ def _explained(setting: Setting, schedule: Schedule) -> str:
 def _saying_how_to_go_on(
     experiment: Experiment, config: Any, flags: TrainingFlags
 ) -> Iterator[None]:
-    """What stops a run says how to resume it, and names the cell where it may be to blame."""
+    """What stops a run says how to resume it, calls what is refused by its flag, and names the cell
+    where it may be to blame."""
     path = flags.path
     command = f"{experiment.command} --resume {shlex.quote(str(path))}"
     processes.say_how_to_go_on(command)
@@ -163,9 +164,14 @@ def _saying_how_to_go_on(
         if not begun():
             raise  # nothing has begun
         raise Interrupted(f"stopped; resume from the last checkpoint with: {command}") from None
+    except ValueError as error:
+        said = in_flags(str(error), config)
+        if said == str(error):
+            raise
+        raise ValueError(said) from error
     except Exception as error:
         theirs = code_of(config)
-        if isinstance(error, ValueError | OSError) or not theirs:
+        if isinstance(error, OSError) or not theirs:
             raise
         # it may well come from the researcher's file
         named = ", ".join(name for _, name in theirs)

@@ -6,10 +6,11 @@ import numpy as np
 
 from jaxrnn.data.tasks.arrays import arrays
 from jaxrnn.data.tasks.task import Task
+from jaxrnn.starting import installing
 
 
 def digits() -> Task:
-    """1,797 digits that ship with scikit-learn (`pip install -c constraints.txt -e '.[digits]'`),
+    """1,797 digits that ship with scikit-learn (the extra `digits`),
     row by row; which one it was is asked for behind the last pixel. The last fifth, by other
     writers in part, is for testing. Figures for 28 x 28 pixels do not carry over.
 
@@ -29,8 +30,7 @@ def _task(order: np.ndarray) -> Task:
         datasets = importlib.import_module("sklearn.datasets")
     except ImportError as error:
         raise ValueError(
-            "task digits needs scikit-learn, which is not there; "
-            "pip install -c constraints.txt -e '.[digits]'"
+            f"task digits needs scikit-learn, which is not there; {installing('digits')}"
         ) from error
     found = datasets.load_digits()
     pixels = np.asarray(found.data, np.float32)[:, order, None] / 16

@@ -23,6 +23,7 @@ from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.interrupt import Interrupted, Interrupts
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.sweep.directory import run_of
+from jaxrnn.starting import installing
 
 ATTEMPTS = 3
 """Submissions of one job, those after a preemption not counted."""
@@ -167,8 +168,7 @@ def _executor(flags: TrainingFlags, folder: Path) -> Any:
         import submitit
     except ImportError:
         raise ValueError(
-            f"--cluster is {flags.cluster}, for which submitit is needed; "
-            "pip install 'jaxrnn[cluster]'"
+            f"--cluster is {flags.cluster}, for which submitit is needed; {installing('cluster')}"
         ) from None
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=flags.cluster)
@@ -193,7 +193,7 @@ def _options(flags: TrainingFlags) -> dict[str, Any]:
 
 def _command(experiment: Experiment, flags: TrainingFlags, names: Sequence[str]) -> list[str]:
     """That trains some runs of the sweep, with the flags of the command that waits."""
-    _, *module = shlex.split(experiment.command)
+    module = shlex.split(experiment.program)[1:]
     default, taken = TrainingFlags(), []
     for field in fields(TrainingFlags):
         value, flag = getattr(flags, field.name), "--" + field.name.replace("_", "-")

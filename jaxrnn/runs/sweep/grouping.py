@@ -97,7 +97,7 @@ def programs_of(
     """Of each point, by name, what is the same for those whose training runs share programs.
 
     Raises:
-      ValueError: as `settings` and `build`, and names the point.
+      ValueError: as `settings` and `build`, and names the point, where a command asked for it.
     """
     allowed, found, built = () if bit_exact else SWEPT, {}, set()
     for point in points:
@@ -153,7 +153,6 @@ def groups_of(
 
 
 def _of_point(experiment: Experiment, point: Point) -> list[Trained]:
-    seeds = _seeds(point.config)
     try:
         config = experiment.resolved(point.config, None)
         return [
@@ -161,7 +160,10 @@ def _of_point(experiment: Experiment, point: Point) -> list[Trained]:
             for name, part in experiment.settings(config).items()
         ]
     except ValueError as error:
-        raise ValueError(f"{point.name} with {len(seeds)} seeds: {error}") from error
+        if experiment.swept(point.config).sweep:
+            raise  # nobody asked for a sweep
+        given = " ".join(f"{name}={value}" for name, value in point.values.items())
+        raise ValueError(f"--sweep {given}: {error}") from error
 
 
 def _program(name: str, part: Any, allowed: Sequence[str]) -> Any:
