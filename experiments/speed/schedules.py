@@ -51,7 +51,10 @@ def _sides(name: str, shape: Shape, precision: Precision) -> tuple[list[Side], d
     programs: dict[Sequence[Any], str] = {}
 
     def side(title: str, schedule: Schedule) -> Side:
-        said = explain(problem.cell, problem.params, carry, problem.xs, schedule=schedule)
+        try:
+            said = explain(problem.cell, problem.params, carry, problem.xs, schedule=schedule)
+        except ValueError as error:  # it needs too much memory
+            raise Unsuitable(str(error)) from error
         if schedule not in ("auto", said.schedule):
             raise Unsuitable(said.reason)
         # why something is not done is no part of a program
