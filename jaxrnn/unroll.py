@@ -12,11 +12,14 @@ from jaxtyping import Array, Bool
 from jaxrnn.base import Carry, Cell, Params, PyTree, Size, X, Y
 from jaxrnn.schedule import (
     SHORT,
+    Certified,
     Choice,
     Explanation,
     Schedule,
+    certify_choice,
     choose,
     explain_choice,
+    run_newton,
     run_plan,
     segment_length,
     vary_alike,
@@ -45,6 +48,12 @@ def unroll(
         through vectors (linear attention, the delta rule, however they are written) worked out
         chunk by chunk: products of matrices in a chunk, S kept once a chunk for gradients. Where
         NaN or infinity goes in, each time step is done as the plain loop does it.
+        "newton" takes "associative" and "chunked" where they fit, and solves every other recurrence
+        of floats for all time steps at once by Newton's method, each iteration O(log T) deep. The
+        structure of d carry' / d carry is read from the step. Where an example does not converge,
+        the plain loop runs, which is what then comes out, bit for bit;
+        `jaxrnn.analysis.newton.newton_report` says how it went. For accelerators, where that is
+        unmeasured; on a CPU the loop is faster.
         "checkpointed" is "distributed" on segments that run again in the backward pass, the
         gradients of the weights summed up in the reverse loop: memory for gradients is O(sqrt T).
         "auto" chooses (`jaxrnn.schedule.rule`). A step that cannot be read takes the plain loop;
@@ -55,7 +64,8 @@ def unroll(
 
     Raises:
       ValueError: unknown schedule, leaves that disagree on T or B, "checkpointed" where T is
-        symbolic (`jax.export`), or what the cell refuses, such as a token outside its vocabulary.
+        symbolic (`jax.export`), "newton" where the derivatives of all time steps take more than
+        4 GiB, or what the cell refuses, such as a token outside its vocabulary.
     """
     params, carry, xs, choice = _chosen(cell, params, carry, xs, schedule)
     if choice.schedule == "checkpointed":
@@ -106,6 +116,16 @@ def explain(
     return explain_choice(choice, params, carry, xs)
 
 
+def certify(cell: Cell, params: Params, carry: Carry, xs: X) -> Certified:
+    """How the iterations of "newton" with the same arguments end.
+
+    Raises:
+      ValueError: as `unroll` does.
+    """
+    params, carry, xs, choice = _chosen(cell, params, carry, xs, "newton")
+    return certify_choice(choice, params, carry, xs)
+
+
 def _chosen(cell, params, carry, xs, schedule) -> tuple[Params, Carry, X, Choice]:
     if schedule not in get_args(Schedule):
         known = ", ".join(get_args(Schedule))
@@ -147,15 +167,23 @@ def _run(
     cell, choice: Choice, params, carry, xs, *, emit: Size | None = None, written_out: bool = False
 ):
     length = jax.tree.leaves(xs)[0].shape[0]
-    if choice.step is not None and choice.plan is not None:
-        return run_plan(choice.step, choice.plan, params, carry, xs, emit or length)
-    batched = jax.vmap(cell.step, in_axes=(None, 0, 0))
-    return lax.scan(
-        lambda carry, x: batched(params, carry, x),
-        carry,
-        xs,
-        unroll=written_out and isinstance(length, int) and length <= SHORT,
-    )
+    short = written_out and isinstance(length, int) and length <= SHORT
+
+    def plain(params, carry, xs):
+        batched = jax.vmap(cell.step, in_axes=(None, 0, 0))
+        return lax.scan(lambda carry, x: batched(params, carry, x), carry, xs, unroll=short)
+
+    if choice.step is None or choice.plan is None:
+        return plain(params, carry, xs)
+    given = choice.step, choice.plan, params, carry, xs, emit or length
+    if choice.schedule != "newton":
+        return run_plan(*given)
+
+    def late(params, carry, xs):
+        carry, ys = plain(params, carry, xs)
+        return carry, jax.tree.map(lambda a: a[length - (emit or length) :], ys)
+
+    return run_newton(*given, late)
 
 
 def _checkpointed(cell, choice: Choice, params, carry, xs):

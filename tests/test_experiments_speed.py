@@ -130,7 +130,7 @@ def test_cudnn_is_for_a_gpu():
 
 @pytest.mark.parametrize("name", mostly_full(["lstm", "lru"], "lstm"))
 def test_every_schedule_that_is_another_program(name):
-    others = {"scan", "checkpointed"} | ({"associative"} if name == "lru" else set())
+    others = {"scan", "checkpointed", "associative" if name == "lru" else "newton"}
     case = schedules.schedule_case(name, SMALL, "bfloat16")
     narrow = {f"{side}, bfloat16" for side in {"jaxrnn"} | others}
     assert agreeing(case) == {"jaxrnn"} | others | narrow

@@ -56,6 +56,11 @@ def schedules_are_the_plain_scan(subject: Subject, schedules: Sequence[Schedule]
         require_close("gradient ", (schedule, grads), ("scan", plain_grads), GRADIENT_ROUNDING)
 
 
+def newton_is_the_plain_scan(subject: Subject) -> None:
+    """So does "newton", whether it converges or takes the plain loop."""
+    schedules_are_the_plain_scan(subject, ["newton"])
+
+
 def gradients_of_every_part(subject: Subject, place: Callable[[Floats], Floats] = dict) -> None:
     """The same of params, carry and xs, of each two of the three, and of each leaf of params alone,
     under every schedule.
@@ -88,12 +93,16 @@ def gradients_of_every_part(subject: Subject, place: Callable[[Floats], Floats] 
 def distinct_schedules(subject: Subject) -> list[Schedule]:
     """Those that are not the same program as another one, without "scan" and "auto", which is one
     of them. Without a linear recurrence "associative" is "distributed", and without a matrix
-    "chunked"."""
+    "chunked".
+
+    "newton" has a law of its own: to compile its iterations, and the plain loop behind them, takes
+    several times as long as all others together.
+    """
     given = subject.cell, *_long_enough(subject)
     says: dict[Schedule, str] = {"associative": "made parallel", "chunked": "chunked: "}
     return sorted(
         schedule
-        for schedule in set(get_args(Schedule)) - {"scan", "auto"}
+        for schedule in set(get_args(Schedule)) - {"scan", "auto", "newton"}
         if schedule not in says or says[schedule] in str(explain(*given, schedule=schedule))
     )
 

@@ -4,6 +4,7 @@ import warnings
 from typing import Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jaxrnn.base import Carry, Cell, Params, Size, X
 from jaxrnn.schedule.planning import Loop, Plan, make_plan
@@ -11,7 +12,9 @@ from jaxrnn.schedule.reading import Step, Unreadable, read_step, sliced_first
 from jaxrnn.schedule.reversible import require_reversible
 from jaxrnn.unstable import HAS_RULES
 
-Schedule = Literal["auto", "scan", "distributed", "associative", "chunked", "checkpointed"]
+Schedule = Literal[
+    "auto", "scan", "distributed", "associative", "chunked", "newton", "checkpointed"
+]
 
 # Time steps from which on "auto" works out large matrices chunk by chunk: two chunks. Of 2,048 time
 # steps a gradient is 5 to 8 times as fast as the plain loop's on a CPU, whose time steps each pass
@@ -21,13 +24,16 @@ Schedule = Literal["auto", "scan", "distributed", "associative", "chunked", "che
 # 1.8 times as long. Just above one chunk nearly half of two is for nothing. A GPU, where every time
 # step costs a launch besides, is unmeasured.
 LONG = 128
+# Bytes of the derivatives of a recurrence at all time steps, beyond which Newton's method is
+# refused: the associative scan over them has two to three times as much besides.
+MOST_BYTES = 4 * 2**30
 
 
 class Choice(NamedTuple):
     """What `unroll` does, and why.
 
     Attributes:
-      schedule: "scan", "distributed", "associative", "chunked" or "checkpointed".
+      schedule: "scan", "distributed", "associative", "chunked", "newton" or "checkpointed".
       reason: of the schedule, a line.
       step, plan: what was read, and what is done with it; None for the plain scan.
     """
@@ -44,6 +50,7 @@ def rule(platform: str, length: Size) -> tuple[str, str]:
     On a CPU a linear recurrence stays a loop, whose time steps are a few instructions each: the
     parallel form passes over its arrays O(log T) times. On accelerators a time step costs a launch;
     that this decides is unmeasured (`python -m experiments.speed --preset gpu` measures it).
+    Newton's method is for those who ask for it: on a CPU its iterations take longer than the loop.
     """
     if length == 1:
         return "scan", "a single time step: there is no loop"
@@ -58,14 +65,21 @@ def choose(
     """carry leaves [B, ...], xs leaves [T, B, ...]."""
     length, batch_size = jax.tree.leaves(xs)[0].shape[:2]
     name, reason = rule(platform, length) if schedule == "auto" else (schedule, "as asked")
+    if name == "newton":
+        reason = _of_newton(platform)
     if name == "scan":
         return Choice("scan", reason)
     if not length or not batch_size:
         return Choice("scan", "nothing to do: no time step or no example")
+    if name == "newton" and not isinstance(length, int):
+        return Choice(
+            "scan", f"symbolic length: Newton's method has to know the {length} time steps"
+        )
     # how often to halve a symbolic number of time steps is not known
-    in_parallel = name == "associative" and isinstance(length, int)
+    in_parallel = name in ("associative", "newton") and isinstance(length, int)
     known = isinstance(length, int) and isinstance(batch_size, int)
-    rows = length * batch_size if known else 0  # of symbolic sizes nothing can be weighed
+    # of symbolic sizes nothing can be weighed, and where there are no time steps nothing need be
+    rows = length * batch_size if known and name != "newton" else 0
     try:
         _require_rules()
         step = sliced_first(read_step(cell, params, carry, xs))
@@ -75,14 +89,47 @@ def choose(
             rows,
             bulky_in_parallel=schedule != "auto",
             in_chunks=_in_chunks(schedule, length),
+            by_newton=name == "newton",
         )
         require_reversible(plan)
     except Unreadable as cause:
         # bounded memory needs no analysis
         return Choice("checkpointed" if name == "checkpointed" else "scan", str(cause))
+    require_memory(plan, length, batch_size)
     if schedule == "auto" and any(isinstance(s, Loop) and s.matrix for s in plan):
         name, reason = "chunked", f"matrices chunk by chunk; else {reason}"
     return Choice(name, reason, step, plan)
+
+
+def _of_newton(platform: str) -> str:
+    if platform == "cpu":
+        return "as asked; on a CPU the loop is faster"
+    return f"as asked; on a {platform} its speed is unmeasured"
+
+
+def jacobian_bytes(loop: Loop, length: int, batch_size: Size) -> int:
+    """Of d carry' / d carry at all time steps, where Newton's method takes the loop."""
+    if loop.newton is None or not isinstance(batch_size, int):
+        return 0
+    itemsize = max(jnp.finfo(v.aval.dtype).bits // 8 for v in loop.carried)
+    return length * batch_size * loop.newton.entries * itemsize
+
+
+def require_memory(plan: Plan, length: Size, batch_size: Size) -> None:
+    """
+    Raises:
+      ValueError: if the derivatives of a loop take more than `MOST_BYTES`.
+    """
+    for loop in plan:
+        if isinstance(loop, Loop) and loop.newton is not None and isinstance(length, int):
+            size = jacobian_bytes(loop, length, batch_size)
+            if size > MOST_BYTES:
+                raise ValueError(
+                    f"schedule is 'newton', whose derivatives of all {length} time steps and "
+                    f"{batch_size} examples ({loop.newton}) take {size / 2**30:.1f} GiB, more than "
+                    f"{MOST_BYTES / 2**30:.0f}; give fewer time steps, examples or units, or "
+                    "schedule='distributed'"
+                )
 
 
 def _in_chunks(schedule: Schedule, length: Size) -> Literal["none", "bulky", "all"]:
@@ -91,7 +138,7 @@ def _in_chunks(schedule: Schedule, length: Size) -> Literal["none", "bulky", "al
         return "none"
     if schedule == "auto":
         return "bulky" if length >= LONG else "none"
-    return "all" if schedule == "chunked" else "none"
+    return "all" if schedule in ("chunked", "newton") else "none"
 
 
 def _require_rules() -> None:

@@ -8,8 +8,9 @@ import jax
 from jaxrnn.base import Carry, Params, Size, X
 from jaxrnn.jaxprs.equations import Equation, Variable, made_by, variables
 from jaxrnn.schedule.affine import why_not_linear
-from jaxrnn.schedule.choosing import Choice
+from jaxrnn.schedule.choosing import Choice, jacobian_bytes
 from jaxrnn.schedule.loops import decide
+from jaxrnn.schedule.newton import MOST_ITERATIONS
 from jaxrnn.schedule.planning import AllSteps, Loop, Once
 from jaxrnn.schedule.readers import find_readers
 from jaxrnn.schedule.reading import HEAVY, Step
@@ -27,7 +28,7 @@ class Explanation(NamedTuple):
     """How a cell is unrolled; `str()` is the report.
 
     Attributes:
-      schedule: "scan", "distributed", "associative", "chunked" or "checkpointed".
+      schedule: "scan", "distributed", "associative", "chunked", "newton" or "checkpointed".
       reason: why this one; the cause, if the step could not be read.
       stages: a line for each thing that is done, in order.
     """
@@ -49,7 +50,7 @@ def explain_choice(choice: Choice, params: Params, carry: Carry, xs: X) -> Expla
     lines: list[str] = []
     for stage in choice.plan:
         if isinstance(stage, Loop):
-            lines += _loop(stage, choice.step, names)
+            lines += _loop(stage, choice.step, names, *jax.tree.leaves(xs)[0].shape[:2])
         else:
             lines += _parallel(stage, names)
     if choice.schedule == "checkpointed":
@@ -90,12 +91,16 @@ def _parallel(stage: Once | AllSteps, names: dict[Variable, str]) -> list[str]:
     return lines
 
 
-def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
+def _loop(
+    loop: Loop, step: Step, names: dict[Variable, str], length: Size, batch_size: Size
+) -> list[str]:
     carried = ", ".join(names[v] for v in loop.carried)
     if loop.matrix is not None:
         _, decay, rank, size, *_ = loop.matrix
         what = f"decay {decay}, rank {rank}, chunks of {size} time steps"
         return [f"chunked: {carried}, {what}; kept for the backward pass: a matrix a chunk"]
+    if loop.newton is not None:
+        return _solved(loop, carried, length, batch_size)
     if loop.linear:
         what, many = f"{carried} = a * {carried} + b", len(loop.carry)
         if many > 1:
@@ -126,6 +131,19 @@ def _loop(loop: Loop, step: Step, names: dict[Variable, str]) -> list[str]:
         kept = ", ".join(f"{makers[v]} {list(v.aval.shape)}" for v in saving.saved)
         lines.append(f"  kept for the backward pass: {kept or 'the carry alone'}")
     return lines
+
+
+def _solved(loop: Loop, carried: str, length: Size, batch_size: Size) -> list[str]:
+    structure = loop.newton
+    assert structure is not None
+    if structure.kind == "free":
+        return [f"all time steps at once: {carried}, which no carry feeds"]
+    size = jacobian_bytes(loop, length, batch_size)
+    kept = f", {size / 2**20:.1f} MiB for all time steps" if size else ""
+    return [
+        f"by Newton's method: {carried}, its derivative {structure}{kept}",
+        f"  not converged after {MOST_ITERATIONS} iterations: the plain loop",
+    ]
 
 
 def _listed(equations: Sequence[Equation]) -> str:

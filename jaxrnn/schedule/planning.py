@@ -2,10 +2,13 @@
 
 from typing import Literal, NamedTuple
 
+import jax.numpy as jnp
+
 from jaxrnn.jaxprs.equations import (
     Atom,
     Equation,
     Variable,
+    is_float,
     is_variable,
     made_by,
     needed,
@@ -15,7 +18,8 @@ from jaxrnn.jaxprs.equations import (
 from jaxrnn.schedule.affine import why_not_linear
 from jaxrnn.schedule.factored import NotAffine
 from jaxrnn.schedule.matrix import Matrix, find_matrix
-from jaxrnn.schedule.reading import Leaf, Step, is_costly, learnt
+from jaxrnn.schedule.reading import Leaf, Step, Unreadable, is_costly, learnt
+from jaxrnn.schedule.structure import Structure, find_structure
 from jaxrnn.schedule.weighing import Reads, bulky_variables, with_readers
 
 
@@ -50,6 +54,8 @@ class Loop(NamedTuple):
       bulky: variables of which there should be no array of all time steps.
       matrix: how its carry is worked out chunk by chunk; None where it is not.
       no_matrix: why not, where that was asked.
+      newton: the structure of d carry' / d carry, where its carries of all time steps are found
+        together by Newton's method; None where they are not.
     """
 
     carry: list[Leaf]
@@ -62,6 +68,7 @@ class Loop(NamedTuple):
     bulky: frozenset[Variable]
     matrix: Matrix | None = None
     no_matrix: str = ""
+    newton: Structure | None = None
 
     @property
     def members(self) -> list[int]:
@@ -95,6 +102,7 @@ def make_plan(
     *,
     bulky_in_parallel: bool = True,
     in_chunks: Literal["none", "bulky", "all"] = "none",
+    by_newton: bool = False,
 ) -> Plan:
     """Distributes the step's loop over its recurrences, in the order in which they feed each other.
 
@@ -106,6 +114,11 @@ def make_plan(
       bulky_in_parallel: also those whose carry is bulky, for which the parallel form needs several
         arrays of all time steps.
       in_chunks: which matrices are worked out chunk by chunk.
+      by_newton: whether the other recurrences of floats are solved by Newton's method.
+
+    Raises:
+      Unreadable: "integers in a recurrence" or "narrow floats", where that keeps Newton's method
+        from one.
     """
     fixed, reads, of_params = _same_at_every_step(step), carry_read_by(step), learnt(step)
     once, streams = {*step.params, *step.constants}, set(step.x)
@@ -122,11 +135,12 @@ def make_plan(
         linear = matrix is None and linear_in_parallel
         linear = linear and why_not_linear(step, carry) is None
         linear = linear and (bulky_in_parallel or not bulky & {leaf.old for leaf in carry})
+        solved = by_newton and matrix is None and not linear and _has_floats(carry)
         if matrix is not None:
             body = matrix.equations
         else:
             body = _body(step, carry, reads, fixed, once | streams, bulky)
-            if not linear:
+            if not (linear or solved):
                 body = with_readers(step, carry, reads, behind, fixed, body, once | streams, bulky)
         inside = {*made_by(body), *(leaf.old for leaf in carry)}
         read = read_by(body, [leaf.new for leaf in carry])
@@ -134,8 +148,8 @@ def make_plan(
         feeding = _stages_for(step, external, fixed, once | streams)
         for stage in feeding:
             (once if isinstance(stage, Once) else streams).update(stage.outputs)
-        # a linear loop has no time steps to emit from: what else it makes is made afterwards
-        emitted = [] if linear else _read_elsewhere(step, carry, body)
+        # without time steps there is none to emit from: what else is made is made afterwards
+        emitted = [] if linear or solved else _read_elsewhere(step, carry, body)
         loop = Loop(
             carry=carry,
             equations=body,
@@ -147,11 +161,39 @@ def make_plan(
             bulky=bulky,
             matrix=matrix,
             no_matrix=no_matrix,
+            newton=find_structure(
+                body, [leaf.old for leaf in carry], [leaf.new for leaf in carry], external
+            )
+            if solved
+            else None,
         )
         behind.update(loop.members)
         streams.update(loop.outputs)
         plan += [*feeding, loop]
     return [*plan, *_stages_for(step, variables(step.y), fixed, once | streams)]
+
+
+def _has_floats(carry: list[Leaf]) -> bool:
+    """Whether a recurrence is one of floats.
+
+    Raises:
+      Unreadable: if only in part, or if they are too narrow for a tolerance.
+    """
+    kinds = [leaf.old.aval for leaf in carry]
+    if not any(map(is_float, kinds)):
+        return False
+    for kind in kinds:
+        if not is_float(kind):
+            raise Unreadable(
+                f"integers in a recurrence: a {kind.dtype} of the carry and its floats feed each "
+                "other, and Newton's method has no derivative of it"
+            )
+        if jnp.finfo(kind.dtype).bits < 32:
+            raise Unreadable(
+                f"narrow floats: a {kind.dtype} of the carry is rounded at every time step, more "
+                "than Newton's method may be wrong by"
+            )
+    return True
 
 
 def _body(

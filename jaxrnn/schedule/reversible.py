@@ -44,7 +44,7 @@ def require_reversible(plan: Plan) -> None:
         # without a weight, where it is linear or a matrix, JAX's own derivatives are taken
         if not isinstance(loop, Loop) or loop.linear or loop.matrix is not None:
             continue
-        if _reads_a_weight(loop):
+        if loop.newton is not None or _reads_a_weight(loop):
             _try(loop)
 
 

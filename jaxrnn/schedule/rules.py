@@ -1,7 +1,8 @@
 """Functions with a backward pass of their own that every transformation of JAX takes.
 
 `jax.custom_vjp` raises where it meets `jax.jvp`. A primitive of `jax.experimental.hijax` has both
-rules: the forward derivative is that of the plain function, the backward pass the given one.
+rules: the backward pass is the given one, the forward derivative that of the plain function or one
+that is given too.
 """
 
 import functools
@@ -27,12 +28,16 @@ class Rule(NamedTuple):
       mapped: (args, axes, size) -> (out, out_axes), the function under `jax.vmap` where there is a
         better way than mapping each of these; `axes` is like args, None where an argument is the
         same for all, and `out_axes` like out.
+      tangent: (args, out, tangents) -> the tangent of out, where there is a better way than that of
+        the plain function; `tangents` is like args, with None in place of zero, and out is of
+        floats alone.
     """
 
     function: Callable[..., Any]
     forward: Callable[..., Any]
     backward: Callable[[Any, Any, Any], Any]
     mapped: Callable[[Any, Any, int], Any] | None = None
+    tangent: Callable[[Any, Any, Any], Any] | None = None
 
 
 def apply_rule(rule: Rule, *args: Any) -> Any:
@@ -41,7 +46,7 @@ def apply_rule(rule: Rule, *args: Any) -> Any:
 
 
 @jax.tree_util.register_static
-class _Moving(NamedTuple):
+class Moving(NamedTuple):
     """Which leaves of the arguments have a tangent. The others are constants of the function whose
     derivative is taken: JAX has rules that take no tangent of some argument, not even zeros."""
 
@@ -75,6 +80,11 @@ def _is_zero(a: Any) -> bool:
     return isinstance(a, Zero)
 
 
+def _nones(tree: Any) -> Any:
+    """None for what JAX knows to be zero."""
+    return jax.tree.map(lambda d: None if _is_zero(d) else d, tree, is_leaf=_is_zero)
+
+
 def _is_none(a: Any) -> bool:
     return a is None
 
@@ -98,18 +108,27 @@ class _Ruled(HiPrimitive):
         return self.rule.function(*args)
 
     def jvp(self, primals, tangents):
+        if self.rule.tangent is not None:
+            out = self(*primals)
+            return out, self.rule.tangent(primals, out, _nones(tangents))
         there = [not _is_zero(a) for a in jax.tree.leaves(tangents, is_leaf=_is_zero)]
-        moving = _Moving(tuple(i for i, is_there in enumerate(there) if is_there))
+        moving = Moving(tuple(i for i, is_there in enumerate(there) if is_there))
         function, numbers = moving.apart(self.expand, primals)
         return jax.jvp(function, (numbers,), (moving.taken(tangents),))
 
     def lin(self, nzs_in, *primals):
-        moving = _Moving(tuple(i for i, has in enumerate(jax.tree.leaves(nzs_in)) if has))
+        if self.rule.tangent is not None:
+            out = self(*primals)
+            return out, (primals, out)
+        moving = Moving(tuple(i for i, has in enumerate(jax.tree.leaves(nzs_in)) if has))
         function, numbers = moving.apart(self.expand, primals)
         out, linear = jax.linearize(function, numbers)
         return out, (linear, moving)
 
     def linearized(self, residuals, *tangents):
+        if self.rule.tangent is not None:
+            primals, out = residuals
+            return self.rule.tangent(primals, out, _nones(tangents))
         linear, moving = residuals
         return linear(moving.taken(tangents))
 
@@ -127,8 +146,7 @@ class _Ruled(HiPrimitive):
 
     def vjp_bwd(self, res, outgrad, /, *arg_accums):
         args, kept = res
-        cotangents = jax.tree.map(lambda d: None if _is_zero(d) else d, outgrad, is_leaf=_is_zero)
-        found = self.rule.backward(args, kept, cotangents)
+        found = self.rule.backward(args, kept, _nones(outgrad))
         accumulators, tree = jax.tree.flatten(arg_accums)
         for accumulator, d in zip(accumulators, tree.flatten_up_to(found), strict=True):
             if d is not None and hasattr(accumulator, "accum"):
@@ -159,8 +177,22 @@ def _over_members(rule: Rule, axes: Any, axis_data: Any) -> Rule:
         ]
         return jax.tree.unflatten(tree, back)
 
+    one_tangent = rule.tangent
+
+    def tangent(args, out, tangents):
+        assert one_tangent is not None
+        moving = jax.tree.unflatten(
+            jax.tree.structure(args),
+            [
+                None if d is None else axis
+                for d, axis in zip(jax.tree.leaves(tangents, is_leaf=_is_none), each, strict=True)
+            ],
+        )
+        return vmap(one_tangent, in_axes=(axes, 0, moving))(args, out, tangents)
+
     return Rule(
         vmap(rule.function, in_axes=axes),
         vmap(rule.forward, in_axes=axes),
         backward,
+        tangent=None if one_tangent is None else tangent,
     )

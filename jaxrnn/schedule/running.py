@@ -1,5 +1,6 @@
 """Carrying out a plan, stage by stage."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,9 @@ from jaxrnn.schedule.loops import run_loop
 from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan, Stage
 from jaxrnn.schedule.reading import Step
 from jaxrnn.schedule.stepping import over_time
+
+# Of (loop, weights, first carry, streams, T): the new carry of all time steps, leaves [T, B, ...].
+Solver = Callable[[Loop, list, list, list, int], Sequence[jax.Array]]
 
 
 class _Values(NamedTuple):
@@ -31,30 +35,27 @@ class _Values(NamedTuple):
 
 
 def run_plan(
-    step: Step, plan: Plan, params: Params, carry: Carry, xs: X, emit: Size
+    step: Step,
+    plan: Plan,
+    params: Params,
+    carry: Carry,
+    xs: X,
+    emit: Size,
+    solver: Solver | None = None,
 ) -> tuple[Carry, Y]:
     """What `lax.scan` of the batched step gives; carry leaves [B, ...], xs leaves [T, B, ...].
 
-    Of ys the last `emit` time steps: what no loop reads is done for these alone.
+    Of ys the last `emit` time steps: what no loop reads is done for these alone. `solver` is for
+    the loops whose carries of all time steps are found together.
     """
     length, batch_size = jax.tree.leaves(xs)[0].shape[:2]
-    first, *_ = jax.tree.leaves(xs)
-    around = [vary_like(a, first) for a in step.closed_over]
-    given = zip(step.params, [*jax.tree.leaves(params), *around], strict=True)
-    values = _Values(
-        once=dict(step.constants) | dict(given),
-        always=dict(zip(step.x, jax.tree.leaves(xs), strict=True)),
-        carry=jax.tree.leaves(carry),
-    )
-    loops = [place for place, stage in enumerate(plan) if isinstance(stage, Loop)]
-    behind = loops[-1] + 1 if loops else 0
-    for stage in plan[:behind]:
-        values = _run(stage, values, length)
+    behind = _behind_loops(plan)
+    values = _through_loops(step, plan, params, carry, xs, solver)
     if emit < length:
         late = {v: a[length - emit :] for v, a in values.always.items()}
         values, length = values._replace(always=late), emit
     for stage in plan[behind:]:
-        values = _run(stage, values, length)
+        values = _run(stage, values, length, solver)
     once, always, last = values
 
     def given_out(atom):
@@ -67,7 +68,31 @@ def run_plan(
     return jax.tree.unflatten(jax.tree.structure(carry), last), step.y_tree.unflatten(ys)
 
 
-def _run(stage: Stage, values: _Values, length: Size) -> _Values:
+def run_loops(step: Step, plan: Plan, params: Params, carry: Carry, xs: X, solver: Solver) -> None:
+    """Runs the plan up to its last loop, for what `solver` learns."""
+    _through_loops(step, plan, params, carry, xs, solver)
+
+
+def _behind_loops(plan: Plan) -> int:
+    loops = [place for place, stage in enumerate(plan) if isinstance(stage, Loop)]
+    return loops[-1] + 1 if loops else 0
+
+
+def _through_loops(step: Step, plan: Plan, params, carry, xs, solver: Solver | None) -> _Values:
+    first, *_ = jax.tree.leaves(xs)
+    around = [vary_like(a, first) for a in step.closed_over]
+    given = zip(step.params, [*jax.tree.leaves(params), *around], strict=True)
+    values = _Values(
+        once=dict(step.constants) | dict(given),
+        always=dict(zip(step.x, jax.tree.leaves(xs), strict=True)),
+        carry=jax.tree.leaves(carry),
+    )
+    for stage in plan[: _behind_loops(plan)]:
+        values = _run(stage, values, first.shape[0], solver)
+    return values
+
+
+def _run(stage: Stage, values: _Values, length: Size, solver: Solver | None) -> _Values:
     """The values behind the stage."""
     once, always, carry = values
     if isinstance(stage, Once):
@@ -80,14 +105,15 @@ def _run(stage: Stage, values: _Values, length: Size) -> _Values:
         found = function([always[v] for v in moving])
         return values._replace(always=always | dict(zip(stage.outputs, found, strict=True)))
     first = [carry[i] for i in stage.members]
-    run = run_chunked if stage.matrix else run_linear if stage.linear else run_loop
-    last, new, emitted = run(
-        stage,
-        [once[v] for v in stage.weights],
-        first,
-        [always[v] for v in stage.streams],
-        length,
-    )
+    given = [once[v] for v in stage.weights], first, [always[v] for v in stage.streams]
+    if stage.newton is not None:
+        assert solver is not None
+        assert isinstance(length, int)
+        new = solver(stage, *given, length)
+        last, emitted = [a[-1] for a in new], []
+    else:
+        run = run_chunked if stage.matrix else run_linear if stage.linear else run_loop
+        last, new, emitted = run(stage, *given, length)
     always = always | dict(zip(stage.emitted, emitted, strict=True))
     # a matrix has no new carry at every time step, and none is read
     moving = zip(stage.carry, first, new, strict=True) if stage.matrix is None else ()
