@@ -128,11 +128,12 @@ def test_cudnn_is_for_a_gpu():
         libraries.cudnn_layer("gru", params)
 
 
-@pytest.mark.parametrize("name", mostly_full(["lstm", "lru"], "lstm"))
+@pytest.mark.parametrize("name", mostly_full(["lstm", "lru"], "lru"))
 def test_every_schedule_that_is_another_program(name):
     others = {"scan", "checkpointed", "associative" if name == "lru" else "newton"}
     case = schedules.schedule_case(name, SMALL, "bfloat16")
-    narrow = {f"{side}, bfloat16" for side in {"jaxrnn"} | others}
+    # Newton's method does not compute in 16 bits
+    narrow = {f"{side}, bfloat16" for side in {"jaxrnn"} | others - {"newton"}}
     assert agreeing(case) == {"jaxrnn"} | others | narrow
     assert case.missing["distributed"] == "the same program as jaxrnn"
 
