@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiers import mostly_full
+from tiers import mostly_full, some
 
 from jaxrnn.starting import module_of
 
@@ -49,16 +49,16 @@ CASES = [
     for number in SIGNALS
     for collecting in (False, True)
 ]
+BY_DEFAULT = (
+    ("experiments.toy", "SIGINT", True),
+    ("experiments.toy", "SIGTERM", False),
+    ("jaxrnn.check", "SIGINT", False),
+)
 
 
 @pytest.mark.parametrize(
     ("command", "number", "collecting"),
-    mostly_full(
-        CASES,
-        ("experiments.toy", "SIGINT", True),
-        ("experiments.toy", "SIGTERM", False),
-        ("jaxrnn.check", "SIGINT", False),
-    ),
+    mostly_full([*some(CASES, 3), *BY_DEFAULT], *BY_DEFAULT),
 )
 def test_a_signal_while_importing(command, number, collecting, tmp_path):
     (tmp_path / "optax.py").write_text(ARRIVES.format(number=number, collecting=collecting))

@@ -67,7 +67,7 @@ def test_a_step_takes_no_more_than_the_plain_loop(name):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", [*of_kinds(CELLS), *some([*COMPOSITIONS], 3)])
+@pytest.mark.parametrize("name", [*of_kinds(CELLS), *some([*COMPOSITIONS], 7)])
 def test_no_cell_takes_more(name):
     cell = (CELLS | COMPOSITIONS)[name](D, D)
     require_sparing(

@@ -120,8 +120,13 @@ WAYS = [(step, each) for step in STEPS for each in ("distributed", "checkpointed
 WAYS += [(before_a_linear_loop, "associative")]  # for the others it is "distributed"
 
 
+DEFAULT_WAY = (in_the_loop, "checkpointed")
+
+
 # "checkpointed" is "distributed" on segments
-@pytest.mark.parametrize(("step", "schedule"), mostly_full(WAYS, (in_the_loop, "checkpointed")))
+@pytest.mark.parametrize(
+    ("step", "schedule"), mostly_full([*some(WAYS, 2), DEFAULT_WAY], DEFAULT_WAY)
+)
 def test_second_derivatives_through_rules(step, schedule):
     """Backwards twice, and forwards over backwards where JAX allows that."""
 
