@@ -16,7 +16,6 @@ BRACKETS = re.compile(r"(.*?[\w.])\(([^()]*)\)", re.DOTALL)
 """Those at the end: a folder on the way to a file may have brackets of its own."""
 OPTION = re.compile(r"(\w+)=([\w.+-]+)")
 INTERVAL = re.compile(r"\[([^\[\],]*),([^\[\],]*)\]")
-SIZES = ("input_size", "hidden_size")
 
 
 def without_options(name: str) -> str:
@@ -42,7 +41,7 @@ def outside_brackets(text: str) -> list[str]:
     """The parts of a list that has commas between them, and cells with options among them."""
     parts, open_brackets = [""], 0
     for letter in text:
-        open_brackets += (letter in "([") - (letter in ")]")
+        open_brackets = max(0, open_brackets + (letter in "([") - (letter in ")]"))
         if letter == "," and not open_brackets:
             parts.append("")
         else:
@@ -94,7 +93,7 @@ def _read(name: str, text: str, factory: Callable[..., Any]) -> Iterator[tuple[s
 
 def _options_of(factory: Callable[..., Any]) -> dict[str, Any]:
     """Option to type: all that the factory takes by name besides the two sizes."""
-    _, _, *further = inspect.signature(factory).parameters.values()
+    further = list(inspect.signature(factory).parameters.values())[2:]
     try:
         hints = get_type_hints(factory)
     except Exception:  # a name that is known to type checkers alone

@@ -13,6 +13,7 @@ from experiments import battery, char
 from experiments.battery.config import setting_name
 from jaxrnn import runs
 from jaxrnn.cell_files import cell_file, cell_name, check_cells, find_cell
+from jaxrnn.cell_options import outside_brackets, with_options
 from jaxrnn.cells import cfc, delta_net
 from jaxrnn.runs.places import from_anywhere
 from jaxrnn.runs.sweep.points import sweep_points
@@ -106,6 +107,12 @@ def test_cells_that_differ_by_their_options_are_two():
     check_cells(["delta_net", "delta_net(eigenvalues=-1..1)"])
     with pytest.raises(ValueError, match=r"holds delta_net\(eigenvalues=-1..1\) 2 times"):
         check_cells(["delta_net(eigenvalues=-1..1)", "delta_net(eigenvalues=[-1, 1])"])
+
+
+def test_commas_in_brackets_divide_nothing():
+    assert outside_brackets("a(b=1,c=[2,3]),d),e,") == ["a(b=1,c=[2,3])", "d)", "e", ""]
+    with pytest.raises(ValueError, match=r"there is no option a; it has none"):
+        with_options("cell(a=1)", lambda *sizes: cfc(*sizes))
 
 
 def test_a_sweep_over_cells_with_options():
