@@ -9,6 +9,7 @@ import signal
 import typing
 from pathlib import Path
 
+import beartype
 import jax
 import jaxtyping
 import optax
@@ -41,14 +42,15 @@ def sparing(jaxtyped):
                 return check(made)
             if not made.__annotations__:
                 return made
-            return (check if names_axes(tuple(made.__annotations__.values())) else typechecker)(
-                made
-            )
+            return (check if names_axes(tuple(made.__annotations__.values())) else alone)(made)
 
         return decorate
 
     return decorator
 
+
+# What jaxtyping raises is a TypeError, too.
+alone = beartype.beartype(conf=beartype.BeartypeConf(violation_type=TypeError))
 
 # The annotations of jaxrnn hold in every call that a test makes.
 jaxtyping.jaxtyped = sparing(jaxtyping.jaxtyped)
