@@ -26,7 +26,9 @@ class NewtonReport(NamedTuple):
       structures: of d carry' / d carry of each recurrence that is solved. There is none where the
         recurrences are linear, or nothing but matrices that are worked out chunk by chunk.
       memory: bytes of these derivatives, at all time steps.
-      exponent: the largest Lyapunov exponent of all examples, in nats per time step.
+      exponent: the largest Lyapunov exponent of all examples, in nats per time step; minus infinity
+        where a time step loses all differences, as a relu at 0 does, which tells little about the
+        others.
       predicted: iterations that it lets expect (`predict_iterations`), for each recurrence.
       limit: iterations of a recurrence after which the plain loop runs.
       cause: why no iteration was begun, as `explain` has it; "" where they were.
