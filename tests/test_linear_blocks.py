@@ -142,3 +142,32 @@ def test_an_lstm_is_not():
     given = *start_of(cell, B), jnp.zeros((T, B, I))
     report = str(explain(cell, *given, schedule="associative"))
     assert "not parallel: several leaves of the carry feed each other: " in report
+
+
+def gated(w, carry, x):
+    """An LSTM whose gates read the input alone."""
+    c, _ = carry
+    i, f, g, o = jnp.split(x @ w, 4)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    return (c, h), h
+
+
+def stabilised(w, carry, x):
+    """An sLSTM of that kind: its stabiliser m is a maximum, its normaliser n is linear given m."""
+    c, n, m, _ = carry
+    i, f, g, o = jnp.split(x @ w, 4)
+    new = jnp.maximum(f + m, i)
+    i, f = jnp.exp(i - new), jnp.exp(f + m - new)
+    c, n = f * c + i * jnp.tanh(g), f * n + i
+    h = jax.nn.sigmoid(o) * c / n
+    return (c, n, new, h), h
+
+
+@pytest.mark.parametrize(("step", "leaves", "linear"), [(gated, 2, (0,)), (stabilised, 4, (0, 1))])
+def test_the_linear_part_of_gated_cells_is_found(step, leaves, linear):
+    cell = Cell(lambda key: jnp.ones((3, 16)), lambda w, key: (jnp.zeros(4),) * leaves, step)
+    w, carry = start_of(cell, 2)
+    report = str(explain(cell, w, carry, jnp.zeros((5, 2, 3)), schedule="associative"))
+    assert report.count("made parallel") == len(linear)
+    assert all(f"made parallel: carry[{place}] [4] = a * " in report for place in linear)
