@@ -67,6 +67,16 @@ def test_affine_steps(seed):
     require_the_plain_loop(*affine_step(seed), "chunked")
 
 
+def test_a_matrix_that_nothing_comes_in_to():
+    """Decay, what is written and what reads are the same at every time step."""
+    cell = Cell(
+        lambda key: {"k": jnp.arange(5.0) / 5, "v": jnp.arange(3.0), "q": jnp.ones(5)},
+        lambda params, key: jnp.ones((3, 5)),
+        lambda w, s, x: (0.5 * s + jnp.outer(w["v"], w["k"]), s @ w["q"]),
+    )
+    require_gradients(cell, *made(cell))
+
+
 # What falls back, and why
 
 

@@ -70,7 +70,8 @@ def run_chunked(loop: Loop, weights: list, carry: list, streams: list, length: i
     real = (jnp.arange(count * size) < length).reshape(count, size)
     start, xs = vary_alike((first.astype(dtype), ([in_chunks(a) for a in streams], real)))
     # once for all chunks: in each of them the choice took as long as the products
-    fit = lax.map(jax.vmap(example.fit_for, 1, axis_size=first.shape[0]), lax.stop_gradient(xs[0]))
+    over_examples = jax.vmap(example.fit_for, (1, None), axis_size=first.shape[0])
+    fit = lax.map(lambda chunk: over_examples(*chunk), lax.stop_gradient(xs))
     finite, *mild = (all_agree(each) for each in fit)
     which = (finite & all_agree(jnp.isfinite(lax.stop_gradient(first)))).astype(jnp.int32)
     bodies = [one_by_one, in_products(by_halves)]
@@ -111,9 +112,9 @@ class _Example(NamedTuple):
             for v, m in zip(self.loop.emitted, made, strict=True)
         ]
 
-    def fit_for(self, chunk) -> list[jax.Array]:
+    def fit_for(self, chunk, real) -> list[jax.Array]:
         """Whether products of matrices serve, and where decays are many whether quotients do."""
-        steps = jax.vmap(self.apart)(chunk)
+        steps = jax.vmap(self.apart, axis_size=len(real))(chunk)
         fit = [jnp.stack([is_finite(each) for each in steps]).all()]
         if any(d is not None for each in steps for d in (each.key, each.value)):
             fit.append(jnp.stack([is_mild(each) for each in steps]).all())
