@@ -21,17 +21,28 @@ def sweep(tmp_path_factory):
     return make_sweep(tmp_path_factory.mktemp("compare") / "sweep")
 
 
-def said(capsys, *arguments) -> list[list[str]]:
-    """The cells of the printed tables, row by row."""
+PROFILES = "performance profiles"
+
+
+def printed(capsys, *arguments) -> tuple[list[list[str]], list[list[str]]]:
+    """The cells of the printed tables, row by row: of the settings, and of their profiles."""
     capsys.readouterr()
     assert compare.main([*map(str, arguments)]) == 0
-    shown = capsys.readouterr().out
-    rows = [line.strip("│ \n") for line in shown.splitlines() if line.startswith("│")]
-    return [[cell.strip() for cell in row.split("│")] for row in rows]
+    settings, _, profiles = capsys.readouterr().out.partition(PROFILES)
+    rows = [
+        [line.strip("│ \n") for line in shown.splitlines() if line.startswith("│")]
+        for shown in (settings, profiles)
+    ]
+    settings, profiles = [[[c.strip() for c in row.split("│")] for row in each] for each in rows]
+    return settings, profiles
+
+
+def said(capsys, *arguments) -> list[list[str]]:
+    return printed(capsys, *arguments)[0]
 
 
 def test_a_sweep_has_its_table_its_windows_and_its_plots(sweep, tmp_path, capsys):
-    rows = said(capsys, sweep, "--out", tmp_path)
+    rows, profiles = printed(capsys, sweep, "--out", tmp_path)
     assert [row[:3] for row in rows[:6]] == [
         ["gru", "0.001", "2"],
         ["gru", "0.01", "2"],
@@ -52,8 +63,12 @@ def test_a_sweep_has_its_table_its_windows_and_its_plots(sweep, tmp_path, capsys
     assert [row[0] for row in rows[6:]] == ["gru", "elman"]
     assert [row[1] for row in rows[6:]] == ["0.01", "0.01"]
     assert [row[4:6] for row in rows[6:]] == [["0.001 to 0.01", "at least 10"]] * 2
+    # both seeds of the one are in the middle of the other's
+    assert [row[0] for row in profiles] == ["gru", "elman"]
+    assert [row[1] for row in profiles] == ["0.00 [0.00, 0.00]", "0.50 [0.00, 1.00]"]
+    assert [row[3] for row in profiles] == ["1.00 [1.00, 1.00]", "0.50 [0.00, 1.00]"]
     drawn = sorted(path.name for path in (tmp_path / "plots").iterdir())
-    assert drawn == ["curves.png", "learning_rates.png", "map.png"]
+    assert drawn == ["curves.png", "learning_rates.png", "map.png", "profiles.png"]
     with open(tmp_path / "compare.csv", newline="") as file:
         members = list(csv.DictReader(file))
     assert len(members) == 12
@@ -113,10 +128,13 @@ def test_what_diverged_is_counted_and_what_goes_on_is_said(tmp_path, capsys):
     assert compare.main([str(run), "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr()
     assert f"{run} is not finished" in told.err
-    (row,) = [line for line in told.out.splitlines() if "elman" in line]
+    settings, _, profiles = told.out.partition(PROFILES)
+    (row,) = [line for line in settings.splitlines() if "elman" in line]
     assert "2 (2 diverged)" in row
     assert row.count("diverged, diverged") == 1
     assert "0.00 [0.00, 0.00]" in row
+    (row,) = [line for line in profiles.splitlines() if "elman" in line]
+    assert row.count("0.00 [0.00, 0.00]") == 3  # what diverged is below no number
 
 
 @pytest.mark.parametrize(

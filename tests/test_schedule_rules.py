@@ -1,8 +1,6 @@
 """Transformations around functions with rules of their own: those of a step, and those of the
 schedules themselves."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -144,88 +142,9 @@ def test_second_derivatives_through_rules(step, schedule):
     require_close("", (schedule, found), ("scan", wanted), 1e-4)
 
 
-def elman(params, h, x):
-    h = jnp.tanh(h @ params["w"] + x)
-    return h, h + params["b"]
-
-
 def gated(params, h, x):
     h = jax.nn.sigmoid(x @ params["w"]) * h + x
     return h, h * params["b"]
-
-
-MEMBERS = normal(3, NUM_STEPS, BATCH_SIZE, SIZE)
-
-# Each takes a function of params to a number to such a function.
-COMPOSED = {
-    "jit": jax.jit,
-    "grad": lambda f: lambda p: sum(jnp.sum(d) for d in jax.tree.leaves(jax.grad(f)(p))),
-    "jvp": lambda f: lambda p: jax.jvp(f, (p,), (p,))[1],
-    "linearize": lambda f: lambda p: jax.linearize(f, p)[1](p),
-    "checkpoint": jax.checkpoint,
-    "scan": lambda f: lambda p: lax.scan(lambda s, _: (s + f(p), None), 0.0 * f(p), None, 2)[0],
-    "cond": lambda f: lambda p: lax.cond(p["b"].sum() > -1e9, f, lambda p: p["b"].sum(), p),
-    "vmap": lambda f: lambda p: jax.vmap(f)(jax.tree.map(lambda a: jnp.stack([a, a / 2]), p)).sum(),
-    "hessian": lambda f: lambda p: sum(jnp.sum(h) for h in jax.tree.leaves(jax.hessian(f)(p))),
-}
-
-
-def of_members(step, schedule):
-    """One set of weights, many members' data: what is mapped has no tangent."""
-    cell = cell_of(step)
-
-    def loss(params):
-        def one(xs):
-            return unroll(cell, params, CARRY, xs, schedule=schedule)[1].sum()
-
-        return jax.vmap(one)(MEMBERS).sum()
-
-    return loss
-
-
-def require_composed_alike(step, schedule, names):
-    def value(params, schedule):
-        function = of_members(step, schedule)
-        for name in reversed(names):
-            function = COMPOSED[name](function)
-        return function(params)
-
-    wanted, found = map(float, jax.jit(lambda p: [value(p, s) for s in ("scan", schedule)])(PARAMS))
-    assert abs(found - wanted) <= 1e-3 * max(1, abs(wanted)), (names, wanted, found)
-
-
-def compositions(depth, every=1):
-    """One in `every` of those that differentiate at most twice: a third adds rounding."""
-    twice = {"grad": 1, "jvp": 1, "linearize": 1, "hessian": 2}
-    return [
-        names
-        for names in itertools.product(COMPOSED, repeat=depth)
-        if sum(twice.get(name, 0) for name in names) <= 2
-    ][::every]
-
-
-ALONE = [(gated, "associative", names) for names in compositions(1)]
-ALONE += [(elman, "distributed", names) for names in compositions(1)]
-TOGETHER = [
-    (*way, names)
-    for way, names in zip(
-        itertools.cycle([(elman, "distributed"), (gated, "associative"), (elman, "checkpointed")]),
-        some([*compositions(2), *compositions(3, every=9)], 4),
-        strict=False,
-    )
-]
-BY_DEFAULT = [
-    (gated, "associative", ("linearize",)),
-    *((elman, "distributed", (name,)) for name in ("scan", "cond", "hessian")),
-    (elman, "checkpointed", ("jvp", "grad")),
-]
-
-
-@pytest.mark.parametrize(
-    ("step", "schedule", "names"), mostly_full([*BY_DEFAULT, *ALONE, *TOGETHER], *BY_DEFAULT)
-)
-def test_transformations_of_members(step, schedule, names):
-    require_composed_alike(step, schedule, names)
 
 
 def drawing(params, carry, x):

@@ -4,16 +4,15 @@ The page needs no network and no script: its pictures are in it, and its own pol
 fetched.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from experiments.report.markdown import as_markdown
 from jaxrnn.analysis.page.pictures import Picture, packed_picture
+from jaxrnn.analysis.page.sheet import rendered
 from jaxrnn.runs.files import write_atomic, write_json, writing
 
 MOST_BYTES = 9_000_000
@@ -36,21 +35,14 @@ def write_pages(found: Mapping[str, Any], out: Path) -> list[str]:
 
 def render(found: Mapping[str, Any]) -> str:
     """The page."""
-    # jinja2 is imported when a page is made
-    from jinja2 import Environment, StrictUndefined
-
     here = files(__package__ or "experiments.report")
-    style = (here / "page.css").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"clock": clock, "number": is_number, "slug": slug}
-    template = environment.from_string((here / "template.html").read_text(encoding="utf-8"))
-    return template.render(
+    return rendered(
+        (here / "template.html").read_text(encoding="utf-8"),
+        (here / "page.css").read_text(encoding="utf-8"),
+        found["title"],
+        filters={"clock": clock, "number": is_number, "slug": slug},
         report=found,
         pictures=embedded([p for each in _parts(found) for p in each["pictures"]]),
-        style=style,
-        style_hash=_hash(style),
     )
 
 
@@ -95,8 +87,3 @@ def is_number(text: str) -> bool:
 def slug(text: str) -> str:
     """A name as part of an address."""
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
-
-
-def _hash(text: str) -> str:
-    digest = base64.b64encode(sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"

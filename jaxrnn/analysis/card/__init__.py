@@ -5,15 +5,14 @@ paragraphs; the page itself is `card.html` with its `card.css`. Text may come fr
 template escapes it, and the page's own policy lets nothing run and nothing be fetched.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxrnn.analysis.card.docstrings import Paragraph, paragraphs
 from jaxrnn.analysis.card.drawing import Chart, Line, drawn
+from jaxrnn.analysis.page.sheet import rendered
 
 __all__ = ["Card", "Chart", "Line", "Paragraph", "Table", "paragraphs", "render_card", "write_card"]
 
@@ -60,18 +59,13 @@ class Card(NamedTuple):
 
 def render_card(card: Card) -> str:
     """The page."""
-    # jinja2 is imported when a page is made
-    from jinja2 import Environment, StrictUndefined
-
     here = files(__name__)
-    style = (here / "card.css").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    digest = base64.b64encode(sha256(style.encode()).digest()).decode()
-    return template.from_string((here / "card.html").read_text(encoding="utf-8")).render(
+    return rendered(
+        (here / "card.html").read_text(encoding="utf-8"),
+        (here / "card.css").read_text(encoding="utf-8"),
+        card.name,
         card=card,
         charts={title: [drawn(chart) for chart in some] for title, some in card.charts.items()},
-        style=style,
-        style_hash=f"'sha256-{digest}'",
     )
 
 

@@ -2,14 +2,13 @@
 
 `reading` works out the arrays, `packing` makes them small, `symbols` says how a character looks
 that cannot be seen, and this file puts all into one page. The page itself is `template.html`, its
-`page.css` and the scripts, which are written into it. Text comes from users: the template escapes
+`page.css` and the scripts, which are written into it; `head.html`, `base.css` and `sheet` are those
+of all pages of this library. Text comes from users: the template escapes
 what goes into HTML, JSON goes in with `<`, `>`, `&` and all beyond ASCII escaped, and the page's
 own policy lets nothing run but the scripts in it and nothing be fetched.
 """
 
-import base64
 from collections.abc import Sequence
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import numpy as np
 
 from jaxrnn.analysis.page.packing import packed, packed_rows, packed_units
 from jaxrnn.analysis.page.reading import Predictions, most_varied
+from jaxrnn.analysis.page.sheet import rendered
 from jaxrnn.analysis.page.symbols import Symbol, describe
 
 SCRIPTS = (
@@ -99,26 +99,20 @@ def render_page(title: str, level: str, readings: Sequence[Reading]) -> str:
         raise ValueError(f"readings has {len(readings)}; give one, or two to compare")
     if len({tuple(reading.symbols) for reading in readings}) > 1:
         raise ValueError("readings are of different texts; give two of the same")
-    # jinja2 is imported when a page is made
-    from jinja2 import Environment, StrictUndefined
-
     here = files(__name__)
     script = "\n".join((here / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n{{\n{script}}}\n'
-    style = (here / "page.css").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return template.from_string((here / "template.html").read_text(encoding="utf-8")).render(
-        title=title,
+    return rendered(
+        (here / "template.html").read_text(encoding="utf-8"),
+        (here / "page.css").read_text(encoding="utf-8"),
+        title,
+        script,
         level=level,
         readings=readings,
         data={
             "level": level,
             "runs": [_described(reading, len(readings)) for reading in readings],
         },
-        script=script,
-        script_hash=_hash(script),
-        style=style,
-        style_hash=_hash(style),
     )
 
 
@@ -131,11 +125,6 @@ def units_kept(reading: Reading, sharing: int = 1) -> dict[str, np.ndarray]:
     return most_varied(
         reading.units, max(1, MOST_BYTES // sharing // len(reading.symbols) - lags - rest)
     )
-
-
-def _hash(text: str) -> str:
-    digest = base64.b64encode(sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
 
 
 def _described(reading: Reading, sharing: int) -> dict[str, Any]:

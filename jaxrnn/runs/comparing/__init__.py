@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from jaxrnn.analysis.statistics import TOLERANCE
 from jaxrnn.runs.comparing.drawing import plots
 from jaxrnn.runs.comparing.groups import Group, grouped, measured_by, pooled
+from jaxrnn.runs.comparing.profiles import profile_table
 from jaxrnn.runs.comparing.reading import fields_of, read, require_alike
 from jaxrnn.runs.comparing.tables import tables
 from jaxrnn.runs.experiment import Report
@@ -53,7 +54,10 @@ def compare_runs(
     groups = grouped(rows, measure, fields, by)
     report = Report(
         [_result(group) for group in groups],
-        tables=tables(groups, measure, tolerance, pooled(groups, fields)),
+        tables=[
+            *tables(groups, measure, tolerance, pooled(groups, fields)),
+            *profile_table(groups, measure),
+        ],
         plots=plots(groups, measure, tolerance),
     )
     return Comparison(groups, rows, report)

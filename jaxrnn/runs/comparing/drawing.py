@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from jaxrnn.analysis.coverage import interval_note
-from jaxrnn.analysis.plots import Band, Panel, heat_map, learning_curves, rate_curves
+from jaxrnn.analysis.plots import (
+    Band,
+    Panel,
+    heat_map,
+    learning_curves,
+    profile_curves,
+    rate_curves,
+)
 from jaxrnn.runs.comparing.groups import (
     RATE,
     Group,
@@ -18,6 +25,7 @@ from jaxrnn.runs.comparing.groups import (
     said,
     window_of,
 )
+from jaxrnn.runs.comparing.profiles import profiled, profiles
 from jaxrnn.runs.frame import metrics_rows
 
 MOST = 10
@@ -27,7 +35,8 @@ MOST = 10
 def plots(
     groups: Sequence[Group], measure: Measure, tolerance: float
 ) -> dict[str, Callable[[Path], None]]:
-    """By name: curves, each setting at its best rate; losses over rates; losses over two fields."""
+    """By name: curves and profiles, each setting at its best rate; losses over rates; losses over
+    two fields."""
     settings = by_setting(groups)
     ranked = sorted(settings, key=lambda label: best_of(settings[label]).iqm)
     chosen = {label: each for label, each in settings.items() if label in ranked[:MOST]}
@@ -47,6 +56,13 @@ def plots(
         y_label = f"{measure.name} (nats)"
         found["learning_rates"] = partial(
             rate_curves, bands=bands, y_label=y_label, caption=said_so
+        )
+    if shown := profiled([group for each in chosen.values() for group in each]):
+        found["profiles"] = partial(
+            profile_curves,
+            profiles=profiles(shown),
+            x_label=f"{measure.name} (nats)",
+            caption=f"line: share of the seeds whose loss is below; band: its {note}{of_all}",
         )
     fields = [*groups[0].values, *([RATE] if groups[0].rate is not None else [])]
     if len(fields) == 2:
