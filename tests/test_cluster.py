@@ -152,3 +152,19 @@ def alive(path: Path) -> bool:
             continue
         return True
     return False
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("cluster", [[], ["--cluster", "local"]])
+def test_epochs_of_a_sweep_are_raised(cluster, tmp_path):
+    """Of all its runs, which were complete; what was raised stays."""
+    if cluster:
+        pytest.importorskip("submitit")
+    small = [*TOY, "--devices", "1", "--sweep", "learning_rate=0.1,0.3", "--epochs", "2"]
+    whole, path = tmp_path / "whole", tmp_path / "sweep"
+    assert toy.main([*small, "--epochs", "3", "--run", str(whole)]) == 0
+    assert toy.main([*small, "--run", str(path)]) == 0
+    assert toy.main(["--resume", str(path), "--epochs", "3", *cluster]) == 0
+    assert toy.main(["--resume", str(path)]) == 0
+    for rate in ("0.1", "0.3"):
+        assert logged(path / f"learning_rate={rate}") == logged(whole / f"learning_rate={rate}")

@@ -71,6 +71,28 @@ def test_a_resumed_run_overlaps_nowhere(run, tmp_path, tmp_path_factory):
 
 
 @pytest.mark.full
+def test_a_sample_is_shown_once_after_a_kill(run, tmp_path, tmp_path_factory):
+    """Killed behind an epoch whose sample was shown, and before the next checkpoint: the epoch is
+    trained again, and its sample written again."""
+    broken = tmp_path / "run"
+    rarely = ["--checkpoint-seconds", "1000"]
+    flags = [*small_char(shared_text(tmp_path_factory)), "--seeds", "2", *LOOKS, *rarely]
+    dies_after(16, lambda: char.main([*flags, "--run", str(broken)]))
+    assert list(RunDirectory(broken).samples.glob("epoch_001*"))
+    assert char.main(["--resume", str(broken), "--tensorboard-every", "6", *rarely]) == 0
+    mine, other = (accumulated(path / "tensorboard" / "seed_0") for path in (broken, run))
+    tags = [tag for tag in other.Tags()["tensors"] if tag.startswith("samples/")]
+    assert tags
+    for tag in tags:
+        ours, theirs = (
+            [(e.step, e.tensor_proto.string_val[0]) for e in each.Tensors(tag)]
+            for each in (mine, other)
+        )
+        assert ours == theirs
+        assert [step for step, _ in ours] == [14, 28]
+
+
+@pytest.mark.full
 def test_several_settings_have_a_folder_each(tmp_path):
     run = tmp_path / "run"
     assert toy.main([*SMALL_TOY, "--tensorboard", "--run", str(run)]) == 0

@@ -22,7 +22,8 @@ from jaxrnn.runs.experiment import Experiment
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.interrupt import Interrupted, Interrupts
 from jaxrnn.runs.progress import warn
-from jaxrnn.runs.sweep.directory import run_of
+from jaxrnn.runs.sweep.directory import is_complete, run_of
+from jaxrnn.runs.sweep.points import Point
 from jaxrnn.starting import installing
 
 ATTEMPTS = 3
@@ -102,18 +103,28 @@ def parts_of(programs: Mapping[str, Any], jobs: int) -> list[list[str]]:
 
 
 def submit(
-    experiment: Experiment, flags: TrainingFlags, programs: Mapping[str, Any], asked: Interrupts
+    experiment: Experiment,
+    flags: TrainingFlags,
+    points: Sequence[Point],
+    programs: Mapping[str, Any],
+    asked: Interrupts,
 ) -> None:
     """Submits what is not finished of a sweep, and waits for it.
 
     Args:
+      points: all of the sweep.
       programs: as in `parts_of`, of every run.
 
     Raises:
       Interrupted: somebody asked to stop, and the jobs were ended.
       ValueError: runs that no attempt has finished.
     """
-    left = {name: each for name, each in programs.items() if not _finished(flags, name)}
+    configs = {point.name: point.config for point in points}
+
+    def finished(name: str) -> bool:
+        return is_complete(run_of(flags.path, name), configs[name])
+
+    left = {name: each for name, each in programs.items() if not finished(name)}
     executor = _executor(flags, flags.path.absolute() / "jobs")
     parts = parts_of(left, flags.jobs)
     jobs = [executor.submit(Job(_command(experiment, flags, names))) for names in parts]
@@ -128,7 +139,7 @@ def submit(
         for i in sorted(waiting):
             if not jobs[i].done():
                 continue
-            unfinished = [name for name in parts[i] if not _finished(flags, name)]
+            unfinished = [name for name in parts[i] if not finished(name)]
             said = (
                 f"job {jobs[i].job_id}: {len(parts[i]) - len(unfinished)} of {len(parts[i])} runs"
             )
@@ -144,7 +155,7 @@ def submit(
             waiting.remove(i)
         if waiting:
             time.sleep(POLL if flags.cluster == "slurm" else POLL / 10)
-    if missing := [name for name in left if not _finished(flags, name)]:
+    if missing := [name for name in left if not finished(name)]:
         raise ValueError(
             f"{len(missing)} of {len(programs)} runs are not finished, {missing[0]} for one; see "
             f"{executor.folder}, and go on with --resume {flags.path} --cluster {flags.cluster}"
@@ -157,10 +168,6 @@ def check_cluster(flags: TrainingFlags) -> None:
     """Raises: ValueError, there is no submitit, or no such cluster, or it has no such option."""
     with TemporaryDirectory() as folder:
         _executor(flags, Path(folder))
-
-
-def _finished(flags: TrainingFlags, name: str) -> bool:
-    return run_of(flags.path, name).summary.is_file()
 
 
 def _executor(flags: TrainingFlags, folder: Path) -> Any:

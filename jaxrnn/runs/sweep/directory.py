@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxrnn.runs.config import record_of
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import read_json, write_json
 from jaxrnn.runs.records import REMEDY, is_file_name
@@ -56,6 +57,16 @@ def is_sweep(path: Path) -> bool:
 
 def run_of(path: Path, name: str) -> RunDirectory:
     return RunDirectory(Path(path) / name)
+
+
+def is_complete(run: RunDirectory, config: Any) -> bool:
+    """Whether a run of a sweep has come to the end of its config, whose epochs may have been raised
+    since it ended."""
+    if not run.summary.is_file():
+        return False
+    ended = read_json(run.summary)
+    recorded = ended.get("config", {}) if isinstance(ended, Mapping) else {}
+    return recorded.get("epochs") == record_of(config).get("epochs")
 
 
 def write_sweep(path: Path, record: SweepRecord) -> None:

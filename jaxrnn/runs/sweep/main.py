@@ -25,12 +25,21 @@ from jaxrnn.runs.progress import warn
 from jaxrnn.runs.report import print_report, write_report
 from jaxrnn.runs.summary import plain
 from jaxrnn.runs.sweep.cluster import check_cluster, submit
-from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, run_of, write_sweep
+from jaxrnn.runs.sweep.directory import (
+    SweepRecord,
+    is_complete,
+    read_sweep,
+    run_of,
+    write_sweep,
+)
 from jaxrnn.runs.sweep.grouping import Group, groups_of, programs_of
 from jaxrnn.runs.sweep.halving import rungs_of
 from jaxrnn.runs.sweep.points import Point, points_of, sweep_points
 from jaxrnn.runs.sweep.training import side_by_side, train_groups
 from jaxrnn.runs.user_recorders import recorder_factories
+
+RAISED = ("epochs",)
+"""Flags that may be raised when a sweep is resumed."""
 
 
 def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Interrupts) -> None:
@@ -111,9 +120,9 @@ def _submit(
     if flags.resume is None:
         create_run(flags.path)
         lock_run(flags.path)
-        write_sweep(flags.path, record)
+    write_sweep(flags.path, record)  # where the jobs find it
     print(f"{'sweep' if flags.resume is None else 'resuming'} {flags.path}", flush=True)
-    submit(experiment, flags, programs, asked)
+    submit(experiment, flags, points, programs, asked)
 
 
 def _chosen(record: SweepRecord, flags: TrainingFlags) -> SweepRecord:
@@ -128,7 +137,9 @@ def _chosen(record: SweepRecord, flags: TrainingFlags) -> SweepRecord:
 def _record(experiment: Experiment, config: Any, flags: TrainingFlags) -> SweepRecord:
     """What a new sweep is, or what a resumed one began as."""
     if flags.resume is not None:
-        return read_sweep(flags.resume)
+        record, now = read_sweep(flags.resume), record_of(config)
+        # all else is as it began; a later resume goes on with what was raised
+        return record._replace(config=record.config | {n: now[n] for n in RAISED if n in now})
     points = sweep_points(config, flags.sweep)
     return SweepRecord(
         experiment=experiment.name,
@@ -211,7 +222,7 @@ def _finish(
 ) -> None:
     for point in points:
         run = runs[point.name]
-        if run.summary.is_file():
+        if is_complete(run, point.config):
             continue
         try:
             write_report(experiment, point.config, RunLog(run))

@@ -8,7 +8,7 @@ from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Experiment
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.preparing import Prepared
-from jaxrnn.runs.sweep.directory import SweepRecord, write_sweep
+from jaxrnn.runs.sweep.directory import SweepRecord, is_complete, write_sweep
 from jaxrnn.runs.sweep.grouping import Group
 from jaxrnn.runs.sweep.halving import best_of, kept_at_last, kept_of, score_of
 from jaxrnn.runs.train import train
@@ -96,7 +96,11 @@ def _train(
     epochs: int | None,
 ) -> None:
     """A group's points that are left, as many side by side as the program is for."""
-    names = [p.name for p in group.points if p.name in left and not runs[p.name].summary.is_file()]
+    names = [
+        point.name
+        for point in group.points
+        if point.name in left and not is_complete(runs[point.name], point.config)
+    ]
     seeds = len(group.members().seeds) // len(group.points)
     size = max(1, len(prepared.seeds) // seeds)
     for first in range(0, len(names), size):
