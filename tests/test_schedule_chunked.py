@@ -52,14 +52,6 @@ def affine_step(seed):
     return cell, *given
 
 
-def test_an_affine_step():
-    """Heads by an inner vmap, transposed, with a decay and a feedback."""
-    cell, *given = affine_step(16)
-    with jax.enable_x64(True):
-        params, carry, xs = widened(tuple(given))
-        plain_loop.require_gradients(cell, params, carry, xs, "chunked", 1e-9)
-
-
 @pytest.mark.full
 @pytest.mark.parametrize("seed", some(range(100), 11))  # all with JAXRNN_TEST_WIDE=1
 def test_affine_steps(seed):
@@ -208,7 +200,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("says", mostly_full(PUBLISHED, "decay scalar, rank 0"))
+@pytest.mark.parametrize("says", mostly_full(PUBLISHED, "decay of each key, rank 1"))
 def test_published_steps(says):
     cell = step_of(*PUBLISHED[says])
     params, carry, xs = made(cell)
