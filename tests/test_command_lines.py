@@ -13,6 +13,7 @@ from experiments_support import files_of, write_text
 from jaxrnn.runs import main as running
 from jaxrnn.runs import measuring
 from jaxrnn.runs.preparing import check_setting
+from jaxrnn.runs.sweep import grouping
 
 SECONDS = 30
 """Of a processor; where others compute too, ten times as many by the clock."""
@@ -30,7 +31,7 @@ def begins(*_):
     raise Accepted
 
 
-def refused_or_begins(setting, members, devices):
+def refused_or_begins(setting, members, devices, *, at_once=1, build=None):
     check_setting(setting, members, devices)
     raise Accepted
 
@@ -46,6 +47,7 @@ def folder(tmp_path, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setattr(running, "prepare", refused_or_begins)
     monkeypatch.setattr(measuring, "prepare", refused_or_begins)
+    monkeypatch.setattr(grouping, "prepare", refused_or_begins)
     monkeypatch.setattr(module_of("speed"), "create_run", begins)
     monkeypatch.setattr(module_of("check"), "_report", begins)
     monkeypatch.setattr(module_of("report"), "lock_run", begins)
