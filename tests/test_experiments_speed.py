@@ -105,6 +105,7 @@ def test_layers_of_every_library(name):
     assert agreeing(case) == expected
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it")
 def test_weights_for_cudnn():
     """JAX's own reference of cuDNN's layout computes what our LSTM computes."""
@@ -128,7 +129,7 @@ def test_cudnn_is_for_a_gpu():
         libraries.cudnn_layer("gru", params)
 
 
-@pytest.mark.parametrize("name", mostly_full(["lstm", "lru"], "lru"))
+@pytest.mark.parametrize("name", mostly_full(["lstm", "lru"], "lstm"))
 def test_every_schedule_that_is_another_program(name):
     others = {"scan", "checkpointed", "associative" if name == "lru" else "newton"}
     case = schedules.schedule_case(name, SMALL, "bfloat16")
@@ -559,6 +560,7 @@ def test_the_whole_table(tmp_path, capsys):
     assert {"environment.json", "summary.json", "plots/ratios.png"} <= files_of(run).keys()
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it")
 def test_cases_by_name(tmp_path, capsys):
     flags = ["--preset", "smoke", "--case", "gru", "--repeats", "1"]

@@ -86,6 +86,7 @@ def test_all_but_the_heads_gradient_is_scaled():
     np.testing.assert_array_equal(found["head"]["w"], expected["head"]["w"])
 
 
+@pytest.mark.full
 def test_the_carry_is_what_the_head_got():
     """With a head that is the identity, the last outputs themselves: after one batch and two."""
     model = runs.ModelConfig("elman", hidden_size=6, dropout=0.5)

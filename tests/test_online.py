@@ -78,7 +78,7 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("layers", mostly_full(LAYERS, "elman"))
+@pytest.mark.parametrize("layers", mostly_full(LAYERS))  # by default the law of it
 def test_rtrl_is_bptt_over_all_batches(layers):
     """A whole model with fixed params, its dropout with keys and counts in the carry."""
     cell = model(*LAYERS[layers])

@@ -76,7 +76,8 @@ def test_no_cell_takes_more(name):
     )
 
 
-@pytest.mark.parametrize("name", mostly_full([*STEPS], "delta rule"))
+@pytest.mark.full
+@pytest.mark.parametrize("name", STEPS)
 def test_what_stays_in_the_loop_is_right(name, monkeypatch):
     """With as few rows as there are here everything that can be bulky is."""
     monkeypatch.setattr("jaxrnn.schedule.weighing.FEW", 0)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from experiments_support import SMALL_TOY, config_of, error_of, logged, small_char, training_of
-from stopping import assert_same_run, dies_after
+from stopping import Killed, assert_same_run, dies_after
 from test_tensorboard_files import accumulated, events_of, hparams_of, scalars_of
 from tiers import mostly_full
 from trained_runs import LOOKS, OFTEN, char_run, shared_text
@@ -17,6 +17,7 @@ from experiments.speed.presets import Shape
 from experiments.speed.tensorboard import character_training
 from jaxrnn.models import TokenModel
 from jaxrnn.optimizers import current_learning_rate
+from jaxrnn.runs import main as running
 from jaxrnn.runs.config import replaced
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Setting
@@ -90,6 +91,20 @@ def test_a_sample_is_shown_once_after_a_kill(run, tmp_path, tmp_path_factory):
         )
         assert ours == theirs
         assert [step for step, _ in ours] == [14, 28]
+
+
+@pytest.mark.full
+def test_a_run_that_is_killed_before_it_trains_has_a_tensorboard(tmp_path, monkeypatch):
+    def die(*_, **__):
+        raise Killed
+
+    flags = [*SMALL_TOY, "--tensorboard", "--run", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "train", die)
+        with pytest.raises(Killed):
+            toy.main(flags)
+    assert toy.main(["--resume", str(tmp_path / "run")]) == 0
+    assert list((tmp_path / "run" / "tensorboard").rglob("*tfevents*"))
 
 
 @pytest.mark.full

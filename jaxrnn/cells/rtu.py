@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxrnn.base import Cell, require_one_of, require_positive
+from jaxrnn.cells.complex_parts import wide
 from jaxrnn.cells.weights import input_weights
 
 Nonlinearity = Literal["behind", "inside"]
@@ -66,10 +67,11 @@ def rtu(input_size: int, hidden_size: int, nonlinearity: Nonlinearity = "behind"
         return RTUCarry(h_1=jnp.zeros_like(params.nu), h_2=jnp.zeros_like(params.nu))
 
     def step(params, carry, x):
-        log_r, angle = -jnp.exp(params.nu), jnp.exp(params.theta)
+        log_r, angle = -jnp.exp(wide(params.nu)), jnp.exp(wide(params.theta))
         ahead, across = jnp.exp(log_r) * jnp.cos(angle), jnp.exp(log_r) * jnp.sin(angle)
         # sqrt(1 - r^2) from the logarithm: r itself is rounded to 1 long before
         from_x = jnp.sqrt(-jnp.expm1(2 * log_r))
+        ahead, across, from_x = (a.astype(params.nu.dtype) for a in (ahead, across, from_x))
         x_1, x_2 = jnp.split(x @ params.w_ih, 2)
         h_1 = ahead * carry.h_1 - across * carry.h_2 + from_x * x_1
         h_2 = ahead * carry.h_2 + across * carry.h_1 + from_x * x_2

@@ -165,7 +165,8 @@ def _saying_how_to_go_on(
             raise  # nothing has begun
         raise Interrupted(f"stopped; resume from the last checkpoint with: {command}") from None
     except ValueError as error:
-        said = in_flags(str(error), config)
+        # what a file of the run holds is named as it stands there
+        said = str(error) if str(path) in str(error) else in_flags(str(error), config)
         if said == str(error):
             raise
         raise ValueError(said) from error

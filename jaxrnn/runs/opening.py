@@ -50,7 +50,9 @@ def open_directory(
         "settings": [{"name": each.name, "model": to_plain(each.model)} for each in settings],
         "seeds": list(seeds),
     }
-    # the config first: with it alone a killed run can already be resumed
+    if flags.tensorboard:
+        run.tensorboard.mkdir(exist_ok=True)  # by which a resume knows that there is one
+    # the config before all else: with it alone a killed run can already be resumed
     write_json(run.config, record)
     # also one that no setting trains, and only what is measured reads
     for kind, name in code_of(config):

@@ -19,6 +19,7 @@ from jaxrnn.runs.load import read_vocabulary
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.recorder import Recorder
 from jaxrnn.runs.tensorboard.board import Board
+from jaxrnn.runs.tensorboard.events import take_back
 from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import Observation, make_observe
 from jaxrnn.runs.tensorboard.projector import MOST, write_projector
@@ -65,7 +66,10 @@ class Boards(Recorder):
         self._setting = name = setting.name
         folder = run.tensorboard / name if len(record["settings"]) > 1 else run.tensorboard
         first = step + 1 if step else 0
-        self._boards = [Board(folder / f"seed_{seed}", first) for seed in self._seeds]
+        folders = [folder / f"seed_{seed}" for seed in self._seeds]
+        for each in folders:
+            take_back(each, first)
+        self._boards = [Board(each, first) for each in folders]
         self._sampled = {path: path.stat().st_mtime_ns for path in self._samples()}
         self._ingredients = setting.training.ingredients
         self._observe = self._vectors = None

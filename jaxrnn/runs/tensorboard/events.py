@@ -12,9 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from tensorboardX.record_writer import RecordWriter
 
-from jaxrnn.runs.files import writing
+from jaxrnn.runs.files import write_atomic, writing
 from jaxrnn.runs.tensorboard.protos import Event, SessionLog
 
 _NAME = re.compile(r"events\.out\.tfevents\.(\d{1,12})\.")
@@ -61,6 +62,37 @@ class EventFile:
     def _write(self, event: Any) -> None:
         with writing(self._path):
             self._records.write(event.SerializeToString())
+
+
+def take_back(folder: Path, first_step: int) -> None:
+    """Takes the events from a training step on out of the files of earlier sessions. The mark of a
+    new session has TensorBoard forget them; but not every reader of its own forgets texts."""
+    for path in folder.glob("events.out.tfevents.*"):
+        _keep_before(path, first_step)
+
+
+def _keep_before(path: Path, first_step: int) -> None:
+    """The file goes where none is left. What stands behind the first record that cannot be read is
+    nothing to TensorBoard either."""
+    data, kept, at, late = path.read_bytes(), [], 0, False
+    # a record: its length in 8 bytes, a checksum in 4, the event, a checksum in 4
+    while at + 16 <= len(data):
+        end = at + 16 + int.from_bytes(data[at : at + 8], "little")
+        try:
+            event = Event.FromString(data[at + 12 : end - 4])
+        except DecodeError:
+            break
+        if end > len(data):
+            break
+        if event.step < first_step:
+            kept.append(data[at:end])
+        else:
+            late = True
+        at = end
+    if late and kept:
+        write_atomic(path, b"".join(kept))
+    elif late:
+        path.unlink()
 
 
 def _new_file(folder: Path) -> tuple[Path, float]:
