@@ -75,6 +75,11 @@ def truncating(window: int, num_steps: int) -> list[Variant]:
     return [tensorflow_style(window), full, cut, *others]
 
 
+REPEATED = ("snap_2",)
+"""Styles that are another one where every number of a layer feeds every other: snap of order 2 is
+rtrl there, and takes as long."""
+
+
 def unbounded(windows: Sequence[int], num_steps: int) -> list[Variant]:
     """Every style that reads no window: on batches of `num_steps`, through which errors go back,
     or, where they go back across batches anyway, on batches of the shortest window. A longer batch
@@ -82,6 +87,6 @@ def unbounded(windows: Sequence[int], num_steps: int) -> list[Variant]:
     lengths = {
         name: min(windows) if style.carries_credit else num_steps
         for name, style in STYLES.items()
-        if "window" not in style.integers
+        if "window" not in style.integers and name not in REPEATED
     }
     return [Variant(name, length, length, length) for name, length in lengths.items()]
