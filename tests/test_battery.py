@@ -133,6 +133,8 @@ def test_names_of_flags_and_words_are_told_apart():
     assert in_flags(said, config) == (
         "--heads is picky of /tmp/hidden_size and 'num_steps'; give a smaller --hidden-size or cell"
     )
+    of_the_cell = "cell delta_net(heads=3): heads is 3; give another"
+    assert in_flags(of_the_cell, config) == of_the_cell
 
 
 def test_all_are_those_whose_data_are_here():

@@ -38,7 +38,8 @@ def in_flags(said: str, config: Any) -> str:
     apart = "|".join(name for name in names if "_" in name)
     words = "|".join(name for name in names if "_" not in name)
     said = re.sub(rf"(?<![\w'\"/.-])(?:{apart})(?![\w'\"/.(=-])", flag, said)
-    return re.sub(rf"(?:^|(?<=: ))(?:{words})(?= is )", flag, said)
+    # behind a cell's brackets it is an option of the cell
+    return re.sub(rf"(?:^|(?<=[^)]: ))(?:{words})(?= is )", flag, said)
 
 
 def members(seed: int, seeds: int) -> range:
