@@ -9,19 +9,17 @@ Run time:  seconds
 Only runs that read the same text with the same part of it held out are compared.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import run_command
 from jaxrnn.runs.comparing import TOLERANCE, compare_runs, write_comparison
 from jaxrnn.runs.directory import default_run_path
 from jaxrnn.runs.progress import warn
 from jaxrnn.runs.report import print_report
-from jaxrnn.starting import called
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,7 @@ def compare(config: Config) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-
-    def body():
-        prog = called("experiments.compare")
-        compare(parse(Config, prog=prog, description=__doc__ or "", argv=arguments))
-
-    return guarded(body)
+    return run_command("experiments.compare", Config, compare, description=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

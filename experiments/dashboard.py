@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxrnn.runs.command import guarded, parse
-from jaxrnn.starting import called, installing
+from jaxrnn.runs.command import run_command
+from jaxrnn.starting import installing
 
 LEAST = (2, 18)
 """TensorBoard up to 2.17 fails with numpy 2."""
@@ -78,19 +78,13 @@ def command(arguments: Arguments) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def body():
-        arguments = parse(
-            Arguments,
-            prog=called("experiments.dashboard"),
-            description=__doc__ or "",
-            argv=list(sys.argv[1:] if argv is None else argv),
-        )
+    def body(arguments: Arguments) -> None:
         require_tensorboard()
         started = command(arguments)
         require_free(arguments.port)
         raise SystemExit(subprocess.run(started, check=False).returncode)
 
-    return guarded(body)
+    return run_command("experiments.dashboard", Arguments, body, description=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,11 @@ import numpy as np
 from jaxrnn.base import require_positive
 from jaxrnn.generation import generate, pad_prompts
 from jaxrnn.runs import load, starting_text
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import run_command
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import write_atomic
 from jaxrnn.runs.progress import warn
-from jaxrnn.starting import called
 
 MOST = 10_000_000  # symbols at once
 
@@ -123,11 +122,7 @@ def write(config: Config) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-
-    def body():
-        prog = called("experiments.generate")
-        config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
+    def body(config: Config) -> None:
         open_run(config.run, "--run")
         with jax.enable_x64(recorded_x64(config.run)):
             text = write(config)
@@ -141,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             write_atomic(config.out, text)
 
-    return guarded(body)
+    return run_command("experiments.generate", Config, body, description=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

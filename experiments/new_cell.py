@@ -10,7 +10,6 @@ Replace the equations in both files, and the test says what no longer holds.
 """
 
 import keyword
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from jaxrnn.cells import CELLS
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import run_command
 from jaxrnn.runs.files import write_atomic
-from jaxrnn.starting import called
 
 CELL = '''"""NAME: one line that says what is new about it."""
 
@@ -135,13 +133,10 @@ def write(config: Config) -> list[Path]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    def body(config: Config) -> None:
+        print(*write(config), sep="\n")
 
-    def body():
-        prog = called("experiments.new_cell")
-        print(*write(parse(Config, prog=prog, description=__doc__ or "", argv=arguments)), sep="\n")
-
-    return guarded(body)
+    return run_command("experiments.new_cell", Config, body, description=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

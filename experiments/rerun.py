@@ -9,21 +9,19 @@ Of a sweep every run is repeated, one after the other.
 """
 
 import importlib.util
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import run_command
 from jaxrnn.runs.directory import default_run_path, open_run
 from jaxrnn.runs.experiment import Experiment
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.records import recorded_experiment
 from jaxrnn.runs.rerun import rerun
 from jaxrnn.runs.sweep.directory import is_sweep, read_sweep
-from jaxrnn.starting import called
 
 
 @dataclass(frozen=True)
@@ -78,13 +76,7 @@ def experiment_of(path: Path) -> Experiment:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-
-    def body():
-        prog = called("experiments.rerun")
-        repeat(parse(Config, prog=prog, description=__doc__ or "", argv=arguments))
-
-    return guarded(body)
+    return run_command("experiments.rerun", Config, repeat, description=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from jaxrnn.runs import checkpoints
-from jaxrnn.runs.checking import check_numbers, in_flags, members
-from jaxrnn.runs.command import one_line
+from jaxrnn.runs.checking import check_numbers, members
+from jaxrnn.runs.command import in_flags, one_line
 from jaxrnn.runs.flags import read_flags
 from jaxrnn.runs.lock import LOCK
 from jaxrnn.runs.preparing import check_setting, of_seeds

@@ -21,7 +21,7 @@ from jaxrnn import runs
 from jaxrnn.base import Batch
 from jaxrnn.data.tasks import Scored
 from jaxrnn.data.tasks.published import PUBLISHED
-from jaxrnn.runs.checking import in_flags
+from jaxrnn.runs.command import in_flags
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.lock import releasing_locks
 from jaxrnn.runs.opening import open_directory, with_stored_code

@@ -183,7 +183,7 @@ def test_another_fault_is_no_smaller_example(monkeypatch):
 
 def test_an_unknown_law(capsys):
     assert main(["gru", "--law", "Ohm's"]) == 2
-    assert capsys.readouterr().err.startswith("error: law is \"Ohm's\"; give one of 'takes one")
+    assert capsys.readouterr().err.startswith("error: --law is \"Ohm's\"; give one of 'takes one")
 
 
 def test_a_cell_of_one_size_has_no_speed(capsys, monkeypatch):
@@ -271,14 +271,13 @@ def test_an_interrupt_is_one_line(capsys, monkeypatch):
 def test_nonsense_sizes(capsys):
     assert main(["gru", "--hidden-size", "0"]) == 2
     assert capsys.readouterr().err == (
-        "error: hidden_size is 0; give a whole number of at least 1\n"
+        "error: --hidden-size is 0; give a whole number of at least 1\n"
     )
 
 
 @pytest.mark.parametrize("argv", [["gru", "--hiden-size", "3"], [], ["gru", "--input-size", "x"]])
 def test_mistyped_flags(capsys, argv):
-    with pytest.raises(SystemExit, match="2"):
-        main(argv)
+    assert main(argv) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("error: ")
     assert printed.count("\n") == 1

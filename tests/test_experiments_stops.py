@@ -106,6 +106,10 @@ def test_a_finished_run_reports_again(finished, capsys):
     after = files_of(finished)
     changed = {name for name, data in after.items() if before.get(name) != data}
     assert {name.partition("/")[0] for name in changed} <= {"plots", "tensorboard"}
+    sample = next((finished / "samples").glob("*.txt"))
+    sample.write_text(sample.read_text()[:-2])
+    assert char.main(["--resume", str(finished)]) == 0
+    assert "1 samples that are not as they were written" in capsys.readouterr().err
 
 
 # Epochs that are raised, where a run has several settings

@@ -2,11 +2,12 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from jaxrnn.data import load_corpus
-from jaxrnn.runs.command import one_line, parse
+from jaxrnn.runs.command import one_line, parse, run_command
 from jaxrnn.runs.directory import create_run
 from jaxrnn.runs.files import read_json
 
@@ -15,6 +16,30 @@ from jaxrnn.runs.files import read_json
 class Config:
     epochs: int = 1
     seeds: int = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    run: Path = Path("runs/one")
+    hidden_size: int = 4
+    length: int = 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("hidden_size is 4; give 8", "--hidden-size is 4; give 8"),
+        ("length is 2, and the hidden_size 4", "--length is 2, and the --hidden-size 4"),
+        ("the length is 2", "the length is 2"),
+        ("runs/one/config.json: hidden_size is 5; it was 4",) * 2,
+    ],
+)
+def test_every_command_calls_an_argument_by_its_flag(capsys, error, said):
+    def body(config: Work) -> None:
+        raise ValueError(error)
+
+    assert run_command("jaxrnn.check", Work, body, description=None, argv=[]) == 1
+    assert capsys.readouterr().err == f"error: {said}\n"
 
 
 @pytest.mark.parametrize("quote", ["'", '"', ""])

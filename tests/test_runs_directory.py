@@ -18,6 +18,7 @@ from jaxrnn.runs.directory import (
     read_metrics,
 )
 from jaxrnn.runs.files import DiskFull
+from jaxrnn.runs.sampling import SUMS, check_samples, write_sample
 
 PLACE = {"setting": "a", "seed": 0, "step": 1}  # what every line has
 
@@ -157,3 +158,23 @@ def test_log_on_a_full_disk():
     with pytest.raises(DiskFull, match="could not write /dev/full"):
         log.append({"loss": 1.0})
     log.close()  # what was refused is not tried again
+
+
+def test_samples_are_what_was_written(tmp_path, capsys):
+    run = create_run(tmp_path / "run")
+    check_samples(run)  # of a run that has none
+    write_sample(run, "epoch_001", "once")
+    for text in ("twice", "thrice"):
+        write_sample(run, "epoch_002", text)
+    check_samples(run)
+    assert not capsys.readouterr().err
+    (run.samples / "epoch_002.txt").write_text("twice\n")
+    check_samples(run)
+    assert "has 1 samples that are not as they were written" in (said := capsys.readouterr().err)
+    assert "the first of them 'epoch_002.txt'" in said
+    write_sample(run, "epoch_002", "thrice")
+    (run.samples / "epoch_001.txt").unlink()
+    sums = run.samples / SUMS
+    sums.write_bytes(sums.read_bytes() + b"\xff\n" + b"0" * 64 + b"  ../config.json\n")
+    check_samples(run)
+    assert "has 3 samples" in capsys.readouterr().err

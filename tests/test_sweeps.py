@@ -173,6 +173,9 @@ def test_what_a_sweep_refuses(tmp_path, capsys, swept):
     assert "as it began" in error_of(
         capsys, toy.main, ["--resume", str(copy), "--sweep", "cell=gru"]
     )
+    log = next(copy.glob("*/metrics.jsonl"))
+    log.write_text(log.read_text().replace('"loss": 0.', '"loss": 1.', 1))
+    assert str(log) in error_of(capsys, toy.main, ["--resume", str(copy)])
 
 
 def test_what_the_page_says_of_its_table(swept, monkeypatch):

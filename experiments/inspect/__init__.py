@@ -8,7 +8,6 @@ Expected:  inspect.html, one page that needs no network and no server; inspect.n
 Run time:  about half a minute for 5,000 characters and a model of 300,000 parameters
 """
 
-import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -22,13 +21,12 @@ from experiments.inspect.figures import check_figures, figures
 from experiments.inspect.reading import arrays_of, read_run, read_symbols, source_of
 from jaxrnn.analysis.page import Reading, units_kept, write_page
 from jaxrnn.runs import Report
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import run_command
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.environment import describe_environment, recorded_x64
 from jaxrnn.runs.files import write_json, writing
 from jaxrnn.runs.report import print_claims, write_pictures
 from jaxrnn.runs.summary import write_summary
-from jaxrnn.starting import called
 
 __all__ = ["Config", "inspect", "main"]
 
@@ -87,14 +85,10 @@ def _say_what_is_left_out(readings: Sequence[Reading]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-
-    def body():
-        prog = called("experiments.inspect")
-        config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
+    def body(config: Config) -> None:
         runs = [config.run] if config.beside is None else [config.run, config.beside]
         open_run(config.run, "--run")
         with jax.enable_x64(any(map(recorded_x64, runs))):
             inspect(config)
 
-    return guarded(body)
+    return run_command("experiments.inspect", Config, body, description=__doc__, argv=argv)

@@ -30,12 +30,11 @@ from jaxrnn.interop import model_from_keras
 from jaxrnn.interop.files import load_keras
 from jaxrnn.models import build_model
 from jaxrnn.parallel import Devices
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import run_command
 from jaxrnn.runs.config import config_of
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.flags import recorded_config
 from jaxrnn.runs.report import print_report, write_pictures
-from jaxrnn.starting import called
 
 
 def build(config: Config, devices: Devices = ()) -> runs.Setting:
@@ -73,13 +72,12 @@ EXPERIMENT = runs.Experiment("memorization", __doc__, PRESETS, settings, build, 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if any(argument.partition("=")[0] == "--from" for argument in arguments):
-        return guarded(lambda: _show_trained(arguments))
+        name = "experiments.memorization"
+        return run_command(name, Flags, _show_trained, description=__doc__, argv=arguments)
     return EXPERIMENT.main(arguments)
 
 
-def _show_trained(arguments: list[str]) -> None:
-    prog = called("experiments.memorization")
-    flags = parse(Flags, prog=prog, description=__doc__ or "", argv=arguments)
+def _show_trained(flags: Flags) -> None:
     source = flags.source
     if source.suffix in (".h5", ".hdf5", ".keras") and not source.is_dir():
         config, out = Config(), source.parent / source.name.partition(".")[0]

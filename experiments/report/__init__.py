@@ -21,7 +21,7 @@ from experiments.report.page import write_pages
 from experiments.report.running import Place, run_all
 from experiments.report.sources import PresetName, jobs_of, sources_here
 from experiments.report.telling import progress_of
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import run_command
 from jaxrnn.runs.interrupt import Interrupted, interrupts
 from jaxrnn.runs.lock import lock_run, releasing_locks
 from jaxrnn.starting import called
@@ -79,14 +79,11 @@ def report(config: Config, command: str) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    complete = [True]
+    name = "experiments.report"
+    given = list(sys.argv[1:] if argv is None else argv)
 
-    def body():
-        prog = called("experiments.report")
-        config = parse(Config, prog=prog, description=__doc__ or "", argv=arguments)
-        complete[0] = report(
-            config, f"{called('experiments.report')} {shlex.join(arguments)}".rstrip()
-        )
+    def body(config: Config) -> None:
+        if not report(config, f"{called(name)} {shlex.join(given)}".rstrip()):
+            raise SystemExit(1)
 
-    return guarded(body) or int(not complete[0])
+    return run_command(name, Config, body, description=__doc__, argv=given)

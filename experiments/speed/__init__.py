@@ -15,7 +15,6 @@ size; further rows show it on one device, and Flax on as many as ours.
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -49,13 +48,12 @@ from experiments.speed.toy import toy_step_cases
 from experiments.speed.training import char_step_cases
 from experiments.speed.words import word_cases
 from jaxrnn.base import require_positive
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import run_command
 from jaxrnn.runs.directory import create_run, default_run_path
 from jaxrnn.runs.environment import describe_environment
 from jaxrnn.runs.files import write_json, writing
 from jaxrnn.runs.report import print_claims
 from jaxrnn.runs.summary import write_summary
-from jaxrnn.starting import called
 from jaxrnn.token_model import Precision
 
 CASES: dict[CaseName, Callable[[Preset], Iterator[Case]]] = {
@@ -168,6 +166,4 @@ def peer_versions() -> dict[str, str | None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    prog = called("experiments.speed")
-    return guarded(lambda: run(parse(Config, prog=prog, description=__doc__ or "", argv=arguments)))
+    return run_command("experiments.speed", Config, run, description=__doc__, argv=argv)

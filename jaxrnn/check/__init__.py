@@ -30,7 +30,7 @@ from jaxrnn.laws import (
     what_is_broken,
 )
 from jaxrnn.models import count_parameters
-from jaxrnn.runs.command import guarded, parse
+from jaxrnn.runs.command import naming_flags, run_command
 from jaxrnn.starting import called
 from jaxrnn.unroll import explain
 
@@ -63,20 +63,21 @@ class Check:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = parse(
+    return run_command(
+        "jaxrnn.check",
         Check,
-        prog=called("jaxrnn.check"),
+        lambda options: sys.exit(_check(options)),
         description="Hold the laws that every recurrent cell must obey against one cell.",
-        argv=sys.argv[1:] if argv is None else argv,
+        argv=argv,
     )
-    return guarded(lambda: sys.exit(_check(options)))
 
 
 def _check(options: Check) -> int:
     """Prints the report and returns the exit code."""
     try:
-        laws = _laws(options)
-        factory, tried = _subject(options)
+        with naming_flags(options):
+            laws = _laws(options)
+            factory, tried = _subject(options)
     except ValueError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -82,6 +82,19 @@ def check_log_of(run: RunDirectory, setting: str, kept: Any) -> None:
         check_log(run.metrics, setting, kept["log_lines"], kept["log_sha256"])
 
 
+def check_logs(run: RunDirectory) -> None:
+    """Holds the log against the newest checkpoints of every setting, where nothing else of a run is
+    read, as in a sweep whose other runs go on.
+
+    Raises:
+      ValueError: it is not as it was, in one line that names the file.
+    """
+    for folder in sorted(run.checkpoints.iterdir()) if run.checkpoints.is_dir() else ():
+        kept = latest_record(folder)
+        if kept is not None:
+            check_log_of(run, folder.name, kept)
+
+
 def require_unbegun(run: RunDirectory, setting: str) -> None:
     """Of a setting without any checkpoint: nothing is trained anew in a run that was complete, and
     in another one not without a word.

@@ -1,7 +1,6 @@
 """What no config of any experiment can be."""
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,22 +23,6 @@ def check_numbers(config: Any) -> None:
                 raise ValueError(f"{flag} is {number}; give a finite number")
             if name == "max_norm" and number is not None and number <= 0:
                 raise ValueError(f"{flag} is {number}; give a number above 0, or None")
-
-
-def in_flags(said: str, config: Any) -> str:
-    """What the library says of its arguments, in the words of a command line: one that a flag of
-    the config gave is called by that flag. A name without an underscore is an English word too, and
-    is one only where it is said what it is."""
-
-    def flag(found: re.Match[str]) -> str:
-        return "--" + found[0].replace("_", "-")
-
-    names = sorted(flags_of(config), key=len, reverse=True)
-    apart = "|".join(name for name in names if "_" in name)
-    words = "|".join(name for name in names if "_" not in name)
-    said = re.sub(rf"(?<![\w'\"/.-])(?:{apart})(?![\w'\"/.(=-])", flag, said)
-    # behind a cell's brackets it is an option of the cell
-    return re.sub(rf"(?:^|(?<=[^)]: ))(?:{words})(?= is )", flag, said)
 
 
 def members(seed: int, seeds: int) -> range:

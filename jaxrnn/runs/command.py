@@ -11,11 +11,74 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args
 
+from jaxrnn.runs.config import flags_of
 from jaxrnn.runs.interrupt import Interrupted
 from jaxrnn.runs.processes import await_cause, leave_alone, leave_together
 from jaxrnn.starting import called, installing
 
 T = TypeVar("T")
+
+
+def run_command(
+    module: str,
+    cls: type[T],
+    body: Callable[[T], object],
+    *,
+    description: str | None,
+    argv: Sequence[str] | None,
+) -> int:
+    """A whole command: reads its flags, does its work, and returns its exit code.
+
+    Args:
+      module: called as `python -m MODULE`.
+      cls: the dataclass of its flags.
+      body: its work; what it says of an argument is said of the flag.
+      description: a docstring, for --help.
+      argv: the command line; None for this process's.
+    """
+
+    def whole() -> None:
+        given = list(sys.argv[1:] if argv is None else argv)
+        config = parse(cls, prog=called(module), description=description or "", argv=given)
+        with naming_flags(config):
+            body(config)
+
+    return guarded(whole)
+
+
+@contextlib.contextmanager
+def naming_flags(config: Any) -> Iterator[None]:
+    """A ValueError is said in the words of the command line that `config` came from; what is said
+    of a file keeps the names that stand there."""
+    try:
+        yield
+    except ValueError as error:
+        said = in_flags(str(error), config)
+        if said == str(error) or any(str(path) in str(error) for path in _paths(config)):
+            raise
+        raise ValueError(said) from error
+
+
+def _paths(config: Any) -> list[Path]:
+    values = flags_of(config).values()
+    every = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return [path for path in every if isinstance(path, Path) and path != Path()]
+
+
+def in_flags(said: str, config: Any) -> str:
+    """What the library says of its arguments, in the words of a command line: one that a flag of
+    the config gave is called by that flag. A name without an underscore is an English word too, and
+    is one only where it is said what it is."""
+
+    def flag(found: re.Match[str]) -> str:
+        return "--" + found[0].replace("_", "-")
+
+    names = sorted(flags_of(config), key=len, reverse=True)
+    apart = "|".join(name for name in names if "_" in name) or "(?!)"
+    words = "|".join(name for name in names if "_" not in name) or "(?!)"
+    said = re.sub(rf"(?<![\w'\"/.-])(?:{apart})(?![\w'\"/.(=-])", flag, said)
+    # behind a cell's brackets it is an option of the cell
+    return re.sub(rf"(?:^|(?<=[^)]: ))(?:{words})(?= is )", flag, said)
 
 
 def guarded(body: Callable[[], None]) -> int:

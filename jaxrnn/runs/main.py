@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.runs import processes
-from jaxrnn.runs.checking import in_flags, members
-from jaxrnn.runs.command import guarded, one_line
+from jaxrnn.runs.checking import members
+from jaxrnn.runs.command import guarded, in_flags, one_line
 from jaxrnn.runs.devices import alone, start_devices
 from jaxrnn.runs.directory import RunDirectory, open_run
 from jaxrnn.runs.environment import as_recorded

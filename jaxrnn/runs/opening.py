@@ -19,6 +19,7 @@ from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.lock import lock_run
 from jaxrnn.runs.places import GIVEN_BY, code_of, renamed
 from jaxrnn.runs.records import read_vocabulary_file
+from jaxrnn.runs.sampling import check_samples
 
 
 def open_directory(
@@ -44,6 +45,7 @@ def open_directory(
     lock_run(run.path)
     if resumed:
         remove_leftovers(run.path)
+        check_samples(run)
     record = {
         "experiment": experiment.name,
         "config": record_of(config),

@@ -12,9 +12,13 @@ from jaxrnn.data import Vocabulary
 from jaxrnn.generation import generate
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Setting
-from jaxrnn.runs.files import write_atomic
+from jaxrnn.runs.files import sha256_of, write_atomic
 from jaxrnn.runs.load import starting_text
+from jaxrnn.runs.progress import warn
 from jaxrnn.runs.recorder import Recorder
+from jaxrnn.runs.records import is_file_name
+
+SUMS = "SHA256SUMS"
 
 
 class Sampler(Recorder):
@@ -35,8 +39,35 @@ class Sampler(Recorder):
 
 
 def write_sample(run: RunDirectory, name: str, text: str) -> None:
+    """A text below `samples/`, and its sum in SHA256SUMS there, as `sha256sum --check` reads it."""
     run.samples.mkdir(exist_ok=True)
-    write_atomic(run.samples / f"{name}.txt", text + "\n")
+    path = run.samples / f"{name}.txt"
+    write_atomic(path, text + "\n")
+    sums = _sums(run) | {path.name: sha256_of(path)}
+    write_atomic(run.samples / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sums))
+
+
+def check_samples(run: RunDirectory) -> None:
+    """Warns of samples that are no longer the texts that were written; a run from before there were
+    sums is not checked."""
+
+    def is_as_written(name: str, sha256: str) -> bool:
+        path = run.samples / name
+        return is_file_name(name) and path.is_file() and sha256_of(path) == sha256
+
+    if altered := [name for name, sha256 in _sums(run).items() if not is_as_written(name, sha256)]:
+        warn(
+            f"{run.samples} has {len(altered)} samples that are not as they were written (by "
+            f"{SUMS} there), the first of them {altered[0]!r}"
+        )
+
+
+def _sums(run: RunDirectory) -> dict[str, str]:
+    """By the names of the files."""
+    path = run.samples / SUMS
+    lines = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    pairs = [line.partition("  ") for line in lines.splitlines()]
+    return {name: sha256 for sha256, _, name in pairs}
 
 
 def writer(

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxrnn.parallel import Devices
 from jaxrnn.runs import processes
+from jaxrnn.runs.bound import check_logs
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.comparing import compare_runs, write_comparison
 from jaxrnn.runs.config import record_of
@@ -204,6 +205,8 @@ def _open(
         own = single[point.name]
         if own.resume is not None:
             recorded_config(experiment, own.resume, "--resume")  # held against its checkpoints
+            if is_complete(begun := RunDirectory(own.resume), point.config):
+                check_logs(begun)
         every = [
             each for group, _ in groups for each in group.trained if each.point.name == point.name
         ]
