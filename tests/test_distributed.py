@@ -20,6 +20,7 @@ from jax._src import clusters
 from experiments import char, toy
 from jaxrnn.runs import processes
 from jaxrnn.runs.interrupt import Interrupts
+from jaxrnn.runs.watching import Joined, _why_aborted
 
 PROCESSES, DEVICES = 2, 2
 TOY = [
@@ -276,3 +277,13 @@ def until(there: Any, started: Started, seconds: float = 200) -> None:
         lost = time.monotonic() > end or any(each.poll() is not None for each in started.processes)
         assert not lost, started.ended(0.1)
         time.sleep(0.02)
+
+
+def test_the_first_process_names_who_was_silent():
+    joined = Joined(0, 3, None, 2)
+    assert "JAX ended this process" in _why_aborted(joined)
+    now = time.monotonic()
+    joined.seen = {1: ("7", now), 2: ("3", now - 12)}
+    assert _why_aborted(joined) == "process 2 of 3 is gone: silent for 12 s"
+    joined.seen[2] = ("8", now)
+    assert "JAX ended this process" in _why_aborted(joined)

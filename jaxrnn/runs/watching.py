@@ -32,6 +32,7 @@ class Joined:
         self.client, self.stderr = client, stderr
         self.handler: Any = None
         self.agreements = itertools.count()
+        self.seen: dict[int, tuple[str, float]] = {}  # of each follower: its last sign, and when
         self.remedy = "start it again"
         self.leaving = threading.Lock()
         self.ending = False
@@ -41,7 +42,7 @@ class Joined:
 def watch(joined: Joined) -> None:
     """The thread that ends this process when another has ended."""
     first, count = joined.index == 0, joined.count
-    seen = {process: ("", time.monotonic()) for process in range(1, count)}
+    joined.seen = {process: ("", time.monotonic()) for process in range(1, count)}
     for beat in itertools.count():
         time.sleep(BEAT)
         with joined.leaving:
@@ -54,7 +55,7 @@ def watch(joined: Joined) -> None:
                         f"{ALIVE}/{joined.index}", str(beat), allow_overwrite=True
                     )
                 elif ended is None:
-                    ended = _silent(joined, seen)
+                    ended = _silent(joined)
             except Exception:  # the store is gone, which JAX notices and ends us for
                 continue
         if ended is not None and not joined.ending:
@@ -67,19 +68,29 @@ def watch(joined: Joined) -> None:
             return
 
 
-def _silent(joined: Joined, seen: dict[int, tuple[str, float]]) -> str | None:
+def _silent(joined: Joined) -> str | None:
     """What is said of a follower that has given no sign of life, which the others read too."""
     now = time.monotonic()
     beats = dict(joined.client.key_value_dir_get(ALIVE))
-    for process, (last, since) in seen.items():
+    for process, (last, since) in joined.seen.items():
         found = beats.get(f"{ALIVE}/{process}", "")
         if found != last:
-            seen[process] = (found, now)
+            joined.seen[process] = (found, now)
         elif now - since > SILENT:
             ended = f"{process} is gone: it was killed, or its machine was lost"
             joined.client.key_value_set(ENDED, ended)
             return ended
     return None
+
+
+def _why_aborted(joined: Joined) -> str:
+    """What the first process knows when JAX is quicker than `watch`: who was silent longest."""
+    now = time.monotonic()
+    silent = {process: now - since for process, (_, since) in joined.seen.items()}
+    process = max(silent, key=silent.__getitem__, default=0)
+    if process and silent[process] > 3 * BEAT:
+        return f"process {process} of {joined.count} is gone: silent for {silent[process]:.0f} s"
+    return "JAX ended this process; JAXRNN_TRACEBACK=1 shows what it says"
 
 
 def found(joined: Joined, key: str) -> str | None:
@@ -133,7 +144,7 @@ def on_abort(joined: Joined) -> None:
         if joined.index != 0:
             _say(joined, f"process 0 of {joined.count} is gone: it was killed, or its machine lost")
         else:
-            _say(joined, "JAX ended this process; JAXRNN_TRACEBACK=1 shows what it says")
+            _say(joined, _why_aborted(joined))
         os._exit(1)
 
     joined.handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(handle)  # kept: C holds no reference
