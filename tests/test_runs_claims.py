@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from jaxrnn.runs.claims import (
@@ -107,3 +108,33 @@ def test_claims_over_seeds():
     assert text.spread is None
     assert [claim._replace(spread=None) for claim in (first, order, text)] == together
     assert over_seeds(together, seeds[:1]) == together
+
+
+@pytest.mark.parametrize(
+    ("seeds", "holds"),
+    [
+        (({"a": 1.0, "b": 2.0}, {"a": 1.5, "b": 1.6}), True),
+        (({"a": 2.0, "b": 1.0}, {"a": 1.6, "b": 1.5}), False),
+        # as far apart as seeds are from each other
+        (({"a": 1.0, "b": 2.0}, {"a": 1.6, "b": 1.5}), None),
+        (({"a": 2.0, "b": 1.0}, {"a": 1.5, "b": 1.6}), None),
+        # equal in every seed: no order
+        (({"a": 1.0, "b": 1.0}, {"a": 2.0, "b": 2.0}), False),
+        # each seed far from the other, and the same way round
+        (({"a": 1.0, "b": 1.1}, {"a": 5.0, "b": 5.1}), True),
+        # two that are no neighbours refute it
+        (({"a": 2.0, "b": 1.5, "c": 1.0}, {"a": 2.0, "b": 2.1, "c": 1.1}), False),
+        (({"a": 2.0, "b": 1.0}, {"a": 1.0, "b": float("nan")}), False),
+        (({"a": 1.0, "b": None}, {"a": 2.0, "b": None}), None),
+    ],
+)
+def test_an_order_is_decided_by_the_seeds(seeds, holds):
+    """The difference of two names in each seed, whose interval has zero in it or not."""
+    medians = {
+        name: None if None in values else float(np.median(values))
+        for name in seeds[0]
+        for values in [[seed[name] for seed in seeds]]
+    }
+    alone = [[ordered("o", "s", seed)] for seed in seeds]
+    (found,) = over_seeds([ordered("o", "s", medians)], alone)
+    assert found.holds is holds

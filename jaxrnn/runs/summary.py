@@ -1,6 +1,8 @@
 """The summary of a run or a benchmark, and the numbers that stand for several seeds in it."""
 
+import math
 from collections.abc import Sequence
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -67,7 +69,9 @@ def median_and_spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def over_seeds(claims: Sequence[Claim], by_seed: Sequence[Sequence[Claim]]) -> list[Claim]:
-    """Claims with the spread of what each seed alone would have observed.
+    """Claims with the spread of what each seed alone would have observed. An order is decided by
+    the seeds: it holds, or fails, where the interval of the differences between two of its names
+    says so, and is open where that has zero in it.
 
     Args:
       claims: of all seeds together.
@@ -77,7 +81,32 @@ def over_seeds(claims: Sequence[Claim], by_seed: Sequence[Sequence[Claim]]) -> l
     if len(by_seed) < 2:
         return list(claims)
     together = zip(claims, *by_seed, strict=True)
-    return [claim._replace(spread=_spread(claim, alone)) for claim, *alone in together]
+    return [
+        claim._replace(spread=_spread(claim, alone), holds=_decided(claim, alone))
+        for claim, *alone in together
+    ]
+
+
+def _decided(claim: Claim, alone: Sequence[Claim]) -> bool | None:
+    """Of an order what the differences of the same seed say, of anything else `holds`: any two
+    names that stand the wrong way round refute it, and all neighbours have to stand right."""
+    seeds: list[Any] = [each.observed for each in alone]
+    if claim.holds is None or not isinstance(claim.observed, dict):
+        return claim.holds
+    names = [n for n in claim.observed if all(_is_finite(seed.get(n)) for seed in seeds)]
+    if len(names) < len(claim.observed):  # one diverged or is not there
+        return claim.holds
+    intervals = {
+        (a, b): median_and_spread([seed[b] - seed[a] for seed in seeds])["interval"]
+        for a, b in combinations(names, 2)
+    }
+    if any(high <= 0 for _, high in intervals.values()):
+        return False
+    return True if all(intervals[pair][0] > 0 for pair in pairwise(names)) else None
+
+
+def _is_finite(value: Any) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _spread(claim: Claim, alone: Sequence[Claim]) -> dict[str, Any] | None:
