@@ -23,11 +23,12 @@ from experiments import truncation
 from experiments.truncation import estimators, fair, published, quirks, speed, vanishing
 from experiments.truncation import variants as variants_of
 from experiments.truncation.config import PRESETS, Config
+from experiments.truncation.study import Data, scored
 from experiments.truncation.variants import REPEATED, tensorflow_style, truncating, unbounded
 from jaxrnn import runs
 from jaxrnn.base import Batch, Cell
 from jaxrnn.compose import chain, embed, linear
-from jaxrnn.data import is_here
+from jaxrnn.data import Streams, is_here
 from jaxrnn.gradients import STYLES, bptt
 from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.runs import configured
@@ -233,6 +234,34 @@ def test_every_style_is_compared():
     assert {v.style for v in [*truncating(5, 20), *unbounded((5, 10), 20)]} == set(STYLES) - {
         *REPEATED
     }
+
+
+def test_styles_are_left_out_where_some_are_named():
+    config = runs.replaced(Config(), toy_styles=("tbptt",), text_styles=("bptt", "rtrl"))
+    found = fair.settings(config)
+    named = {(name.split("_")[0], part.gradient.estimator) for name, part in found.items()}
+    assert named == {("toy", "tbptt"), ("text", "bptt"), ("text", "rtrl")}
+    # whatever the claims are about is trained
+    assert all(claim.holds is not None for claim in fair.claims(config, all_the_same(found)))
+
+
+def all_the_same(settings):
+    same = {"part": "toy", "valid_loss": 1.0, "valid_loss_per_seed": [1.0, 1.0]}
+    return {name: same for name in settings if name.startswith("toy_")}
+
+
+def test_what_is_read_before_a_test_does_not_count():
+    """Losses of the first time steps are none of the mean, which is over the others alone."""
+    tokens = jnp.arange(15).reshape(5, 3) % 2
+    logits = jax.random.normal(jax.random.key(0), (5, 3, 2))
+    data = Data(2, Streams(tokens, tokens), Batch(tokens, tokens), unscored=2)
+    objective, batch = scored(data)
+    found = objective(logits.at[:2].set(100.0), batch.targets).mean()
+    np.testing.assert_allclose(found, cross_entropy(logits[2:], tokens[2:]).mean(), rtol=1e-6)
+    # without any it is the plain mean
+    objective, batch = scored(data._replace(unscored=0))
+    plain = cross_entropy(logits, tokens).mean()
+    np.testing.assert_allclose(objective(logits, batch.targets).mean(), plain, rtol=1e-6)
 
 
 def test_who_learns_as_he_goes_does_so_as_often_as_any():
@@ -531,6 +560,8 @@ def test_every_part_with_every_style(folder, smoke):
         ({"part": ("estimators",), "text_window": ()}, "--text-window holds nothing"),
         ({"part": ("fair",), "toy_window": ()}, "--toy-window holds nothing"),
         ({"part": ("fair",), "text_num_steps": 0}, "--text-num-steps is 0"),
+        ({"part": ("fair",), "toy_styles": ("tf",)}, "--toy-styles is 'tf'; the styles are bptt,"),
+        ({"part": ("fair",), "toy_length": 4}, "--toy-length 4 holds out 2 time steps"),
         ({"learning_rate": ()}, "--learning-rate holds nothing"),
         ({"window": (), "num_steps": ()}, "--window and --num-steps have 0, 0 entries"),
         ({"part": ("estimators",), "text_window": (0,)}, "--text-window is 0"),

@@ -4,10 +4,12 @@ made, and what a row says of that."""
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+
 from experiments.truncation.config import Config
 from experiments.truncation.variants import variant_of
 from jaxrnn import runs
-from jaxrnn.base import Batch, GradientEstimator, Key
+from jaxrnn.base import Batch, GradientEstimator, Key, Objective
 from jaxrnn.data import Streams, Vocabulary, text_streams
 from jaxrnn.evaluation import held_out, validation
 from jaxrnn.models import build_model, cross_entropy
@@ -37,13 +39,15 @@ class Study(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What is trained on, and sequences to validate on."""
+    """What is trained on, and sequences to validate on, of which the first `unscored` time steps
+    are read and do not count."""
 
     vocab_size: int
     rows: Streams | Callable[[Key], Streams]
     valid: Batch
     vocabulary: Vocabulary | None = None
     texts: Mapping[str, str] = {}
+    unscored: int = 0
 
 
 def text_data(text: runs.Text, batch_size: int) -> Data:
@@ -53,6 +57,20 @@ def text_data(text: runs.Text, batch_size: int) -> Data:
         raise ValueError("--valid-fraction holds out no text; give more, or a longer text")
     rows, vocabulary = text_streams(text.train, batch_size), text.vocabulary
     return Data(vocabulary.size, rows, valid, vocabulary, text.sha256)
+
+
+def scored(data: Data) -> tuple[Objective, Batch]:
+    """Objective and batch of a validation whose mean is over the scored time steps alone."""
+    inputs, targets = data.valid
+    length, first = len(targets), data.unscored
+    counts = jnp.where(jnp.arange(length) < first, 0.0, length / (length - first))
+
+    def counted(outputs, targets):
+        targets, counts = targets
+        return counts * cross_entropy(outputs, targets)
+
+    weights = jnp.broadcast_to(counts[:, None], targets.shape).astype(jnp.float32)
+    return counted, Batch(inputs, (targets, weights))
 
 
 def built(
@@ -73,7 +91,7 @@ def built(
         training=runs.configured_training(config, trained, data.rows, **given),
         learning_rate=config.optimizer.learning_rate,
         epochs=config.loop.epochs,
-        validate=validation(build_model(model), cross_entropy, data.valid),
+        validate=validation(build_model(model), *scored(data)),
         vocabulary=data.vocabulary,
         texts=data.texts,
         may_diverge=True,
