@@ -12,7 +12,7 @@ from experiments_support import error_of
 from report_support import Fakes, claim
 
 from experiments import report
-from experiments.report import page, running, sources, telling
+from experiments.report import page, reading, running, sources, telling
 from experiments.report.reading import interval_text
 from experiments.report.sources import Job
 from experiments.report.telling import Telling
@@ -57,6 +57,14 @@ def test_a_source_whose_experiment_is_not_here_is_left_out(monkeypatch):
     absent = sources.SOURCES[0]._replace(name="x", jobs={"quick": [Job("x", "nowhere")]})
     monkeypatch.setattr(sources, "SOURCES", (sources.SOURCES[0], absent))
     assert [source.name for source in sources.sources_here()] == [sources.SOURCES[0].name]
+
+
+@pytest.mark.parametrize(("preset", "lacks"), [("quick", True), ("published", False)])
+def test_what_a_preset_leaves_out_is_said(preset, lacks):
+    (post,) = (source for source in sources.SOURCES if source.name == "R2RT II")
+    outcomes = {job.name: running.Outcome("missing") for job in post.jobs[preset]}
+    left_out = reading.read_source(post, preset, outcomes)["left_out"]
+    assert ("python -m experiments.char --preset cells" in left_out) is lacks
 
 
 # The page

@@ -18,7 +18,9 @@ def _lines(found: Mapping[str, Any], out: Path) -> Iterator[str]:
     yield f"`{found['command']}`, {found['made']}: {_counted(found['counts'])}."
     yield ""
     interval = "their interquartile mean and its 95 % bootstrap interval, which covers"
-    yield f"Over the seeds: {interval} {found['covers']}."
+    yield f"Over the seeds: {interval} {found['covers']}. An order of several is decided by the"
+    yield "intervals of the differences of the same seed; where these have zero in them, it is"
+    yield "undecided."
     yield ""
     for source in found["sources"]:
         yield from _source(source, out)
@@ -53,6 +55,9 @@ def _source(source: Mapping[str, Any], out: Path) -> Iterator[str]:
         where = f", `{job['run']}`" if job["run"] else ""
         yield f"- `{job['command']}`: {job['state']}{where}{said}"
     yield ""
+    if source["left_out"]:
+        yield f"Not in this preset: {', '.join(f'`{each}`' for each in source['left_out'])}."
+        yield ""
     yield from _rest(source, out)
 
 

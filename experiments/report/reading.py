@@ -34,6 +34,7 @@ def read_source(
         "counts": counts(claims),
         "claims": claims,
         "jobs": [_job(job, outcomes) for job in jobs],
+        "left_out": _left_out(source, preset),
         "tables": [
             table | {"job": job.name}
             for job in jobs
@@ -42,6 +43,12 @@ def read_source(
         "pictures": [each for job in jobs for each in pictures(job, outcomes)],
         "texts": [each for job in jobs for each in _texts(job, outcomes[job.name])],
     }
+
+
+def _left_out(source: Source, preset: PresetName) -> list[str]:
+    """The commands of the published preset that this one does without."""
+    run = {job.command for job in source.jobs[preset]}
+    return [job.command for job in source.jobs.get("published", ()) if job.command not in run]
 
 
 def counts(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -124,7 +124,6 @@ SOURCES = (
             "quick": [
                 FIRST_EPOCHS,
                 TEXT,
-                Job("cells", "char", f"{EVERY_CELL} --epochs 3", 190),
             ],
             "published": [
                 FIRST_EPOCHS._replace(flags="--epochs 3 --init published --seeds 3", seconds=200),
@@ -137,6 +136,7 @@ SOURCES = (
         },
         {
             "*epoch 20*": f"python -m experiments.char {EVERY_CELL}",
+            "layer-norm LSTM / LSTM*": f"python -m experiments.char {EVERY_CELL}",
             "epoch 3, default*": "python -m experiments.char --epochs 3",
         },
     ),
@@ -150,7 +150,7 @@ SOURCES = (
             "smoke": [],
             "quick": [
                 WORD,
-                Job("notebook", "word", f"{NOTEBOOK} --epochs 2", 60),
+                Job("notebook", "word", f"{NOTEBOOK} --epochs 1", 60),
                 DIAGNOSIS,
             ],
             "published": [
