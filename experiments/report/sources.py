@@ -79,7 +79,7 @@ NOTEBOOK = "--preset notebook --valid-fraction 0 --sample-length 0"
 DIAGNOSIS = Job("saturation", "word", "--preset saturation", 150)
 MEMORIZATION = Job("memorization", "memorization", "", 130)
 BASELINES = Job("baselines", "baselines", "--preset quick", 360)
-STYLES = Job("styles", "truncation", "--preset quick", 360)
+STYLES = Job("styles", "truncation", "--preset quick", 340)
 TASKS = "--preset quick --tasks parity adding --cells gru min_gru"
 
 SOURCES = (
@@ -150,7 +150,7 @@ SOURCES = (
             "smoke": [],
             "quick": [
                 WORD,
-                Job("notebook", "word", f"{NOTEBOOK} --epochs 1", 60),
+                Job("notebook", "word", f"{NOTEBOOK} --epochs 1", 35),
                 DIAGNOSIS,
             ],
             "published": [
@@ -183,12 +183,15 @@ SOURCES = (
         "and do not.",
         {
             "smoke": [],
-            "quick": [BASELINES],
+            "quick": [
+                BASELINES._replace(flags="--preset quick --levels character", seconds=190),
+            ],
             "published": [
                 BASELINES,
                 Job("baselines_published", "baselines", "", 900),
             ],
         },
+        {"nats per held-out word*": "python -m experiments.baselines --preset quick"},
     ),
     Source(
         "Distill",
@@ -209,7 +212,10 @@ SOURCES = (
             "quick": [Job("battery", "battery", TASKS, 80)],
             "published": [Job("battery", "battery", "--preset published", 20_000)],
         },
-        {"*": "python -m experiments.battery --preset published"},
+        {
+            "adding*": "python -m experiments.battery --preset memory",
+            "*": "python -m experiments.battery --preset published",
+        },
     ),
     Source(
         "Speed",
