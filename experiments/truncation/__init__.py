@@ -5,7 +5,7 @@ Question:  How good is a gradient whose errors go back n steps only, and what do
            of the library, at equal numbers of targets, updates and seconds.
 Command:   python -m experiments.truncation --preset quick
 Expected:  the post's claims hold on Sherlock's words: TensorFlow style is behind true truncation,
-           by about 0.07 nats at n = 5 and learning rate 0.003, 0.02 at n = 20, more at 0.01
+           by about 0.07 nats at n = 5 and learning rate 0.003, 0.02 at n = 20
 Run time:  about 6 minutes on two CPU cores; the published grid takes many hours, a cell of it is
            `--part published --grid true_5_lr_0.003`, and every run can be resumed
 """
