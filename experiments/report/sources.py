@@ -150,7 +150,7 @@ SOURCES = (
             "smoke": [],
             "quick": [
                 WORD,
-                Job("notebook", "word", f"{NOTEBOOK} --epochs 1", 35),
+                Job("notebook", "word", f"{NOTEBOOK} --epochs 1", 40),
                 DIAGNOSIS,
             ],
             "published": [
