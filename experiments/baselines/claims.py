@@ -17,8 +17,7 @@ PLAGIARISM = 10
 
 
 def all_claims(rows: Sequence[dict[str, Any]], known: Sequence[dict[str, Any]]) -> list[Claim]:
-    """Undecided where the run lacks a model, or a text whose figure is known; and where a network
-    is behind that still learnt in its last epoch, since training was cut short there."""
+    """Undecided where the run lacks a model, or a text whose figure is known."""
     characters, words = (
         {row["model"]: row for row in rows if row["level"] == level}
         for level in ("character", "word")
@@ -38,27 +37,21 @@ def all_claims(rows: Sequence[dict[str, Any]], known: Sequence[dict[str, Any]]) 
             for n in (PLAGIARISM, 16)
             for length in (20, 40)
         ),
-        _while_learning(
-            characters,
-            ordered(
-                "trained alike, held-out nats per character: LSTM, then GRU, then the plain RNN",
-                LOSSES,
-                {
-                    name: _of(characters, cell, "valid_nats")
-                    for name, cell in (("LSTM", "lstm"), ("GRU", "gru"), ("RNN", "elman"))
-                },
-            ),
+        ordered(
+            "trained alike, held-out nats per character: LSTM, then GRU, then the plain RNN",
+            LOSSES,
+            {
+                name: _of(characters, cell, "valid_nats")
+                for name, cell in (("LSTM", "lstm"), ("GRU", "gru"), ("RNN", "elman"))
+            },
         ),
-        _while_learning(
-            characters,
-            ordered(
-                "held-out nats per character: the recurrent networks before the feed-forward one",
-                "derived: it sees 4 characters, they see all",
-                {
-                    "the worst recurrent": _worst(characters, RECURRENT),
-                    "feed-forward": _of(characters, "feed_forward", "nats_per_token"),
-                },
-            ),
+        ordered(
+            "held-out nats per character: the recurrent networks before the feed-forward one",
+            "derived: it sees 4 characters, they see all",
+            {
+                "the worst recurrent": _worst(characters, RECURRENT),
+                "feed-forward": _of(characters, "feed_forward", "nats_per_token"),
+            },
         ),
         ordered(
             "seconds: the slowest n-gram of characters before the fastest network",
@@ -69,26 +62,17 @@ def all_claims(rows: Sequence[dict[str, Any]], known: Sequence[dict[str, Any]]) 
             },
         ),
         *(
-            _while_learning(
-                models,
-                ordered(
-                    f"nats per held-out {level}: every recurrent network before the best n-gram",
-                    "derived: what a network is for",
-                    {
-                        "the worst recurrent": _worst(models, RECURRENT),
-                        "the best n-gram": _best_count(models),
-                    },
-                ),
+            ordered(
+                f"nats per held-out {level}: every recurrent network before the best n-gram",
+                "derived: what a network is for",
+                {
+                    "the worst recurrent": _worst(models, RECURRENT),
+                    "the best n-gram": _best_count(models),
+                },
             )
             for level, models in (("character", characters), ("word", words))
         ),
     ]
-
-
-def _while_learning(models: dict[str, dict[str, Any]], claim: Claim) -> Claim:
-    """Open in place of false where a recurrent network still learnt when its training ended."""
-    learning = any(models.get(cell, {}).get("still_learning") for cell in RECURRENT)
-    return claim._replace(holds=None) if learning and claim.holds is False else claim
 
 
 def _known(each: Known, found: Sequence[dict[str, Any]]) -> Claim:

@@ -45,7 +45,7 @@ def report(config: Config, log: runs.RunLog) -> runs.Report:
 
 def network_row(log: runs.RunLog, setting: str, label: str) -> dict[str, Any]:
     """What a network came to: of each seed the lowest held-out loss, of several the median."""
-    best, losses = log.lowest(setting), log.curves(setting, "valid_loss").values()
+    best = log.lowest(setting)
     return {
         "model": label,
         "family": "network",
@@ -54,7 +54,6 @@ def network_row(log: runs.RunLog, setting: str, label: str) -> dict[str, Any]:
         "parameters": log.parameters(setting),
         "nats_per_token": float(np.median(best)),
         "spread": runs.median_and_spread(best),
-        "still_learning": any(rows[:, 1].argmin() == len(rows) - 1 for rows in losses),
         "unseen": 0.0,
         "seconds": log.seconds(setting),
     }
