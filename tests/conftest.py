@@ -12,6 +12,7 @@ from pathlib import Path
 import beartype
 import jax
 import jaxtyping
+import numpy as np
 import optax
 import pytest
 
@@ -67,8 +68,34 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 # without them the tests take two thirds of their time. Later releases know no such flag, and test
 # with the emitters; an XLA_FLAGS from outside (it may be empty) is left as it is. Not with less
 # optimisation: at level 0 XLA:CPU (jaxlib 0.10.2) compiled a wrong gradient of a random step.
+QUICK = "--xla_cpu_use_fusion_emitters=false"
 if jax.__version_info__ < (0, 11):
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    os.environ.setdefault("XLA_FLAGS", QUICK)
+
+
+def hash_that_compiles_quickly() -> None:
+    """A random draw's hash as one function without a loop, as JAX has it for all but a CPU: its
+    loop of five takes six times as long to compile. A product with the identity comes before the
+    key, since XLA fuses what is elementwise, and would compute the key's own hash anew at each of
+    its ten uses. All of it is exact on integers, so that every draw is the one that users have."""
+    from jax._src.interpreters import mlir
+    from jax._src.random import threefry2x32
+
+    def unrolled(key_1, key_2, x_1, x_2):
+        key = jax.numpy.stack([key_1, key_2])
+        identity = np.eye(2, dtype=np.uint32)
+        key_1, key_2 = jax.lax.dot_general(identity, key, (((1,), (0,)), ((), ())))
+        return threefry2x32._threefry2x32_lowering(key_1, key_2, x_1, x_2, use_rolled_loops=False)
+
+    mlir.register_lowering(
+        threefry2x32.threefry2x32_p,
+        mlir.lower_fun(unrolled, multiple_results=True),
+        platform="cpu",
+    )
+
+
+if jax.__version_info__ < (0, 11) and os.environ["XLA_FLAGS"] == QUICK:
+    hash_that_compiles_quickly()
 
 # test_parallel starts itself again with more
 jax.config.update("jax_num_cpu_devices", int(os.environ.get("JAXRNN_TEST_DEVICES", "2")))
