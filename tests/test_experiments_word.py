@@ -30,6 +30,7 @@ from jaxrnn.gradients.stateless import Restarts
 from jaxrnn.gradients.weight_drop import Dropping
 from jaxrnn.models import build_model, cross_entropy
 from jaxrnn.runs.config import flags_of, replaced
+from jaxrnn.runs.sampling import SUMS
 
 LINE = "the hound of the baskervilles said mr holmes to dr watson , and he was right ."
 
@@ -101,6 +102,7 @@ def test_a_run_has_its_row_its_samples_and_its_plots(kind, trained):
     assert row["parameters"] == sum(a.size for a in jax.tree.leaves(params))
     assert row["vocabulary"] == vocabulary.size
     names = {f"epoch_{i:03d}_{way}_seed_0.txt" for i in (1, 2) for way in ("argmax", "sampled")}
+    names |= {SUMS}
     assert files_of(run / "samples").keys() == names
     assert files_of(run / "plots").keys() == {"training_loss.png", "validation_loss.png"}
 
