@@ -151,10 +151,15 @@ def over_members(
 def place(states: TrainState, devices: Devices) -> TrainState:
     """Lays the states of all members (leading axis) where `over_members` and `batch_parallel` want
     them, so that the first call moves nothing and the second does not compile again."""
-    if replicated(devices) is None:
-        return jax.device_put(states, shardings(states, devices))
+    return laid(states, shardings(states, devices))
+
+
+def laid(arrays: PyTree, layout: PyTree) -> PyTree:
+    """Lays arrays as `layout` has it, a `NamedSharding` for each of them."""
+    if replicated([*jax.tree.leaves(layout)[0].device_set]) is None:
+        return jax.device_put(arrays, layout)
     # every process has all of them, and gives its devices their part
-    return jax.jit(_same, out_shardings=shardings(states, devices))(states)
+    return jax.jit(_same, out_shardings=layout)(arrays)
 
 
 def replicated(devices: Devices) -> NamedSharding | None:
@@ -183,8 +188,8 @@ def shardings(states: TrainState, devices: Devices) -> TrainState:
     return every._replace(carry=jax.tree.map(lambda _: sequences, states.carry))
 
 
-def _same(states: TrainState) -> TrainState:
-    return states
+def _same(arrays: PyTree) -> PyTree:
+    return arrays
 
 
 def _mesh(devices: Devices, axis: str) -> Mesh:

@@ -13,6 +13,7 @@ from report_support import Fakes, claim
 
 from experiments import report
 from experiments.report import page, reading, running, sources, telling
+from experiments.report.beyond import beyond
 from experiments.report.reading import interval_text
 from experiments.report.sources import Job
 from experiments.report.telling import Telling
@@ -65,6 +66,19 @@ def test_what_a_preset_leaves_out_is_said(preset, lacks):
     outcomes = {job.name: running.Outcome("missing") for job in post.jobs[preset]}
     left_out = reading.read_source(post, preset, outcomes)["left_out"]
     assert ("python -m experiments.char --preset cells" in left_out) is lacks
+
+
+def test_the_best_models_are_those_of_runs_and_not_of_sweeps(tmp_path):
+    row = {"setting": "gru", "valid_loss": 1.5, "parameters": 9, "seconds": 2.0}
+    found = {"sweep": {"results": [row | {"task": "parity"}]}}  # has no config
+    found["run"] = {"config": {"corpus": "a.txt"}, "results": [row]}
+    outcomes, jobs = {}, [Job("sweep", "battery"), Job("run", "char")]
+    for name, summary in found.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
+        outcomes[name] = running.Outcome("finished", tmp_path / name)
+    (best,) = beyond(jobs, outcomes, tmp_path)["tables"]
+    assert [(row[0], row[2]) for row in best["rows"]] == [("a.txt", "gru")]
 
 
 # The page

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -161,6 +162,17 @@ def test_while_nothing_was_validated_best_is_the_latest(tmp_path):
         assert best.step.tolist() == [4, 4]
         assert best.params["w"].tolist() == [4, 9]
         assert np.isinf(best.loss).all()
+
+
+def test_nothing_compiles_twice(tmp_path):
+    """Neither the second epoch nor a resumed run has its arrays elsewhere."""
+    of = prepared.__wrapped__()
+    run = create_run(tmp_path / "run")
+    write_json(run.config, {"experiment": "tiny", "config": {}, "settings": [], "seeds": [0, 1]})
+    for epochs in (2, 3):
+        train_setting([run], of, checkpoint_seconds=0.0, epochs=epochs)
+    jitted: list[Any] = [of.first_best, of.update_best, of.finalize_best]
+    assert [function._cache_size() for function in jitted] == [1] * 3
 
 
 @pytest.mark.parametrize("lines", [(1, 2), (4, 7, 9), (24,), (6, 8, 6)])

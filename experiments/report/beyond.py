@@ -35,7 +35,8 @@ def _best(summaries: Mapping[Job, Mapping[str, Any]]) -> Table:
     """The models by their loss on held-out text, of each text and symbol the best first."""
     found = []
     for job, summary in summaries.items():
-        corpus, results = summary["config"].get("corpus", "-"), summary.get("results")
+        # the summary of a sweep is of many configs and has none
+        corpus, results = summary.get("config", {}).get("corpus", "-"), summary.get("results")
         for row in results if isinstance(results, list) else []:
             level = row.get("level") or {"char": "character", "word": "word"}.get(job.experiment)
             loss = row.get("nats_per_token") if "level" in row else row.get("valid_loss")

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from jaxrnn.base import Metrics
-from jaxrnn.parallel import place
 from jaxrnn.runs import processes
 from jaxrnn.runs.bound import require_unbegun
 from jaxrnn.runs.checkpoints import restore_latest
@@ -150,8 +149,7 @@ def _restored(
         return 0, Saved(state, prepared.first_best(state)), [dict(BEGUN) for _ in shares]
     (step, *_), *_ = found
     saved = jax.tree.map(lambda *a: jax.numpy.concatenate(a), *(saved for _, saved, _ in found))
-    saved = saved._replace(state=place(saved.state, prepared.devices))
-    return step, saved, [kept for *_, kept in found]
+    return step, prepared.place(saved), [kept for *_, kept in found]
 
 
 class _Clock:

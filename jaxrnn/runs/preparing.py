@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Metrics, Params, PyTree, TrainState
-from jaxrnn.parallel import Devices, over_members, place, replicated, shardings
+from jaxrnn.parallel import Devices, laid, over_members, place, replicated, shardings
 from jaxrnn.runs.experiment import Setting
 from jaxrnn.swept import Swept
 from jaxrnn.unstable import jaxprs_in, opened
@@ -54,6 +54,7 @@ class Prepared(NamedTuple):
     """A setting's functions over all members, jitted, and the shapes of what is saved.
 
     Attributes:
+      place: lays what was restored where these functions have it, so that none compiles twice.
       members: of how they are computed, for the record: "at_once" of them side by side on a device,
         and how that was chosen.
       again: the same with another number of them side by side.
@@ -70,6 +71,7 @@ class Prepared(NamedTuple):
     update_best: Callable[[Best, TrainState, ArrayLike], Best]
     finalize_best: Callable[[Best, TrainState], Best]
     like: Saved
+    place: Callable[[Saved], Saved]
     members: Mapping[str, Any]
     again: Callable[[int], "Prepared"]
     among: Callable[[Members], "Prepared"]
@@ -141,10 +143,12 @@ def prepare(
     def validate_of(values, params):
         return of_member(values).validate(params)
 
+    layout = shardings(shapes, devices)
+    best_layout = Best(layout.params, layout.step, layout.step)
     chunk = jax.jit(
         over_members(chunk_of, devices, at_once),
         donate_argnums=1,
-        out_shardings=(shardings(shapes, devices), replicated(devices)),
+        out_shardings=(layout, replicated(devices)),
     )
     validate = jax.jit(
         over_members(validate_of, devices, at_once), out_shardings=replicated(devices)
@@ -153,11 +157,13 @@ def prepare(
     if unused := [name for name, a in zip(values, given, strict=False) if not a.used]:
         raise NotSwept(f"{', '.join(unused)} is part of the program")
     require_memory(_largest_array(program), "one array of a training step")
-    jax.eval_shape(validate, values, shapes.params)
+    validated = jax.eval_shape(validate, values, shapes.params)
+    loss = validated.get("valid_loss", jax.ShapeDtypeStruct((len(members.seeds),), jnp.float32))
 
     def first_best(state):
-        count = len(members.seeds)
-        return Best(state.params, jnp.full(count, jnp.inf), jnp.zeros(count, jnp.int32))
+        # of the dtypes that later ones have: with others the next call compiles again
+        infinite = jnp.full(loss.shape, jnp.inf, loss.dtype)
+        return Best(state.params, infinite, jnp.zeros_like(state.step))
 
     def choose(condition, new, old):
         def where(new, old):
@@ -177,12 +183,13 @@ def prepare(
         seeds=members.seeds,
         devices=devices,
         init=partial(_first_state, first, members, devices),
-        first_best=jax.jit(first_best),
+        first_best=jax.jit(first_best, out_shardings=best_layout),
         chunk=partial(chunk, values),
         validate=partial(validate, values),
-        update_best=jax.jit(update_best),
-        finalize_best=jax.jit(finalize_best),
+        update_best=jax.jit(update_best, out_shardings=best_layout),
+        finalize_best=jax.jit(finalize_best, out_shardings=best_layout),
         like=Saved(shapes, jax.eval_shape(first_best, shapes)),
+        place=partial(laid, layout=Saved(layout, best_layout)),
         members={"at_once": at_once},
         again=lambda other: prepare(setting, members, devices, at_once=other, build=build),
         among=lambda others: among(others),
