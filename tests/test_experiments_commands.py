@@ -101,6 +101,7 @@ def test_a_mistyped_flag_answers_at_once(name):
     assert line.endswith(f"see python -m experiments.{name} --help")
 
 
+@pytest.mark.full
 def test_no_traceback_unless_asked(tmp_path):
     arguments = ["experiments.toy", "--preset", "smoke", "--run", tmp_path, "--cell", "nosuch"]
     done, _ = call(*arguments)

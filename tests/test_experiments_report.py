@@ -5,6 +5,7 @@ import re
 import time
 from html.parser import HTMLParser
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_what_a_preset_leaves_out_is_said(preset, lacks):
 
 def test_the_best_models_are_those_of_runs_and_not_of_sweeps(tmp_path):
     row = {"setting": "gru", "valid_loss": 1.5, "parameters": 9, "seconds": 2.0}
-    found = {"sweep": {"results": [row | {"task": "parity"}]}}  # has no config
+    found: dict[str, Any] = {"sweep": {"results": [row | {"task": "parity"}]}}  # has no config
     found["run"] = {"config": {"corpus": "a.txt"}, "results": [row]}
     outcomes, jobs = {}, [Job("sweep", "battery"), Job("run", "char")]
     for name, summary in found.items():

@@ -53,7 +53,8 @@ def test_files_of_a_char_run(sweep, text):
     assert names <= found.keys()
     assert found["plots/learning_curves.png"].startswith(b"\x89PNG")
     assert {name for name in found if name.startswith("samples/")} == {
-        f"samples/epoch_{epoch:03d}_seed_0.txt" for epoch in (1, 2)
+        "samples/SHA256SUMS",
+        *(f"samples/epoch_{epoch:03d}_seed_0.txt" for epoch in (1, 2)),
     }
     assert len(found["samples/epoch_002_seed_0.txt"].decode()) == 6
     assert any(name.startswith("checkpoints/char/") for name in found)

@@ -129,7 +129,8 @@ def test_cudnn_is_for_a_gpu():
         libraries.cudnn_layer("gru", params)
 
 
-@pytest.mark.parametrize("name", mostly_full(["elman", "lstm", "lru"], "elman"))
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["elman", "lstm", "lru"])
 def test_every_schedule_that_is_another_program(name):
     others = {"scan", "checkpointed", "associative" if name == "lru" else "newton"}
     case = schedules.schedule_case(name, SMALL, "bfloat16")

@@ -492,6 +492,7 @@ def test_the_others_go_on_where_one_diverges(run):
         assert row["updates"] == mine[-1]["step"]
 
 
+@pytest.mark.full
 def test_a_finished_run_is_read_again(run, folder):
     """With the cell that it keeps, wherever the researcher's file went."""
     (folder / "cells.py").unlink()

@@ -91,7 +91,8 @@ WAYS = ("a scan over a product", "a branch", "a call", "a derivative of its own"
 WAYS += ("a backward pass of its own",)
 
 
-@pytest.mark.parametrize("way", mostly_full(WAYS, "a scan over a product"))
+@pytest.mark.full
+@pytest.mark.parametrize("way", WAYS)
 def test_rflo_holds_a_product_wherever_it_is(way):
     """The influence goes on by `keep` alone, as where the product is in the open."""
     inputs, found = jax.random.normal(jax.random.key(1), (T, B, 3)), []

@@ -176,11 +176,13 @@ def test_runs_that_read_differently(run, word_run, folder, capsys):
     assert "reads a character at a time" in line
 
 
+@pytest.mark.full
 def test_a_run_that_reads_no_text(folder, tmp_path_factory, capsys):
     run = toy_run(tmp_path_factory)
     assert "reads no text" in error_of(capsys, inspect.main, flags(run, folder))
 
 
+@pytest.mark.full
 def test_a_folder_of_its_own_has_a_summary(found, run, folder):
     """That of the run is never touched."""
     kept = json.loads((found / "summary.json").read_text())

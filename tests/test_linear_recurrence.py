@@ -170,6 +170,7 @@ def test_many_time_steps_of_magnitude_one(dtype):
     np.testing.assert_allclose(end, jnp.abs(first), atol=1e-3)
 
 
+@pytest.mark.full
 def test_members_lie_beside_each_other():
     """Mapped over members of which some arguments are the same, and differentiated both ways."""
     keys = jax.random.split(jax.random.key(0), 3)

@@ -298,6 +298,7 @@ def contractions(jaxpr) -> Iterator[set[str]]:
                 yield from contractions(inner)
 
 
+@pytest.mark.full
 def test_capitals_fall_back_on_no_schedule():
     """And gradients to one-hot inputs exist through the table."""
     cell = build_model(TokenModel(4, 4, "elman", 5, embedding_size=3, capitals=CAPITALS))

@@ -103,6 +103,7 @@ def test_resets_padding_and_samples():
     require_equal_draws(run)
 
 
+@pytest.mark.full
 def test_keys_of_four_words():
     with jax.default_prng_impl("rbg"):
         require_equal_draws(gradients(dropping, 3))

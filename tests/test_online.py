@@ -258,7 +258,8 @@ def test_a_backward_pass_alone_suffices(style):
     assert jnp.any(found[0]["w"] != 0)
 
 
-@pytest.mark.parametrize("style", mostly_full(STYLES, uoro))
+@pytest.mark.full
+@pytest.mark.parametrize("style", STYLES)
 def test_an_x_that_is_given(style):
     """Of a cell that takes a pair, and is never paused: the gradients of the cell itself."""
     cell, inputs = elman(3, 4), normal(T, B, 3)
@@ -307,7 +308,7 @@ COMPLEX = [(name, rtrl) for name in ("lru", "s5", "turning", "rtu")]
 COMPLEX += [("lru", snap), ("s5", snap)]
 
 
-@pytest.mark.parametrize(("name", "style"), mostly_full(COMPLEX, ("lru", rtrl), ("turning", rtrl)))
+@pytest.mark.parametrize(("name", "style"), mostly_full(COMPLEX, ("lru", rtrl)))
 def test_complex_and_paired_carries_are_exact(name, style):
     """Over four batches of fixed params the gradient of bptt with all of them as one: of complex
     units that see themselves alone by snap too."""

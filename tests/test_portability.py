@@ -47,7 +47,7 @@ COVERING = [
 # Styles that come to `unroll` in the same way take one schedule: the cutting ones with errors that
 # they scale, the online ones with time steps that have no carry. Nor do optimizers know styles, or
 # the precision of what made a gradient.
-ALONE = ("tbptt", "artbp", "rtrl")  # windows, draws, influences; the others are like these
+ALONE = ("artbp", "rtrl")  # draws, influences; the others are like these
 APART = ("bptt", "artbp", "tbptt", "uoro")
 STEPS = [(name, schedule, "float32", "adam") for name in APART for schedule in SCHEDULES]
 STEPS += [(name, "auto", precision, "adam") for name in STYLES for precision in PRECISIONS]

@@ -29,6 +29,7 @@ def faults(setting: str) -> int:
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not allocator.return_pages(), reason="malloc is not glibc's")
 def test_pages_are_kept_or_returned():
     """Each block anew, however the system groups its pages, or none of them."""

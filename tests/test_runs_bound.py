@@ -201,6 +201,7 @@ def test_lost_checkpoints_of_a_complete_run(what, run, trained, capsys):
     refused_by_all(run, capsys, text, "has no checkpoint, though", only=("resume",))
 
 
+@pytest.mark.full
 def test_a_run_without_these_records_goes_on(run):
     """As it was written before there were any: it is resumed, loaded and sampled from."""
     unbind(run)
@@ -239,6 +240,7 @@ def test_an_altered_environment(said, run, trained, capsys):
     refused_by_all(run, capsys, text, "environment.json", said, only=("resume",))
 
 
+@pytest.mark.full
 def test_draws_are_those_that_the_run_began_with(run, tmp_path, capsys):
     """Whatever JAX_THREEFRY_PARTITIONABLE says where it goes on."""
     alike = Path(shutil.copytree(run, tmp_path / "alike"))

@@ -94,6 +94,7 @@ def test_a_run_keeps_a_cell_that_no_setting_trains(tmp_path):
     assert begun.cell.read_text() == cells.read_text()
 
 
+@pytest.mark.full
 def test_a_run_keeps_what_its_cell_imports(run, trained):
     """And is trained, loaded and sampled from without the files that it was made of."""
     kept = {p.relative_to(run).as_posix() for p in (run / "cell_modules").rglob("*.py")}

@@ -88,6 +88,7 @@ def test_a_new_run_is_locked_from_its_beginning(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "missing",
     mostly_full(["flock", "flock and lockf in the run"], "flock and lockf in the run"),

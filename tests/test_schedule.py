@@ -181,8 +181,7 @@ TRANSFORMATIONS = {
 EVERY_WAY = ("three layers", "dropout", "pausable")
 TRANSFORMED = [(name, each) for name in EVERY_WAY for each in TRANSFORMATIONS]
 TRANSFORMED += [(name, "curvature_of_seeds") for name in of_kinds(FACTORIES)]
-BY_DEFAULT = [("dropout", "members"), ("pausable", "run_again_on_the_way_back")]
-BY_DEFAULT += [("min_gru", "curvature_of_seeds")]
+BY_DEFAULT = [("dropout", "members")]
 
 
 def require_transformed_alike(name: str, transformation: str) -> None:

@@ -59,6 +59,7 @@ def test_affine_steps(seed):
     require_the_plain_loop(*affine_step(seed), "chunked")
 
 
+@pytest.mark.full
 def test_a_matrix_that_nothing_comes_in_to():
     """Decay, what is written and what reads are the same at every time step."""
     cell = Cell(
@@ -200,7 +201,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("says", mostly_full(PUBLISHED, "decay of each key, rank 1"))
+@pytest.mark.parametrize("says", mostly_full(PUBLISHED, "decay scalar, rank 0 "))
 def test_published_steps(says):
     cell = step_of(*PUBLISHED[says])
     params, carry, xs = made(cell)

@@ -24,8 +24,7 @@ COMPILED += [("matrix", ("grad",)), ("loop", ("jvp", "grad"))]
     ("way", "names"),
     mostly_full(
         COMPILED,
-        *(("loop", (name,)) for name in ("scan", "cond", "hessian")),
-        ("loop", ("jvp", "grad")),
+        *(("loop", (name,)) for name in ("scan", "hessian")),
         ("linear", ("linearize",)),
     ),
 )

@@ -151,10 +151,8 @@ READABLE = {
 
 # Those whose rules in the scheduler are their own.
 BY_DEFAULT = (
-    *("a strided part", "custom_vjp of a weight", "checkpoint"),
-    *("cond of a constant", "while behind stop_gradient", "weight from both sides"),
-    *("slices with gaps, overlaps and strides", "sigmoid of a part, then overlapping parts"),
-    "scale of a weight that is worked out",
+    *("custom_vjp of a weight", "cond of a constant", "while behind stop_gradient"),
+    *("slices with gaps, overlaps and strides", "weight from both sides"),
 )
 
 

@@ -207,6 +207,7 @@ def test_what_is_no_picture_is_refused(tmp_path):
     board.close()
 
 
+@pytest.mark.full
 def test_neither_torch_nor_tensorflow_is_needed():
     """tensorboardX takes torch where it is installed; here it is as if it were not."""
     without = "sys.modules |= dict.fromkeys(['torch', 'tensorflow', 'tensorboard'])"

@@ -187,6 +187,7 @@ def test_every_training_run_can_be_observed(experiment, tmp_path_factory):
     assert jax.eval_shape(current_learning_rate, state.opt_state) is not None
 
 
+@pytest.mark.full
 def test_looks_take_their_share_of_the_time(tmp_path, tmp_path_factory, monkeypatch):
     """By a clock of ours: a chunk takes a second and a look half of one. The training is that of
     the shared run, whose looks are compiled already."""
