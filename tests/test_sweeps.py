@@ -81,7 +81,7 @@ NUMBERS = {
 }
 
 
-FEW = ("momentum", ("dropout", "momentum", "max_norm"))
+FEW = ("adamw", ("dropout", "weight_decay", "max_norm"))
 ALL = [
     ("adamw", tuple(name for name in NUMBERS if name != "momentum")),
     ("momentum", tuple(name for name in NUMBERS if name != "weight_decay")),
