@@ -308,7 +308,7 @@ COMPLEX = [(name, rtrl) for name in ("lru", "s5", "turning", "rtu")]
 COMPLEX += [("lru", snap), ("s5", snap)]
 
 
-@pytest.mark.parametrize(("name", "style"), mostly_full(COMPLEX, ("lru", rtrl)))
+@pytest.mark.parametrize(("name", "style"), mostly_full(COMPLEX, ("lru", rtrl), ("turning", rtrl)))
 def test_complex_and_paired_carries_are_exact(name, style):
     """Over four batches of fixed params the gradient of bptt with all of them as one: of complex
     units that see themselves alone by snap too."""

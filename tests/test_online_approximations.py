@@ -72,8 +72,7 @@ def cosines(orders, seeds):
     return np.asarray(found(params)).T
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("seeds", [2, 20])
+@pytest.mark.parametrize("seeds", mostly_full([2, 20], 2))
 def test_a_higher_order_of_snap_is_nearer_to_rtrl(seeds):
     """For every seed, where small differences of the carry vanish; with weights twice as large,
     which let them grow, it is for 19 of 20."""

@@ -151,7 +151,12 @@ READABLE = {
 
 # Those whose rules in the scheduler are their own.
 BY_DEFAULT = (
-    *("custom_vjp of a weight", "cond of a constant", "while behind stop_gradient"),
+    *(
+        "a strided part",
+        "custom_vjp of a weight",
+        "cond of a constant",
+        "while behind stop_gradient",
+    ),
     *("slices with gaps, overlaps and strides", "weight from both sides"),
 )
 
