@@ -134,7 +134,7 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 
 def killed(experiment: str, flags: list[str], folder: Path, kills: int, draw: random.Random) -> Any:
-    """A whole run and one that was killed so often; returns the paths, and what differs."""
+    """A whole run and one that was killed so often; returns the latter's path, and what differs."""
     whole, broken = folder / "whole", folder / "broken"
     began = time.monotonic()
     finished(experiment, *flags, "--run", whole)
@@ -174,7 +174,7 @@ def killed(experiment: str, flags: list[str], folder: Path, kills: int, draw: ra
             wrong.append(f"{experiment} after {count} kills: {found[:6]} of {len(wanted)}")
         left = [p for p in broken.rglob(".*") if p.is_file() and p.name != LOCK]
         wrong += [f"{experiment} leaves {path}" for path in left]
-    return whole, broken, [*wrong, *(f"{experiment} said {line}" for line in said if line)]
+    return broken, [*wrong, *(f"{experiment} said {line}" for line in said if line)]
 
 
 def flipped(experiment: str, run: Path, flips: int, draw: random.Random, counts: Any) -> list[str]:
@@ -237,7 +237,7 @@ def main() -> int:
                 continue
             share = [(n + i) // len(chosen) for n in (options.kills, options.flips)]
             (folder := Path(place) / name).mkdir()
-            _, run, found = killed(name, flags, folder, share[0], draw)
+            run, found = killed(name, flags, folder, share[0], draw)
             wrong += found
             tried["kills"] += share[0]
             print(f"{name}: {share[0]} kills, {found or 'equal'}", flush=True)

@@ -109,7 +109,7 @@ def test_a_finished_run_reports_again(finished, capsys):
     sample = next((finished / "samples").glob("*.txt"))
     sample.write_text(sample.read_text()[:-2])
     assert char.main(["--resume", str(finished)]) == 0
-    assert "1 samples that are not as they were written" in capsys.readouterr().err
+    assert "is not as it was written" in capsys.readouterr().err
 
 
 # Epochs that are raised, where a run has several settings

@@ -243,6 +243,10 @@ def test_styles_are_left_out_where_some_are_named():
     assert named == {("toy", "tbptt"), ("text", "bptt"), ("text", "rtrl")}
     # whatever the claims are about is trained
     assert all(claim.holds is not None for claim in fair.claims(config, all_the_same(found)))
+    # that of order 2 is another style's gradient, and is not tried
+    for style in ("nope", "snap_2"):
+        with pytest.raises(ValueError, match=f"--toy-styles is '{style}'; the styles tried here"):
+            fair.settings(runs.replaced(Config(), toy_styles=(style,)))
 
 
 def all_the_same(settings):
@@ -561,7 +565,10 @@ def test_every_part_with_every_style(folder, smoke):
         ({"part": ("estimators",), "text_window": ()}, "--text-window holds nothing"),
         ({"part": ("fair",), "toy_window": ()}, "--toy-window holds nothing"),
         ({"part": ("fair",), "text_num_steps": 0}, "--text-num-steps is 0"),
-        ({"part": ("fair",), "toy_styles": ("tf",)}, "--toy-styles is 'tf'; the styles are bptt,"),
+        (
+            {"part": ("fair",), "toy_styles": ("tf",)},
+            "is 'tf'; the styles tried here are tbptt,",
+        ),
         ({"part": ("fair",), "toy_length": 4}, "--toy-length 4 holds out 2 time steps"),
         ({"learning_rate": ()}, "--learning-rate holds nothing"),
         ({"window": (), "num_steps": ()}, "--window and --num-steps have 0, 0 entries"),

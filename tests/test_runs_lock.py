@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from experiments_support import SMALL_TOY, error_of, files_of
-from tiers import mostly_full
 from trained_runs import toy_run
 
 from experiments import toy
@@ -89,10 +88,7 @@ def test_a_new_run_is_locked_from_its_beginning(tmp_path):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    "missing",
-    mostly_full(["flock", "flock and lockf in the run"], "flock and lockf in the run"),
-)
+@pytest.mark.parametrize("missing", ["flock", "flock and lockf in the run"])
 def test_a_file_system_without_flock(missing, run, monkeypatch):
     """It has POSIX locks, or none: then a file of the machine's stands for the run's."""
     real = fcntl.lockf

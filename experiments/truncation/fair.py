@@ -47,14 +47,16 @@ def settings(config: Config) -> dict[str, Config]:
             raise ValueError(f"--{task}-window holds nothing; give at least one window")
         for window in windows:
             require_positive(**{f"{task}_window": window, f"{task}_num_steps": num_steps})
-        styles = getattr(config, f"{task}_styles") or tuple(STYLES)
-        for style in styles:
-            if style not in STYLES:
-                known = ", ".join(STYLES)
-                raise ValueError(f"--{task}-styles is {style!r}; the styles are {known}")
         variants = [variant for window in windows for variant in truncating(window, num_steps)]
         variants += unbounded(windows, num_steps)
-        found |= by_variants(config, task, [v for v in variants if v.style in styles])
+        known = list(dict.fromkeys(variant.style for variant in variants))
+        asked = getattr(config, f"{task}_styles") or known
+        for style in asked:
+            if style not in known:
+                raise ValueError(
+                    f"--{task}-styles is {style!r}; the styles tried here are {', '.join(known)}"
+                )
+        found |= by_variants(config, task, [v for v in variants if v.style in asked])
     return found
 
 

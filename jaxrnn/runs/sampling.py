@@ -56,9 +56,10 @@ def check_samples(run: RunDirectory) -> None:
         return is_file_name(name) and path.is_file() and sha256_of(path) == sha256
 
     if altered := [name for name, sha256 in _sums(run).items() if not is_as_written(name, sha256)]:
+        others = f", nor are {len(altered) - 1} others" if len(altered) > 1 else ""
         warn(
-            f"{run.samples} has {len(altered)} samples that are not as they were written (by "
-            f"{SUMS} there), the first of them {altered[0]!r}"
+            f"{run.samples}: {altered[0]!r} is not as it was written, by {SUMS} there{others}; "
+            "restore it from a copy, or do not rely on it"
         )
 
 
