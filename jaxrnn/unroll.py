@@ -32,32 +32,36 @@ def unroll(
 ) -> tuple[Carry, Y]:
     """Runs `cell` over time for a batch; means exactly `lax.scan` of the batched step.
 
+    All schedules agree to rounding, in values and in derivatives:
+
+    - "scan" is the plain loop and the specification.
+    - "distributed" gives every recurrence of the step a loop of its own; what needs no carry of a
+      later loop is done for all time steps at once, and the gradients of the weights after the
+      reverse loop.
+    - "associative" is the same, with linear recurrences worked out in O(log T), those too whose few
+      leaves feed each other unit by unit (an oscillator, a rotation of two real leaves).
+    - "chunked" is "distributed", with every matrix of the carry that is affine in itself and read
+      through vectors (linear attention, the delta rule, however they are written) worked out chunk
+      by chunk: products of matrices in a chunk, S kept once a chunk for gradients. Where NaN or
+      infinity goes in, each time step is done as the plain loop does it.
+    - "newton" takes "associative" and "chunked" where they fit, and solves every other recurrence
+      of floats for all time steps at once by Newton's method, each iteration O(log T) deep. The
+      structure of d carry' / d carry is read from the step. Where an example does not converge, the
+      plain loop runs, which is what then comes out, bit for bit;
+      `jaxrnn.analysis.newton.newton_report` says how it went. For accelerators, where that is
+      unmeasured; on a CPU the loop is faster.
+    - "checkpointed" is "distributed" on segments that run again in the backward pass, the gradients
+      of the weights summed up in the reverse loop: memory for gradients is O(sqrt T).
+    - "auto" chooses (`jaxrnn.schedule.rule`).
+
+    A step that cannot be read takes the plain loop; `explain` says why.
+
     Args:
       cell: the recurrence.
       params: its parameters, shared by the whole batch.
       carry: leaves [B, ...], the carry before the first time step.
       xs: leaves [T, B, ...].
-      schedule: all agree to rounding, in values and in derivatives.
-        "scan" is the plain loop and the specification.
-        "distributed" gives every recurrence of the step a loop of its own; what needs no carry of
-        a later loop is done for all time steps at once, and the gradients of the weights after
-        the reverse loop.
-        "associative" is the same, with linear recurrences worked out in O(log T), those too whose
-        few leaves feed each other unit by unit (an oscillator, a rotation of two real leaves).
-        "chunked" is "distributed", with every matrix of the carry that is affine in itself and read
-        through vectors (linear attention, the delta rule, however they are written) worked out
-        chunk by chunk: products of matrices in a chunk, S kept once a chunk for gradients. Where
-        NaN or infinity goes in, each time step is done as the plain loop does it.
-        "newton" takes "associative" and "chunked" where they fit, and solves every other recurrence
-        of floats for all time steps at once by Newton's method, each iteration O(log T) deep. The
-        structure of d carry' / d carry is read from the step. Where an example does not converge,
-        the plain loop runs, which is what then comes out, bit for bit;
-        `jaxrnn.analysis.newton.newton_report` says how it went. For accelerators, where that is
-        unmeasured; on a CPU the loop is faster.
-        "checkpointed" is "distributed" on segments that run again in the backward pass, the
-        gradients of the weights summed up in the reverse loop: memory for gradients is O(sqrt T).
-        "auto" chooses (`jaxrnn.schedule.rule`). A step that cannot be read takes the plain loop;
-        `explain` says why.
+      schedule: one of those above.
 
     Returns:
       The carry after the last time step, leaves [B, ...], and ys, leaves [T, B, ...].
