@@ -220,8 +220,7 @@ def test_the_losses_are_those_of_one_process(case, tmp_path):
 
 
 @pytest.mark.full
-@only(argvalues=["members", "batch"])
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize(("case", "killed"), [("members", 0), ("batch", 1)], indirect=["case"])
 def test_where_one_is_killed_the_other_ends_and_the_run_goes_on(case, tmp_path, killed):
     run = tmp_path / "run"
     started = Started(tmp_path / "said", case.module, *case.arguments, "--run", run)
