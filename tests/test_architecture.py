@@ -173,9 +173,10 @@ def test_experiments_stand_alone(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_library_knows_no_experiment_and_no_test(path):
+def test_the_library_knows_no_experiment_no_test_and_no_other_framework(path):
     packages = {name.partition(".")[0] for name in imported(path)}
     assert not packages & {"experiments", "tests", "pytest", "hypothesis"}
+    assert not packages & {"torch", "tensorflow", "tensorboard"}
 
 
 def test_importing_jaxrnn_is_light():

@@ -176,7 +176,6 @@ def test_runs_that_read_differently(run, word_run, folder, capsys):
     assert "reads a character at a time" in line
 
 
-@pytest.mark.full
 def test_a_run_that_reads_no_text(folder, tmp_path_factory, capsys):
     run = toy_run(tmp_path_factory)
     assert "reads no text" in error_of(capsys, inspect.main, flags(run, folder))

@@ -300,14 +300,27 @@ def contractions(jaxpr) -> Iterator[set[str]]:
                 yield from contractions(inner)
 
 
-@pytest.mark.full
-def test_capitals_fall_back_on_no_schedule():
-    """And gradients to one-hot inputs exist through the table."""
+def of_capitals():
+    """A model with capitals, and params, carry and tokens for it."""
     cell = build_model(TokenModel(4, 4, "elman", 5, embedding_size=3, capitals=CAPITALS))
     params = some_params(cell)
     carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, 2))
-    tokens = np.random.default_rng(0).integers(0, 4, (6, 2), np.int32)
-    assert explain(cell, params, carry, tokens, schedule="distributed").schedule == "distributed"
+    return cell, params, carry, np.random.default_rng(0).integers(0, 4, (6, 2), np.int32)
+
+
+@pytest.mark.parametrize("schedule", ["distributed", "checkpointed"])
+def test_capitals_fall_back_on_no_schedule(schedule):
+    """Of tokens nor of one-hot vectors."""
+    cell, params, carry, tokens = of_capitals()
+    for xs in (tokens, jax.nn.one_hot(tokens, 4)):
+        found = explain(cell, params, carry, xs, schedule=schedule)
+        assert found.schedule == schedule, found
+
+
+@pytest.mark.full
+def test_capitals_are_those_of_the_plain_loop():
+    """And gradients to one-hot inputs exist through the table."""
+    cell, params, carry, tokens = of_capitals()
 
     def loss(xs, schedule: Schedule):
         return cross_entropy(unroll(cell, params, carry, xs, schedule=schedule)[1], tokens).sum()

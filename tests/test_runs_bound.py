@@ -12,6 +12,9 @@ from trained_runs import shared_text
 
 from experiments import char, generate, inspect
 from jaxrnn.runs import load
+from jaxrnn.runs.bound import check_logs, check_run
+from jaxrnn.runs.directory import open_run
+from jaxrnn.runs.records import read_record
 
 STEP = "0000000014"  # the checkpoint of the first epoch; there is one of the second, too
 
@@ -199,6 +202,17 @@ def test_lost_checkpoints_of_a_complete_run(what, run, trained, capsys):
         shutil.rmtree(folder)
     text = trained.parent / "text.txt"
     refused_by_all(run, capsys, text, "has no checkpoint, though", only=("resume",))
+
+
+def test_a_run_without_these_records_is_held_against_none(run):
+    """It is read and complete, whatever was altered in it since."""
+    unbind(run)
+    edit(run / "config.json", set_in("config", "seed", 5))
+    edit(run / "vocabulary.json", swap)
+    record = read_record(open_run(run))
+    check_run(open_run(run), record)
+    check_logs(open_run(run))
+    load(run)
 
 
 @pytest.mark.full

@@ -10,7 +10,12 @@ import jax
 import pytest
 
 from jaxrnn.runs import environment
-from jaxrnn.runs.environment import describe_checkout, describe_environment, recorded_devices
+from jaxrnn.runs.environment import (
+    as_recorded,
+    describe_checkout,
+    describe_environment,
+    recorded_devices,
+)
 from jaxrnn.runs.files import write_json
 
 
@@ -62,6 +67,24 @@ print(module.recorded_devices(Path({str(tmp_path)!r})))
 """
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "3\n"
+
+
+@pytest.mark.parametrize("numerics", [True, False])
+@pytest.mark.parametrize("began", [True, False])
+def test_draws_are_those_that_a_run_began_with(began, numerics, tmp_path, monkeypatch, capsys):
+    """Whatever JAX_THREEFRY_PARTITIONABLE says here; an older run has the variable alone."""
+    monkeypatch.setenv("JAX_THREEFRY_PARTITIONABLE", str(began))
+    with jax.threefry_partitionable(began):
+        described = describe_environment({}, 1)
+    if not numerics:
+        del described["numerics"]
+    write_json(tmp_path / "environment.json", described)
+    with jax.threefry_partitionable(not began):
+        with as_recorded(tmp_path):
+            assert describe_environment({}, 1)["numerics"]["threefry_partitionable"] is began
+        assert describe_environment({}, 1)["numerics"]["threefry_partitionable"] is not began
+    said = f"JAX_THREEFRY_PARTITIONABLE is {not began} here; {tmp_path} goes on with {began}\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 @pytest.mark.parametrize("content", [{}, {"devices": None}, {"devices": {"used": None}}, []])

@@ -11,7 +11,9 @@ from experiments_support import error_of, small_char, unbind, write_text
 from tiers import mostly_full
 
 from experiments import char, generate, inspect, toy
+from jaxrnn.cell_files import find_cell
 from jaxrnn.runs import load
+from jaxrnn.runs.cell_code import keep_code
 from jaxrnn.runs.config import replaced
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.lock import releasing_locks
@@ -28,13 +30,26 @@ def mine(input_size, hidden_size):
 """
 FILES = {
     "cells.py": CELL,
-    "helpers.py": "from jaxrnn import elman\nCELL = elman\n",
+    "helpers.py": "from further import CELL\n",
+    "further.py": "from jaxrnn import elman as CELL\n",
     "late.py": "def cell(factory, *sizes):\n    return factory(*sizes)\n",
     "parts/__init__.py": "",
     "parts/layers.py": "from . import numbers\ndef same(n):\n    return numbers.ONE * n\n",
     "parts/numbers.py": "ONE = 1\n",
     "unrelated.py": "raise SystemExit(3)\n",
 }
+
+
+def write_code(folder: Path) -> None:
+    for name, content in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+def modules_of(run: Path) -> set[str]:
+    folder = run / "cell_modules"
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +59,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXRNN_CACHE", str(folder / "cache"))
         write_text(folder)
-        for name, content in FILES.items():
-            path = folder / "code" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
+        write_code(folder / "code")
         patch.chdir(folder)
         flags = [*small_char(Path("text.txt")), "--seeds", "2", "--epochs", "1"]
         assert char.main([*flags, "--cell", "code/cells.py:mine", "--run", "run"]) == 0
@@ -94,12 +106,22 @@ def test_a_run_keeps_a_cell_that_no_setting_trains(tmp_path):
     assert begun.cell.read_text() == cells.read_text()
 
 
+def test_what_a_cell_imports_is_kept_and_found(tmp_path, monkeypatch):
+    """Nothing else from beside it; and it is built from there, where its files are no more."""
+    monkeypatch.setenv("JAXRNN_CACHE", str(tmp_path / "cache"))
+    write_code(tmp_path / "code")
+    kept = tmp_path / "run" / "cell.py"
+    keep_code(kept, tmp_path / "code" / "cells.py")
+    assert modules_of(kept.parent) == set(FILES) - {"cells.py", "unrelated.py"}
+    shutil.rmtree(tmp_path / "code")
+    cell = find_cell(f"{kept}:mine")(3, 4)
+    assert jax.eval_shape(cell.init, jax.random.key(0)).w_ih.shape == (3, 4)
+
+
 @pytest.mark.full
 def test_a_run_keeps_what_its_cell_imports(run, trained):
     """And is trained, loaded and sampled from without the files that it was made of."""
-    kept = {p.relative_to(run).as_posix() for p in (run / "cell_modules").rglob("*.py")}
-    names = set(FILES) - {"cells.py", "unrelated.py"}
-    assert kept == {f"cell_modules/{name}" for name in names}
+    assert modules_of(run) == set(FILES) - {"cells.py", "unrelated.py"}
     (trained / "code").rename(trained / "away")
     try:
         load(run)

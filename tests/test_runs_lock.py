@@ -16,6 +16,7 @@ from experiments_support import SMALL_TOY, error_of, files_of
 from trained_runs import toy_run
 
 from experiments import toy
+from jaxrnn.runs import lock
 from jaxrnn.runs.experiment import Report
 from jaxrnn.runs.lock import LOCK, InUse, lock_run, releasing_locks
 
@@ -85,6 +86,51 @@ def test_a_new_run_is_locked_from_its_beginning(tmp_path):
     assert experiment.main([*TINY, "--run", str(path)]) == 0
     with open(path / LOCK) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# Another process that holds a POSIX lock until its stdin ends, or is refused it.
+LOCKF = """
+import fcntl, sys
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("in_the_run", [True, False])
+def test_where_there_is_no_flock_another_lock_is_taken(in_the_run, tmp_path, monkeypatch, capsys):
+    """A POSIX one, of the run's file or of one of the machine's; both of other processes."""
+    place = tmp_path / LOCK if in_the_run else tmp_path / "elsewhere"
+    command = [sys.executable, "-S", "-c", LOCKF, str(place)]
+    real = fcntl.lockf
+
+    def refuse(*arguments):
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    def there(descriptor, how):
+        if not os.path.samestat(os.fstat(descriptor), place.stat()):
+            refuse()
+        return real(descriptor, how)
+
+    place.write_text("process 3 on there")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "lockf", there)
+    monkeypatch.setattr(lock, "_elsewhere", lambda name: tmp_path / "elsewhere")
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
+        releasing_locks(),
+    ):
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(InUse, match="by process 3 on there"):
+            lock_run(tmp_path)
+        other.communicate()
+        lock_run(tmp_path)
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert "BlockingIOError" in done.stderr
+    assert f"process {os.getpid()} on " in place.read_text()  # not before: it ends a POSIX lock
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.full

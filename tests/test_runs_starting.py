@@ -1,15 +1,19 @@
 """A command that is stopped while it imports, or twice, ends in one line; one without a stderr
 works."""
 
+import atexit
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiers import mostly_full, some
 
+from jaxrnn import starting
+from jaxrnn.runs import interrupt
 from jaxrnn.starting import module_of
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +68,20 @@ def test_a_signal_while_importing(command, number, collecting, tmp_path):
     assert process.returncode == 130
 
 
+def test_a_command_takes_the_signals_that_are_not_ignored():
+    """Those that Python or the system would take, and none that has another handler."""
+    own = {signal.SIGHUP: signal.SIG_IGN, signal.SIGUSR1: signal.SIG_DFL}
+    own |= {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: lambda number, frame: None}
+    before = {number: signal.signal(number, handler) for number, handler in own.items()}
+    try:
+        starting._start()
+        found = {number: signal.getsignal(number) for number in own}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert found == own | {signal.SIGINT: starting.leave}
+
+
 @pytest.mark.full
 def test_what_is_ignored_stays_ignored(tmp_path):
     """`nohup` and a shell's `&` mean it."""
@@ -104,6 +122,24 @@ def run(config, resumed):
 
 raise SystemExit(toy.EXPERIMENT._replace(resolved=run).main(["--run", "run"]))
 """
+
+
+def test_a_second_ctrl_c_of_a_command_ends_it_without_waiting(monkeypatch):
+    """When Python ends, what was said is flushed, and the process ends there and then."""
+    at_exit, done = [], []
+    monkeypatch.setattr(interrupt, "IS_COMMAND", True)
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    monkeypatch.setattr(os, "_exit", done.append)
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(flush=lambda: done.append("flushed")))
+    with interrupt.interrupts():
+        signal.raise_signal(signal.SIGINT)
+        assert not at_exit
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    (end,) = at_exit
+    end()
+    assert done == ["flushed", 130]
 
 
 @pytest.mark.full

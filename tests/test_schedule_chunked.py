@@ -59,15 +59,31 @@ def test_affine_steps(seed):
     require_the_plain_loop(*affine_step(seed), "chunked")
 
 
+# Decay, what is written and what reads are the same at every time step.
+ALL_THE_SAME = Cell(
+    lambda key: {"k": jnp.arange(5.0) / 5, "v": jnp.arange(3.0), "q": jnp.ones(5)},
+    lambda params, key: jnp.ones((3, 5)),
+    lambda w, s, x: (0.5 * s + jnp.outer(w["v"], w["k"]), s @ w["q"]),
+)
+
+
 @pytest.mark.full
 def test_a_matrix_that_nothing_comes_in_to():
-    """Decay, what is written and what reads are the same at every time step."""
-    cell = Cell(
-        lambda key: {"k": jnp.arange(5.0) / 5, "v": jnp.arange(3.0), "q": jnp.ones(5)},
-        lambda params, key: jnp.ones((3, 5)),
-        lambda w, s, x: (0.5 * s + jnp.outer(w["v"], w["k"]), s @ w["q"]),
-    )
-    require_gradients(cell, *made(cell))
+    require_gradients(ALL_THE_SAME, *made(ALL_THE_SAME))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"), [("chunked", "chunked: carry"), ("associative", "made parallel")]
+)
+def test_a_matrix_that_nothing_comes_in_to_is_what_it_decays_to(schedule, says):
+    """W + (S - W) / 2^t for S at first and W, twice what is written."""
+    params, carry, xs = made(ALL_THE_SAME, num_steps=6)
+    assert says in str(explain(ALL_THE_SAME, params, carry, xs, schedule=schedule))
+    found = jax.jit(lambda: unroll(ALL_THE_SAME, params, carry, xs, schedule=schedule))()
+    limit = 2 * np.outer(params["v"], params["k"])
+    expected = limit + (1 - limit) / 2.0 ** np.arange(7)[:, None, None]
+    ys = np.repeat(expected[:-1].sum(2)[:, None], B, 1)
+    require_close(found, (np.stack([expected[-1]] * B), ys))
 
 
 # What falls back, and why
