@@ -246,6 +246,26 @@ def test_a_gradient_that_is_summed_up_in_narrow_floats():
     np.testing.assert_allclose(found, num_steps, rtol=0.01)
 
 
+def test_a_gradient_that_is_summed_up_beyond_the_range_of_narrow_floats():
+    """Each time step's is a float16, and their sum is a float32, as the params are."""
+
+    def step(params, h, x):
+        h = x @ params["w"].astype(h.dtype) + params["b"].astype(h.dtype)
+        return h, h
+
+    cell, xs = cell_of(step), jnp.ones((NUM_STEPS, 2, SIZE), jnp.float16)
+    report = explain(cell, PARAMS, CARRY.astype(jnp.float16), xs)
+    assert (report.schedule, report.reason.split(":")[0]) == ("scan", "narrow range")
+
+    def total(params):
+        _, ys = unroll(cell, params, CARRY.astype(jnp.float16), xs)
+        return 20_000 * ys.astype(jnp.float32).sum()
+
+    found = jax.jit(jax.grad(total))(PARAMS)
+    for leaf in found.values():
+        np.testing.assert_allclose(leaf, 20_000 * NUM_STEPS * 2, rtol=0.01)
+
+
 def test_a_loss_that_reads_less_than_all_outputs():
     """The way back then reads a part of what the forward pass saved whole for the others."""
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.core import Tracer
 
 from jaxrnn.base import Carry, Cell, Params, X
@@ -92,7 +93,7 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
 
     Raises:
       Unreadable: "explicit sharding", "effects", "custom batching", "closed-over tracer", "carry
-        type" or "control flow around a weight".
+        type", "control flow around a weight" or "narrow range".
     """
     if explicitly_sharded((params, carry, xs)):
         raise Unreadable(
@@ -131,6 +132,7 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
         jax.tree.structure(y),
     )
     _refuse_weights_in_control_flow(read)
+    _refuse_weights_of_narrow_range(read)
     return read
 
 
@@ -146,6 +148,22 @@ def _refuse_weights_in_control_flow(step: Step) -> None:
                     f"control flow around a weight: {equation.primitive.name} reads params"
                 )
             varying.update(equation.outvars)
+
+
+def _refuse_weights_of_narrow_range(step: Step) -> None:
+    """A weight's gradient of all time steps and examples at once has the type that the step reads
+    it in. The plain loop widens that of each time step before it adds them up: the sum is finite
+    where it is not in float16, whose largest number is 65,504."""
+    weights = learnt(step)
+    for equation in step.equations:
+        converts = equation.primitive.name == "convert_element_type"
+        if converts and not weights.isdisjoint(variables(equation.invars)):
+            (made,), least = equation.outvars, jnp.finfo(jnp.float32).max
+            if made in weights and jnp.finfo(made.aval.dtype).max < least / 2**8:
+                raise Unreadable(
+                    f"narrow range: params are read as {made.aval.dtype}, in which a gradient "
+                    "summed over time may overflow; bfloat16 has the range of float32"
+                )
 
 
 def learnt(step: Step) -> set[Variable]:
