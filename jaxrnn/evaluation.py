@@ -107,10 +107,11 @@ def evaluate(
     `cell` is the evaluation model (`training=False`).
 
     Raises:
-      ValueError: what the cell or the objective refuses, such as tokens outside the vocabulary.
+      ValueError: a batch without a time step or a sequence, or whose inputs and targets differ in
+        their number; what the cell or the objective refuses, such as tokens outside the vocabulary.
     """
     require_positive(num_steps=num_steps)
-    length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
+    length, batch_size = _size_of(batch)
     carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, batch_size))
     try_integers(_with_losses(cell, objective), params, carry, (batch.inputs, batch.targets))
 
@@ -148,7 +149,7 @@ def dynamic_evaluate(
     (2018), https://arxiv.org/abs/1709.07432, whose rule the optimizer need not be.
     """
     require_positive(num_steps=num_steps)
-    length, batch_size = jax.tree.leaves(batch.targets)[0].shape[:2]
+    length, batch_size = _size_of(batch)
     estimator = bptt(cell, objective)
     train_step = make_train_step(estimator, optimizer)
     carry = jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(key, batch_size))
@@ -172,6 +173,17 @@ def dynamic_evaluate(
     if length % num_steps:
         total += learn(state, rest)[1] * (length % num_steps)
     return total / length
+
+
+def _size_of(batch: Batch) -> tuple[int, int]:
+    """(L, B); of none of either there is no mean."""
+    sizes = {leaf.shape[:2] for leaf in jax.tree.leaves(batch)}
+    if len(sizes) > 1 or 0 in min(sizes):
+        raise ValueError(
+            f"the leaves of batch have (L, B) {sorted(sizes)}; give inputs and targets of the same "
+            "time steps and sequences, at least one of each"
+        )
+    return sizes.pop()
 
 
 def _with_losses(cell: Cell, objective: Objective) -> Cell:

@@ -37,7 +37,7 @@ def generate(
         it is not known, see `jaxrnn.compose.embed`.
       length: how many tokens to draw.
       prompt_length: how many tokens of each column of `prompt` count, so that prompts padded
-        behind with `pad_prompts` share one compiled program. None means all.
+        behind with `pad_prompts` share one compiled program, 1 to P. None means all.
       temperature: divides the logits; 0 takes the likeliest token.
       top_k: draw from the k likeliest tokens only.
       top_p: draw from the likeliest tokens that together hold at least this probability (after
@@ -45,7 +45,8 @@ def generate(
         https://arxiv.org/abs/1904.09751
 
     Raises:
-      ValueError: an empty prompt, a token outside the vocabulary or a setting outside its range.
+      ValueError: an empty prompt, one of a length that it has not, a token outside the vocabulary
+        or a setting outside its range.
     """
     require_positive(length=length)
     if length > 10_000_000:
@@ -54,6 +55,8 @@ def generate(
     batch_size = prompt.shape[1]
     if prompt_length is None:
         prompt_length = jnp.full(batch_size, prompt.shape[0], jnp.int32)
+    if is_known(prompt_length):
+        _check_lengths(prompt, prompt_length)
     key_carry, key_draw = jax.random.split(key)
     reader = _remembering_output(cell)
     state = jax.vmap(reader.init_carry, in_axes=(None, 0))(
@@ -123,6 +126,14 @@ def _least_of_nucleus(logits, top_p):
     probabilities = jax.nn.softmax(ordered)
     before = jnp.cumsum(probabilities, axis=-1) - probabilities
     return jnp.where(before < top_p, ordered, jnp.inf).min(-1, keepdims=True)
+
+
+def _check_lengths(prompt, lengths):
+    numbers, most = np.asarray(lengths), prompt.shape[0]
+    if np.any((numbers < 1) | (numbers > most)):
+        raise ValueError(
+            f"prompt_length is {numbers}; give each prompt 1 to {most}, the tokens that it has"
+        )
 
 
 def _check_settings(prompt, temperature, top_k, top_p):

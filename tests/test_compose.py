@@ -77,6 +77,7 @@ def test_chain_names_are_seen_in_profiles():
         (lambda: gru(0, 3), "input_size is 0"),
         (lambda: lstm(3, 0), "hidden_size is 0"),
         (lambda: skip_chain(), "skip_chain has no cells"),
+        (lambda: chain(gru(3, 4), **{"0": linear(3, 4)}), "chain has two cells called '0'"),
     ],
 )
 def test_nonsense_sizes(build, message):

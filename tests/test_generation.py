@@ -239,6 +239,8 @@ PROMPT = jnp.zeros((2, 1), jnp.int32)
         (PROMPT, 5, {"top_k": 0}, "top_k is 0"),
         (PROMPT, 5, {"top_p": 0.0}, "top_p is 0.0"),
         (PROMPT, 5, {"top_p": 1.5}, "top_p is 1.5"),
+        (PROMPT, 5, {"prompt_length": jnp.array([0])}, r"prompt_length is \[0\].* 1 to 2"),
+        (PROMPT, 5, {"prompt_length": jnp.array([3])}, r"prompt_length is \[3\]"),
     ],
 )
 def test_nonsense_settings(prompt, length, setting, message):

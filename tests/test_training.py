@@ -423,6 +423,14 @@ def test_evaluation_in_no_steps():
         evaluate(CELL, cross_entropy, CELL.init(KEY), KEY, batch, num_steps=0)
 
 
+@pytest.mark.parametrize("shapes", [((0, 2), (0, 2)), ((3, 0), (3, 0)), ((3, 2), (1, 2))])
+def test_evaluation_of_no_batch(shapes):
+    batch = Batch(*(jnp.zeros(shape, jnp.int32) for shape in shapes))
+    for evaluation in (evaluate, functools.partial(dynamic_evaluate, optimizer=clipped_adam())):
+        with pytest.raises(ValueError, match=r"the leaves of batch have \(L, B\)"):
+            evaluation(CELL, cross_entropy, params=CELL.init(KEY), key=KEY, batch=batch)
+
+
 # less than a stretch of 4, whole stretches, and a rest
 @pytest.mark.parametrize("length", mostly_full([3, 8, 13], 13))
 def test_dynamic_evaluation_tests_each_stretch_and_then_learns_it(length):

@@ -74,10 +74,12 @@ def residual(cell: Cell) -> Cell:
 
 
 def _named(who, cells, named) -> dict[str, Cell]:
-    parts = {str(i): cell for i, cell in enumerate(cells)} | named
-    if not parts:
+    numbered = {str(i): cell for i, cell in enumerate(cells)}
+    if not (numbered or named):
         raise ValueError(f"{who} has no cells; give at least one")
-    return parts
+    for name in numbered.keys() & named.keys():
+        raise ValueError(f"{who} has two cells called {name!r}; give the named one another name")
+    return numbered | named
 
 
 def _together(parts: dict[str, Cell], step) -> Cell:
