@@ -6,7 +6,6 @@ Expected:  the prompt and what follows, on standard output; nothing else goes th
 Run time:  about 5 seconds
 """
 
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import write_atomic
 from jaxrnn.runs.progress import warn
+from jaxrnn.starting import leave_at_once
 
 MOST = 10_000_000  # symbols at once
 
@@ -140,6 +140,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # there is nothing to save, and an exception in the middle of XLA's compiler may crash Python
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    leave_at_once()
     raise SystemExit(main())

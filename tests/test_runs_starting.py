@@ -82,6 +82,25 @@ def test_a_command_takes_the_signals_that_are_not_ignored():
     assert found == own | {signal.SIGINT: starting.leave}
 
 
+# Signals arrive while the main thread is in C, as in XLA's compiler, and Python hears of none.
+COMPUTES = """
+import hashlib, os, signal, sys, threading
+sys.orig_argv[1:] = ["-m", "experiments.generate"]
+from jaxrnn import starting
+starting.leave_at_once()
+threading.Timer(0.2, os.kill, (os.getpid(), signal.{number})).start()
+hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+"""
+
+
+@pytest.mark.parametrize("number", mostly_full(SIGNALS, "SIGINT"))
+def test_a_signal_while_there_is_nothing_to_save(number):
+    code = [sys.executable, "-c", COMPUTES.format(number=number)]
+    done = subprocess.run(code, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr == "interrupted before anything new was saved\n"
+    assert done.returncode == 130
+
+
 @pytest.mark.full
 def test_what_is_ignored_stays_ignored(tmp_path):
     """`nohup` and a shell's `&` mean it."""

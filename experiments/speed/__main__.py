@@ -1,10 +1,8 @@
 """`python -m experiments.speed`."""
 
-import signal
-
 from experiments.speed import main
+from jaxrnn.starting import leave_at_once
 
 if __name__ == "__main__":
-    # there is nothing to save, and an exception in the middle of XLA's compiler may crash Python
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    leave_at_once()
     raise SystemExit(main())
