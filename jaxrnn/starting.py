@@ -82,6 +82,13 @@ def leave_at_exit() -> None:
     atexit.register(end)
 
 
+def _ignore() -> None:
+    """All is done and said. Python takes its own handlers away before it takes itself down, which
+    takes JAX a while: a signal would end the process without a word, as if it had failed."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _start() -> None:
     # a descriptor that is closed would be that of the next file, into which messages then go
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -90,6 +97,7 @@ def _start() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    atexit.register(_ignore)  # of what is registered the first is called last
     for number in SIGNALS:
         # "ignore", as `command &` and nohup set it, is meant
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):

@@ -116,6 +116,26 @@ def test_what_is_ignored_stays_ignored(tmp_path):
     assert process.returncode == 7
 
 
+# In the place of a module that every command imports: a signal when Python is gone, and C++ puts
+# away what JAX has left.
+ENDS = """
+import ctypes, signal
+libc = ctypes.CDLL(None)
+libc.__cxa_atexit(libc["raise"], ctypes.c_void_p(signal.{number}), None)
+raise SystemExit(7)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a name of its C library")
+@pytest.mark.parametrize("number", mostly_full(SIGNALS, "SIGTERM"))
+def test_a_signal_while_python_ends(number, tmp_path):
+    """All is done and said."""
+    (tmp_path / "optax.py").write_text(ENDS.format(number=number))
+    process = start("experiments.toy", path=tmp_path, stderr=subprocess.PIPE)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == 7
+
+
 def test_a_program_that_uses_the_library_keeps_its_handlers():
     code = "import jaxrnn, signal; print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"
     done = subprocess.run(
