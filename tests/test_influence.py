@@ -154,6 +154,13 @@ def test_products_that_feed_one_another_are_left_whole():
     np.testing.assert_allclose(np.diag(thin), np.diag(full), rtol=1e-6)
 
 
+def test_a_product_of_two_vectors_reads_a_number_of_each():
+    """`vmap` multiplies axes of one number with longer ones."""
+    pattern, _ = reach(jax.vmap(jnp.outer), (jnp.ones((1, 2)), jnp.ones((1, 3))))
+    first, second = np.repeat(np.eye(2), 3, axis=0), np.tile(np.eye(3), (2, 1))
+    np.testing.assert_array_equal(pattern.toarray(), np.concatenate([first, second], axis=1))
+
+
 @pytest.mark.parametrize("name", mostly_full(of_kinds(CELLS), "gru", "lru"))
 def test_what_can_reach_covers_what_does(name):
     cell = in_parts(CELLS[name](3, 4))

@@ -87,8 +87,8 @@ def test_every_schedule(name):
 
 @pytest.mark.parametrize("name", READ)
 def test_what_is_scheduled_most(name):
-    """By "associative", which is "distributed" where there is no linear recurrence; `-m ""` has these
-    by every schedule."""
+    """By "associative", which is "distributed" where there is no linear recurrence; above `-m ""`
+    has these by every schedule."""
     schedules_are_the_plain_scan(tried(name), ["associative"])
 
 

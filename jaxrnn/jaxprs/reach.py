@@ -143,8 +143,8 @@ def _reads(equation: Equation, place: int, index: int) -> Pattern | None:
     operand, result = equation.invars[place].aval, equation.outvars[index].aval
     name, settings = equation.primitive.name, equation.params
     numbers = np.arange(operand.size).reshape(operand.shape)
-    if (name in ELEMENTWISE or name in FLAT) and operand.shape == result.shape:
-        return _matrix(numbers, operand, result)
+    if name in ELEMENTWISE or name in FLAT:  # an axis of one number, or a scalar, is read by all
+        return _matrix(np.broadcast_to(numbers, result.shape), operand, result)
     if name in RESHAPES:
         return _matrix(numbers.reshape(result.shape), operand, result)
     if name == "transpose":
