@@ -62,6 +62,7 @@ CONFIG = {
     "config.seed is 5": set_in("config", "seed", 5),
     "config.hidden_size is 7": set_in("config", "hidden_size", 7),
     "config.epochs is 1": set_in("config", "epochs", 1),
+    "config.epochs is missing": lambda content: content["config"].pop("epochs"),
     "log_every": set_in("config", "log_every", True),
     "seeds[0] is 3": set_in("seeds", 0, 3),
     "seeds.length is 1": set_in("seeds", [0]),
@@ -241,7 +242,14 @@ def test_a_kill_after_epochs_were_raised_loses_nothing(run):
 ENVIRONMENT = {
     "devices.used is 'x'": set_in("devices", "used", "x"),
     "devices.used is 0": set_in("devices", "used", 0),
-    "no device count": lambda content: content.pop("devices"),
+    "devices.used is 3, the run was trained with 1": set_in("devices", "used", 3),
+    "devices.used is missing": lambda content: content.pop("devices"),
+    "x64 is True, the run was trained with False": set_in("x64", True),
+    "x64 is 'yes'": set_in("x64", "yes"),
+    "numerics.threefry_partitionable is False": set_in("numerics", "threefry_partitionable", False),
+    "numerics.default_matmul_precision is missing": lambda content: content["numerics"].pop(
+        "default_matmul_precision"
+    ),
     "texts is None": lambda content: content.pop("texts"),
     "records no variables": lambda content: content.pop("variables"),
 }

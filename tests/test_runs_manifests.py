@@ -1,5 +1,6 @@
 """A manifest that leads nowhere, and one that may not be read."""
 
+import json
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -30,6 +31,39 @@ def test_a_link_to_nothing_is_damage_that_is_said(two):
     assert "checkpoint 5 is damaged" in warning
     assert "link to nothing" in warning
     assert "falling back to checkpoint 3" in warning
+
+
+FIELDS = {
+    "step is '5'": ("step", "5"),
+    "record is []": ("record", []),
+    "record.log_lines is 1.5": ("record", {"log_lines": 1.5}),
+    "record.seconds is 'x'": ("record", {"seconds": "x"}),
+    "record.belongs_to is 'nan'": ("record", {"belongs_to": "nan"}),
+    "record.belongs_to.vocabulary is missing": ("record", {"belongs_to": {"config": {}}}),
+    "leaves is None": ("leaves", None),
+    "leaves['w'] is 3": ("leaves", {"['w']": 3}),
+    "leaves['w'].dtype is missing": ("leaves", {"['w']": {"type": "", "shape": []}}),
+    "leaves['w'].shape is ['2']": (
+        "leaves",
+        {"['w']": {"type": "", "dtype": "", "shape": ["2"]}},
+    ),
+    "files.a is True": ("files", {"a": True}),
+}
+
+
+@pytest.mark.parametrize("fault", FIELDS)
+def test_a_field_of_another_kind_is_damage_that_is_named(fault, two):
+    """Also where whoever wrote it wrote its sha256 too."""
+    path, (name, value) = two / "0000000005" / MANIFEST, FIELDS[fault]
+    content = json.loads(path.read_text()) | {name: value}
+    del content["sha256"]
+    path.write_text(checkpoints._signed(content))
+    warnings = []
+    found = restore_latest(two, TREE, warnings.append)
+    assert found is not None
+    assert found[0] == 3
+    (warning,) = warnings
+    assert f"{path}: {fault}); falling back to checkpoint 3" in warning
 
 
 @pytest.mark.parametrize("what", ["manifest", "array"])

@@ -1,5 +1,6 @@
 """What a checkpoint belongs to: the run's config, vocabulary and cell as it was trained with them,
-and the log as far as it had come. A run from before there were such records is not checked."""
+what its numbers depend on besides, and the log as far as it had come. A run from before there were
+such records is not checked."""
 
 import hashlib
 import json
@@ -26,6 +27,7 @@ def bound_to(run: RunDirectory, setting: str) -> dict[str, Any]:
     return {
         "config": read_record(run),
         "vocabulary": _fields(vocabulary) if vocabulary.is_file() else {},
+        "environment": _computed_with(run),
         **{
             kind: code_sha256(kept) if kept.is_file() else None
             for kind, kept in (("cell", run.cell), ("task", run.task))
@@ -43,7 +45,7 @@ def check_run(run: RunDirectory, record: dict[str, Any]) -> None:
     """Holds a run's files, but for the log, against its newest checkpoints, of every setting.
 
     Args:
-      record: of config.json, with a value for every field that there is now.
+      record: of config.json.
 
     Raises:
       ValueError: what is not as it was, in one line that names the file and the field.
@@ -66,6 +68,14 @@ def _check_bound(run: RunDirectory, setting: str, record: dict[str, Any], bound:
     for field, sha256 in bound["vocabulary"].items():
         if now.get(field) != sha256:
             raise ValueError(f"{path}: {field} is not what the run was trained with; {REMEDY}")
+    now = _computed_with(run)
+    for name, old in bound.get("environment", {}).items():
+        if now and not (name in now and _same(now[name], old)):
+            new = f"{now[name]!r:.60}" if name in now else "missing"
+            raise ValueError(
+                f"{run.environment}: {name} is {new}, the run was trained with {old!r:.60}; "
+                f"{REMEDY}"
+            )
     for kind, kept in (("cell", run.cell), ("task", run.task)):
         # one that is not there is not run
         if kept.is_file() and bound.get(kind) not in (None, code_sha256(kept)):
@@ -126,6 +136,15 @@ def _fields(path: Path) -> dict[str, str]:
     }
 
 
+def _computed_with(run: RunDirectory) -> dict[str, Any]:
+    """Of environment.json what the numbers of a run depend on; nothing where there is none."""
+    if not run.environment.is_file():
+        return {}
+    found = dict(_leaves(read_json(run.environment)))
+    mine = re.compile(r"x64|devices\.used|numerics\..*")
+    return {name: value for name, value in found.items() if mine.fullmatch(name)}
+
+
 def check_config(path: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
     """Holds the record of a config, that of `path`, against what it was.
 
@@ -147,10 +166,14 @@ def check_config(path: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
         if name.startswith("settings[") and name.endswith(".model.cell"):
             # its path is that of the run, which may have moved
             old, new = cell_name(str(old)), cell_name(str(new))
-        if new != old or isinstance(new, bool) != isinstance(old, bool):
+        if not _same(new, old):
             raise ValueError(
                 f"{path}: {name} is {new!r:.60}, the run was trained with {old!r:.60}; {REMEDY}"
             )
+
+
+def _same(new: Any, old: Any) -> bool:
+    return new == old and isinstance(new, bool) == isinstance(old, bool)
 
 
 def _at_least(new: Any, old: Any) -> bool:

@@ -23,6 +23,7 @@ import numpy as np
 
 from jaxrnn.base import PyTree
 from jaxrnn.runs.files import reserve, sha256_of, sync, to_json, write_atomic, writing
+from jaxrnn.runs.manifests import fault_of
 
 MANIFEST = "manifest.json"
 
@@ -212,6 +213,8 @@ def _signed_manifest(folder: Path) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{name} ({folder / MANIFEST} unreadable)") from None
     if not sound:
         raise DamagedCheckpoint(f"{name} ({folder / MANIFEST} altered)")
+    if fault := fault_of(manifest):
+        raise DamagedCheckpoint(f"{name} ({folder / MANIFEST}: {fault})")
     if manifest["step"] != int(folder.stem):
         fault = f"{folder / MANIFEST} is that of step {manifest['step']}"
         raise DamagedCheckpoint(f"{name} ({fault}; the folder was renamed)")

@@ -105,9 +105,12 @@ def recorded_x64(run: Path) -> bool:
     try:
         # older runs have what the environment said
         said = str(recorded["variables"].get("JAX_ENABLE_X64", "")).lower()
-        return bool(recorded.get("x64", said in TRUE))
+        found = recorded.get("x64", said in TRUE)
     except (LookupError, TypeError, AttributeError):
         raise ValueError(f"{path} records no variables; restore it from a copy") from None
+    if not isinstance(found, bool):
+        raise ValueError(f"{path}: x64 is {found!r:.60}; restore it from a copy")
+    return found
 
 
 @contextmanager
@@ -149,7 +152,7 @@ def _numerics(path: Path, recorded: Any) -> dict[str, Any]:
         if not isinstance(value, allowed):
             said = f"{path}: numerics.{name} is {value!r:.60}"
             raise ValueError(f"{said}; restore it from a copy")
-    return {name: found[name] for name in NUMERICS}
+    return {name: _field(found, name) for name in NUMERICS}
 
 
 def describe_checkout(folder: Path) -> dict[str, Any] | None:
