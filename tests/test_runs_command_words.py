@@ -10,6 +10,7 @@ from jaxrnn.data import load_corpus
 from jaxrnn.runs.command import one_line, parse, run_command
 from jaxrnn.runs.directory import create_run
 from jaxrnn.runs.files import read_json
+from jaxrnn.runs.progress import warn
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,21 @@ def test_every_command_calls_an_argument_by_its_flag(capsys, error, said):
 
     assert run_command("jaxrnn.check", Work, body, description=None, argv=[]) == 1
     assert capsys.readouterr().err == f"error: {said}\n"
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x1b[31m", "\r", "\u202e", "\udc80"])
+def test_what_is_quoted_ends_no_line_and_moves_no_cursor(capsys, sign):
+    def body(config: Work) -> None:
+        warn(f"{sign} is odd")
+        raise ValueError(f"run is {sign} ü 漢字; give another")
+
+    assert run_command("jaxrnn.check", Work, body, description=None, argv=[]) == 1
+    shown = ascii(sign)[1:-1]
+    said = f"warning: {shown} is odd\nerror: --run is {shown} ü 漢字; give another\n"
+    assert capsys.readouterr().err == said
+    with pytest.raises(SystemExit):
+        parse(Config, prog="it", description="", argv=[f"--epochs={sign}"])
+    assert shown in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("quote", ["'", '"', ""])

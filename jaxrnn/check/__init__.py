@@ -31,6 +31,7 @@ from jaxrnn.laws import (
 )
 from jaxrnn.models import count_parameters
 from jaxrnn.runs.command import naming_flags, run_command
+from jaxrnn.runs.progress import printable
 from jaxrnn.starting import called
 from jaxrnn.unroll import explain
 
@@ -79,7 +80,7 @@ def _check(options: Check) -> int:
             laws = _laws(options)
             factory, tried = _subject(options)
     except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     console.print(_describe(options, tried))

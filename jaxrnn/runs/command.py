@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 from jaxrnn.runs.config import flags_of
 from jaxrnn.runs.interrupt import Interrupted
 from jaxrnn.runs.processes import await_cause, leave_alone, leave_together
+from jaxrnn.runs.progress import printable
 from jaxrnn.starting import called, installing
 
 T = TypeVar("T")
@@ -131,9 +132,8 @@ def _without_platform() -> str | None:
 
 
 def _say(line: str) -> None:
-    # what it says may hold a name that is no UTF-8, and the terminal may be gone
-    with contextlib.suppress(OSError, ValueError):
-        print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -189,7 +189,7 @@ def parse(
     except SystemExit as stop:
         if stop.code:
             text = _quoting_little(_behind_a_flag(_condense(messages.getvalue()), argv))
-            print(f"error: {text}; see {prog} --help", file=sys.stderr)
+            print(f"error: {printable(text)}; see {prog} --help", file=sys.stderr)
         raise
 
 

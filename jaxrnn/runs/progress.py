@@ -123,6 +123,12 @@ def _bar(total: int, description: str, start: int) -> Iterator[_Bar]:
         yield _Bar(bar, task, _Clock(total, start))
 
 
+def printable(line: str) -> str:
+    """With every character that would end the line, move the cursor or show nothing as its escape:
+    what is said may quote anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
 def warn(line: str) -> None:
     """A warning for the user, on stderr: stdout may be what somebody reads on."""
-    print(f"warning: {line}", file=sys.stderr, flush=True)
+    print(f"warning: {printable(line)}", file=sys.stderr, flush=True)
