@@ -322,6 +322,14 @@ def test_a_learnt_carry_is_float32_whatever_the_cell_computes_in():
     assert cell.init_carry(params, KEY).dtype == jnp.bfloat16
 
 
+def test_a_learnt_carry_of_complex_numbers_has_params_of_fewer_bits():
+    """As a cell of complex numbers may."""
+    cell = learnt_carry(CELLS["lru"](3, 4))
+    params = jax.tree.map(lambda a: (a + 1.5).astype(jnp.bfloat16), cell.init(KEY))
+    carry = cell.init_carry(params, KEY)
+    np.testing.assert_array_equal(carry, jnp.full(4, 1.5 + 1.5j, jnp.complex64))
+
+
 def started(cell, params, batch_size):
     return jax.vmap(cell.init_carry, in_axes=(None, 0))(params, jax.random.split(KEY, batch_size))
 

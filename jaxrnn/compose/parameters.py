@@ -142,6 +142,7 @@ def _as_params(a: jax.Array, dtype: DTypeLike) -> jax.Array:
 
 def _as_carry(learnt: jax.Array, a: jax.Array) -> jax.Array:
     if jnp.iscomplexobj(a):
+        learnt = learnt.astype(a.real.dtype)  # of fewer bits there are no complex numbers
         learnt = lax.complex(learnt[..., 0], learnt[..., 1])
     return learnt.astype(a.dtype)
 
