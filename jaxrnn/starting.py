@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -89,6 +89,16 @@ def _ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends an import in one line, such as a variable of the environment that JAX cannot read;
+    of what comes later `jaxrnn.runs.command` says so."""
+    if os.environ.get("JAXRNN_TRACEBACK") or not issubclass(kind, Exception):
+        sys.__excepthook__(kind, error, trace)
+        return
+    text = " ".join(str(error).split())
+    print(f"error: {kind.__name__}: {text} (JAXRNN_TRACEBACK=1 shows where)", file=sys.stderr)
+
+
 def _start() -> None:
     # a descriptor that is closed would be that of the next file, into which messages then go
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -97,6 +107,7 @@ def _start() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    sys.excepthook = _say
     atexit.register(_ignore)  # of what is registered the first is called last
     for number in SIGNALS:
         # "ignore", as `command &` and nohup set it, is meant

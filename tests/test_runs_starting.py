@@ -82,6 +82,18 @@ def test_a_command_takes_the_signals_that_are_not_ignored():
     assert found == own | {signal.SIGINT: starting.leave}
 
 
+def test_what_ends_an_import_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_ENABLE_X64", "maybe")
+    process = start("experiments.toy", path=tmp_path, stderr=subprocess.PIPE)
+    (line,) = process.communicate(timeout=60)[1].splitlines()
+    assert line.startswith("error: ValueError: ")
+    assert "'maybe' for environment 'JAX_ENABLE_X64'" in line
+    assert process.returncode == 1
+    monkeypatch.setenv("JAXRNN_TRACEBACK", "1")
+    process = start("experiments.toy", path=tmp_path, stderr=subprocess.PIPE)
+    assert "Traceback" in process.communicate(timeout=60)[1]
+
+
 # Signals arrive while the main thread is in C, as in XLA's compiler, and Python hears of none.
 COMPUTES = """
 import hashlib, os, signal, sys, threading
