@@ -81,7 +81,9 @@ BY_NUMPY = {
     "eq": lambda a, b: a == b,
     "gt": lambda a, b: a > b,
     "transpose": lambda a, permutation: np.transpose(a, permutation),
-    "reshape": lambda a, new_sizes, **_: np.reshape(a, new_sizes),
+    "reshape": lambda a, new_sizes, dimensions=None, **_: np.reshape(
+        a if dimensions is None else np.transpose(a, dimensions), new_sizes
+    ),
     "squeeze": lambda a, dimensions: np.squeeze(a, tuple(map(int, dimensions))),
     "rev": lambda a, dimensions: np.flip(a, tuple(map(int, dimensions))),
     "concatenate": lambda *each, dimension: np.concatenate(each, dimension),

@@ -4,7 +4,11 @@ All 819 up to depth three are tried by `python tests/schedule_compositions.py`; 
 one and two, and some of three.
 """
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from jax import lax
+from jaxpr_values import values_of
 from schedule_compositions import COMPOSED, WAYS, compositions, derivatives, require_composed_alike
 from tiers import mostly_full
 
@@ -45,6 +49,16 @@ SOME = {
 def test_equation_by_equation(way):
     for names in SOME[way]:
         require_composed_alike(WAYS[way], names)
+
+
+def test_a_reshape_that_transposes():
+    """As JAX has it in the derivative of a product of numbers."""
+
+    def turned(a):
+        return lax.reshape(a, (6,), dimensions=(1, 0))
+
+    a = jnp.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(values_of(turned, a), [0, 3, 1, 4, 2, 5])
 
 
 def test_linearized_by_chunks():
