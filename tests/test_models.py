@@ -416,6 +416,8 @@ def test_default_weights():
         of_x = params.w_ih[:, 20 * gate : 20 * (gate + 1)]
         limit = np.sqrt(6 / 50)
         assert 0.95 * limit < float(jnp.abs(of_x).max()) <= limit
+    for matrix in (params.w_ih, params.w_hh):
+        assert len({block.tobytes() for block in np.split(np.asarray(matrix), 4, axis=1)}) == 4
     assert params.b.tolist() == [0.0] * 20 + [1.0] * 20 + [0.0] * 40
 
 
