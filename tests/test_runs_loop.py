@@ -4,6 +4,7 @@ import errno
 import functools
 import io
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,24 @@ def test_killed_anywhere_and_resumed(whole, tmp_path, lines):
         dies_after(count, lambda: train(path, prepared()))
     train(path, prepared())
     assert_same(path, whole)
+
+
+def test_runs_side_by_side_go_on_from_a_step_that_all_have(whole, tmp_path):
+    """A process that died while it saved left a newer checkpoint in some of them."""
+    both = [create_run(tmp_path / name) for name in "ab"]
+    for seed, run in enumerate(both):
+        record = {"experiment": "tiny", "config": {}, "settings": [], "seeds": [seed]}
+        write_json(run.config, record)
+
+    def train_both():
+        train_setting(both, prepared(), checkpoint_seconds=0.0)
+
+    dies_after(7, train_both)
+    assert [steps_kept(run.path) for run in both] == [[2, 4]] * 2
+    shutil.rmtree(both[1].checkpoints / "tiny" / f"{4:010d}")
+    train_both()
+    for seed, run in enumerate(both):
+        assert logged(run.path) == [line for line in logged(whole) if line["seed"] == seed]
 
 
 def test_raised_epochs_are_more_epochs_from_the_start(whole, tmp_path):

@@ -38,8 +38,8 @@ FAULTS = [
         "runs/loop.py",
         "newest = min(step for step, *_ in found)",
         "break",
-        "test_sweeps.py",
-        "",
+        "test_runs_loop.py",
+        "side_by_side",
     ),
     (
         "halving: the worst go on",
