@@ -68,11 +68,13 @@ def test_a_signal_while_importing(command, number, collecting, tmp_path):
     assert process.returncode == 130
 
 
-def test_a_command_takes_the_signals_that_are_not_ignored():
+def test_a_command_takes_the_signals_that_are_not_ignored(monkeypatch):
     """Those that Python or the system would take, and none that has another handler."""
     own = {signal.SIGHUP: signal.SIG_IGN, signal.SIGUSR1: signal.SIG_DFL}
     own |= {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: lambda number, frame: None}
     before = {number: signal.signal(number, handler) for number, handler in own.items()}
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(starting.atexit, "register", lambda function: None)
     try:
         starting._start()
         found = {number: signal.getsignal(number) for number in own}
