@@ -64,7 +64,7 @@ def leave_at_once() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
-    threading.Thread(target=lambda: leave(*os.read(reader, 1), None), daemon=True).start()
+    threading.Thread(target=lambda: leave(os.read(reader, 1)[0], None), daemon=True).start()
 
 
 def leave_at_exit() -> None:
