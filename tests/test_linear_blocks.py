@@ -1,13 +1,17 @@
 """Leaves of the carry that feed each other affinely, unit by unit, worked out in parallel."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
-from plain_loop import require_the_plain_loop, start_of
+from plain_loop import require_close, require_the_plain_loop, start_of
 from tiers import mostly_full
 
 from jaxrnn import Cell
 from jaxrnn.cells import lstm
+from jaxrnn.schedule.blocks import recurrence
 from jaxrnn.unroll import explain
 
 T, B, I, H = 13, 2, 3, 4  # noqa: E741
@@ -113,6 +117,25 @@ def test_it_is_found(name):
 @pytest.mark.parametrize("name", mostly_full(CELLS, "LinOSS"))
 def test_in_parallel_is_the_plain_loop(name):
     require_the_plain_loop(CELLS[name], *given_to(CELLS[name]), "associative")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_gradient_of_the_recurrence_is_that_of_the_loop(reverse):
+    """Which goes back through the transposed matrices."""
+    rng = np.random.default_rng(0)
+    a, b = (jnp.float32(rng.normal(size=size)) for size in ((3, B, 2, 2), (3, B, 2)))
+
+    def loop(a, b):
+        hs = {-1: jnp.zeros((B, 2))}
+        for i, t in enumerate(range(2, -1, -1) if reverse else range(3)):
+            hs[i] = (a[t] * hs[i - 1][:, None]).sum(-1) + b[t]
+        return jnp.stack([hs[2 - t if reverse else t] for t in range(3)])
+
+    def gradient(function):
+        return jax.value_and_grad(lambda *given: jnp.sin(function(*given)).sum(), (0, 1))(a, b)
+
+    ours = functools.partial(recurrence, reverse=reverse)
+    require_close(*jax.jit(lambda: [gradient(function) for function in (ours, loop)])())
 
 
 def squared(carry, z):

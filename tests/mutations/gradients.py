@@ -162,15 +162,15 @@ FAULTS = [
         "        earlier = shifted(s, start)\n",
         "        earlier = s\n",
         "test_schedule_newton.py",
-        "values",
+        "report",
     ),
     (
         "blocks: back through the same matrices",
         "schedule/blocks.py",
         "_before(not reverse, a.mT)",
         "_before(not reverse, a)",
-        "test_schedule_newton.py",
-        "values",
+        "test_linear_blocks.py",
+        "gradient",
     ),
     (
         "transposed_product: precisions of the other factors",
