@@ -67,9 +67,9 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 # Half of all time is XLA's compiling for a CPU, and in JAX 0.10 half of that its fusion emitters:
 # without them the tests take two thirds of their time. Of the rest LLVM is most: a module that is
 # split into 32 takes longer than in one piece, and loops that run a few times need not be unrolled,
-# which together saves a third of it. Later releases know not all of it, and test with the emitters;
-# an XLA_FLAGS from outside (it may be empty) is left as it is. Not with less optimisation: at
-# level 0 XLA:CPU (jaxlib 0.10.2) compiled a wrong gradient of a random step.
+# which together saves a third of what large programs take. Later releases know not all of it, and
+# test with the emitters; an XLA_FLAGS from outside, empty or not, is left as it is. Not with less
+# optimisation: at level 0 XLA:CPU (jaxlib 0.10.2) compiled a wrong gradient of a random step.
 QUICK = (
     "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 "
     "--xla_backend_extra_options=xla_cpu_optimize_for_size,xla_cpu_disable_loop_unrolling"
