@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrnn.runs.tensorboard.board import Board, plain
-from jaxrnn.runs.tensorboard.events import EventFile
+from jaxrnn.runs.tensorboard.events import EventFile, check_events
 from jaxrnn.runs.tensorboard.projector import visible, write_projector
 from jaxrnn.runs.tensorboard.protos import Event, HParamsPluginData, Summary
 
@@ -113,6 +113,29 @@ def test_a_killed_process_leaves_what_can_be_read(tmp_path):
     board.scalars(1, {"a": 2.0})
     board.close()
     assert [event.value for event in accumulated(tmp_path).Scalars("a")] == [2.0]
+
+
+def test_a_file_is_checked_for_altered_bits(tmp_path, capsys):
+    """One cut off, as a kill leaves it, is not altered: TensorBoard reads on where it ends."""
+    board = Board(tmp_path / "seed_0", 0)
+    for step in range(3):
+        board.scalars(step, {"loss": 0.5})
+    board.close()
+    (path,) = tmp_path.rglob("events.out.tfevents.*")
+    whole = path.read_bytes()
+    cut = range(len(whole) - 30, len(whole) + 1)
+    for end in cut:
+        path.write_bytes(whole[:end])
+        check_events(tmp_path)
+    assert capsys.readouterr().err == ""
+    for bit in range(0, 8 * len(whole), 13):
+        altered = bytearray(whole)
+        altered[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(altered)
+        check_events(tmp_path)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"warning: {path}: what stands behind ")
+        assert "is not as it was written" in line
 
 
 def test_hparams_keep_their_types(tmp_path):

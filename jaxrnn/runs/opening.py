@@ -46,6 +46,10 @@ def open_directory(
     if resumed:
         remove_leftovers(run.path)
         check_samples(run)
+        if run.tensorboard.is_dir():
+            from jaxrnn.runs.tensorboard.events import check_events
+
+            check_events(run.tensorboard)
     record = {
         "experiment": experiment.name,
         "config": record_of(config),

@@ -12,10 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import DecodeError
-from tensorboardX.record_writer import RecordWriter
+from tensorboardX.record_writer import RecordWriter, masked_crc32c
 
 from jaxrnn.runs.files import write_atomic, writing
+from jaxrnn.runs.progress import warn
 from jaxrnn.runs.tensorboard.protos import Event, SessionLog
 
 _NAME = re.compile(r"events\.out\.tfevents\.(\d{1,12})\.")
@@ -71,28 +71,50 @@ def take_back(folder: Path, first_step: int) -> None:
         _keep_before(path, first_step)
 
 
+def check_events(folder: Path) -> None:
+    """Warns of event files below `folder` that are no longer as they were written."""
+    for path in sorted(folder.rglob("events.out.tfevents.*")):
+        records, altered = _read(path.read_bytes())
+        if altered:
+            warn(
+                f"{path}: what stands behind {len(records)} records is not as it was written, and "
+                "TensorBoard does not show it; restore the file from a copy"
+            )
+
+
 def _keep_before(path: Path, first_step: int) -> None:
     """The file goes where none is left. What stands behind the first record that cannot be read is
     nothing to TensorBoard either."""
-    data, kept, at, late = path.read_bytes(), [], 0, False
-    # a record: its length in 8 bytes, a checksum in 4, the event, a checksum in 4
-    while at + 16 <= len(data):
-        end = at + 16 + int.from_bytes(data[at : at + 8], "little")
-        try:
-            event = Event.FromString(data[at + 12 : end - 4])
-        except DecodeError:
-            break
+    records, _ = _read(path.read_bytes())
+    kept = [record for event, record in records if event.step < first_step]
+    if kept and len(kept) < len(records):
+        write_atomic(path, b"".join(kept))
+    elif records and not kept:
+        path.unlink()
+
+
+def _read(data: bytes) -> tuple[list[tuple[Any, bytes]], bool]:
+    """The events of a file, each with its record, up to the first that cannot be read; and whether
+    that one was altered, and not only cut off, as by a kill."""
+    found, at = [], 0
+    # a record: its length in 8 bytes, a checksum of them in 4, the event, a checksum of it in 4
+    while at + 12 <= len(data):
+        length = data[at : at + 8]
+        end = at + 16 + int.from_bytes(length, "little")
+        if data[at + 8 : at + 12] != _checksum(length):
+            return found, True
         if end > len(data):
             break
-        if event.step < first_step:
-            kept.append(data[at:end])
-        else:
-            late = True
+        content = data[at + 12 : end - 4]
+        if data[end - 4 : end] != _checksum(content):
+            return found, True
+        found.append((Event.FromString(content), data[at:end]))
         at = end
-    if late and kept:
-        write_atomic(path, b"".join(kept))
-    elif late:
-        path.unlink()
+    return found, False
+
+
+def _checksum(data: bytes) -> bytes:
+    return masked_crc32c(data).to_bytes(4, "little")
 
 
 def _new_file(folder: Path) -> tuple[Path, float]:
