@@ -19,6 +19,7 @@ from experiments_support import (
     files_of,
     logged,
     small_char,
+    unbind,
     write_cells,
     write_text,
 )
@@ -132,6 +133,7 @@ def test_raised_epochs_equal_more_epochs_from_the_start(text, tmp_path, tmp_path
     record = json.loads((run / "config.json").read_text())
     assert record["config"].pop("estimator") == "tbptt"
     (run / "config.json").write_text(json.dumps(record))
+    unbind(run)
     assert char.main(["--resume", str(run), "--epochs", "2"]) == 0
     assert json.loads((run / "config.json").read_text())["config"]["estimator"] == "tbptt"
     assert_same_run(char_run(tmp_path_factory), run, members=2)
