@@ -8,10 +8,10 @@ import pytest
 from jax import lax
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
-from tiers import mostly_full
+from tiers import WIDE, mostly_full
 
 from jaxrnn import Cell, unroll
-from jaxrnn.cells import min_gru
+from jaxrnn.cells import CELLS, min_gru
 from jaxrnn.laws.comparing import require_close
 from jaxrnn.laws.schedules import gradients_of_every_part
 from jaxrnn.laws.subject import subject
@@ -59,8 +59,13 @@ def over_devices(axis_type):
     return mesh, place
 
 
+# of the registry those that differ most; all with JAXRNN_TEST_WIDE=1
+MADE = [gated, gated_in_another_shape]
+REGISTERED = [CELLS[name] for name in (CELLS if WIDE else ("elman", "min_gru", "lru"))]
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("factory", [gated, gated_in_another_shape, min_gru])
+@pytest.mark.parametrize("factory", MADE + REGISTERED)
 def test_gradients_of_every_part(factory):
     gradients_of_every_part(subject(factory, 4, 4, batch_size=4))
 
