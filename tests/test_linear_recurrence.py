@@ -59,13 +59,12 @@ def over_devices(axis_type):
     return mesh, place
 
 
-# of the registry those that differ most; all with JAXRNN_TEST_WIDE=1
-MADE = [gated, gated_in_another_shape]
+# those that differ most; all with JAXRNN_TEST_WIDE=1
 REGISTERED = [CELLS[name] for name in (CELLS if WIDE else ("elman", "min_gru", "lru"))]
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("factory", MADE + REGISTERED)
+@pytest.mark.parametrize("factory", [gated, gated_in_another_shape, *REGISTERED])
 def test_gradients_of_every_part(factory):
     gradients_of_every_part(subject(factory, 4, 4, batch_size=4))
 
