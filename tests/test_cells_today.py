@@ -78,7 +78,7 @@ def test_every_cell_with_heads_is_here():
     assert with_heads == BY_HEAD.keys()
 
 
-@pytest.mark.parametrize("name", mostly_full(BY_HEAD, "slstm"))
+@pytest.mark.parametrize("name", BY_HEAD)
 def test_two_heads_are_two_cells(name):
     both, alone = FACTORIES[name](3, 4, heads=2), FACTORIES[name](3, 2)
     generator = np.random.default_rng(0)

@@ -72,7 +72,7 @@ LAST = [(c, s) for s in ("scan", "distributed", "checkpointed") for c in (1, 4, 
 
 @pytest.mark.parametrize(
     ("count", "schedule"),
-    mostly_full(LAST, (4, "distributed")),
+    mostly_full(LAST, (4, "distributed"), (4, "scan")),
 )
 def test_the_last_outputs(count, schedule):
     found, wanted = jax.jit(
