@@ -265,7 +265,8 @@ NAMES = Names("encoder", "", "decoder")
 
 
 def test_a_model_there_and_back():
-    params = build_model(CONFIG).init(jax.random.key(0))
+    # of a model just made the biases are zero
+    params = jax.tree.map(lambda a: a + 1, build_model(CONFIG).init(jax.random.key(0)))
     weights = model_to_pytorch(CONFIG, params, NAMES)
     assert {"encoder.weight", "weight_ih_l1", "decoder.bias"} < weights.keys()
     jax.tree.map(np.testing.assert_array_equal, model_from_pytorch(CONFIG, weights, NAMES), params)
