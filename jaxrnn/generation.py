@@ -1,6 +1,7 @@
 """Sample tokens from a cell."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jaxrnn.base import Cell, Key, Params, require_positive
 from jaxrnn.padding import pausable
 from jaxrnn.tokens import is_known
 from jaxrnn.unroll import try_integers, unroll
+from jaxrnn.unstable import draws_depend_on_mapping
 
 
 def generate(
@@ -67,13 +69,21 @@ def generate(
         try_integers(reader, params, state, jnp.where(active, prompt, prompt[:1]))
     state, _ = unroll(pausable(reader), params, state, (prompt, active))
 
-    def draw(state, t):
-        _, logits = state
-        tokens = _sample(jax.random.fold_in(key_draw, t), logits, temperature, top_k, top_p)
+    noise_of = _noise(key_draw, state[1])
+    blocks = -(-length // max(AT_ONCE // max(state[1].size, 1), 1))
+    steps = -(-length // blocks)  # of each block, so that few are drawn in vain
+
+    def draw(state, noise):
+        tokens = _sample(noise, state[1], temperature, top_k, top_p)
         state, _ = jax.vmap(reader.step, in_axes=(None, 0, 0))(params, state, tokens)
         return state, tokens
 
-    return lax.scan(draw, state, jnp.arange(length, dtype=jnp.int32))[1]
+    def block(state, ts):
+        return lax.scan(draw, state, noise_of(ts))
+
+    ts = jnp.arange(blocks * steps, dtype=jnp.int32).reshape(blocks, steps)
+    _, tokens = lax.scan(block, state, ts)
+    return tokens.reshape(-1, batch_size)[:length]
 
 
 def pad_prompts(prompts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -102,12 +112,31 @@ def _remembering_output(cell: Cell) -> Cell:
     return Cell(cell.init, init_carry, step)
 
 
+AT_ONCE = 2**15
+"""Numbers of noise that are drawn for the next time steps: on a CPU a few take as long as many."""
+
+
+def _noise(key, logits):
+    """`ts [K] -> noise [K, B, V]`, whose sum with the logits of each time step is largest where
+    `jax.random.categorical` draws."""
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(key)
+    dtype = (logits[:0] / 1).dtype  # integers become floats
+
+    def of_step(t):
+        return jax.random.gumbel(jax.random.fold_in(key, t), logits.shape, dtype)
+
+    if draws_depend_on_mapping(key):
+        return partial(lax.map, of_step)
+    return jax.vmap(of_step)
+
+
 # At and below this temperature the likeliest token is drawn whatever the draw, and logits divided
 # by it may no longer be finite.
 COLD = 1e-20
 
 
-def _sample(key, logits, temperature, top_k, top_p):
+def _sample(noise, logits, temperature, top_k, top_p):
     likeliest = logits.argmax(-1).astype(jnp.int32)
     warm = jnp.asarray(temperature, jnp.float32) > COLD
     logits = logits / jnp.where(warm, jnp.asarray(temperature, logits.dtype), 1)
@@ -116,7 +145,7 @@ def _sample(key, logits, temperature, top_k, top_p):
         logits = jnp.where(logits < least, -jnp.inf, logits)
     if top_p is not None:
         logits = jnp.where(logits < _least_of_nucleus(logits, top_p), -jnp.inf, logits)
-    drawn = jax.random.categorical(key, logits).astype(jnp.int32)
+    drawn = (logits + noise).argmax(-1).astype(jnp.int32)
     return jnp.where(warm, drawn, likeliest)
 
 

@@ -9,6 +9,7 @@ import pytest
 from tiers import mostly_full
 
 from jaxrnn import Cell, chain, dropout, elman, embed, generate, linear, pad_prompts
+from jaxrnn.generation import AT_ONCE
 
 KEY = jax.random.key(0)
 VOCAB = 6
@@ -153,6 +154,21 @@ def test_frequencies(number):
     assert counts[wanted == 0].sum() == 0
     bounds = 4.5 * np.sqrt(wanted * (1 - wanted) / tokens.size)
     assert (np.abs(counts / tokens.size - wanted) <= bounds).all()
+
+
+@pytest.mark.parametrize("kind", ["threefry2x32", "rbg", "old"])
+def test_draws_are_categorical(kind):
+    """Step by step, though the noise of several steps is drawn at once; five are no multiple."""
+    key = jax.random.PRNGKey(3) if kind == "old" else jax.random.key(3, impl=kind)
+    size, batch_size = 200, 64
+    assert 1 < AT_ONCE // (size * batch_size) < 5
+    logits = np.log(np.random.default_rng(0).dirichlet(np.ones(size)))
+    prompt = jnp.zeros((1, batch_size), jnp.int32)
+    found = jax.jit(lambda key: generate(fixed(np.exp(logits)), (), key, prompt, 5))(key)
+    each = jnp.broadcast_to(jnp.asarray(logits, jnp.float32), (batch_size, size))
+    key_draw = jax.random.split(key)[1]
+    wanted = [jax.random.categorical(jax.random.fold_in(key_draw, t), each) for t in range(5)]
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_draws_are_independent():
