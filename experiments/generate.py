@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.base import require_positive
 from jaxrnn.generation import generate, pad_prompts
+from jaxrnn.parallel import by_sequence, dividing, whole_on
 from jaxrnn.runs import load, starting_text
 from jaxrnn.runs.command import run_command
+from jaxrnn.runs.devices import cores, offer_cpu_devices
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.environment import recorded_x64
 from jaxrnn.runs.files import write_atomic
@@ -47,7 +48,7 @@ class Config:
     top_p: float | None = None
     """Draw from the likeliest that together hold this probability."""
     samples: int = 1
-    """How many texts to write at once."""
+    """How many texts to write at once. From 32 on several cores or devices share them."""
     setting: str | None = None
     """Which of several settings, by name: in a comparison the cell's. The first if not given."""
     member: int = 0
@@ -75,6 +76,7 @@ def write(config: Config) -> str:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}")
     if config.out is not None and (config.out.is_dir() or not config.out.parent.is_dir()):
         raise ValueError(f"--out {config.out} cannot be written; give a file in an existing folder")
+    offer_cpu_devices(len(dividing(config.samples, range(cores()))))
     cell, params, vocabulary, _ = load(
         config.run,
         config.member,
@@ -115,8 +117,9 @@ def write(config: Config) -> str:
             top_p=config.top_p,
         )
 
-    key = jax.random.key(config.seed)
-    ids = np.asarray(sample(params, key, jnp.asarray(padded), jnp.asarray(lengths)))
+    devices = dividing(config.samples, jax.devices())
+    whole = whole_on((params, jax.random.key(config.seed)), devices)
+    ids = np.asarray(sample(*whole, *by_sequence((padded, lengths), devices)))
     texts = [vocabulary.decode(np.concatenate([prompt, column])) for column in ids.T]
     return ("\n" + "-" * 40 + "\n").join(texts) + "\n"
 

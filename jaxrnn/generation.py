@@ -137,7 +137,6 @@ COLD = 1e-20
 
 
 def _sample(noise, logits, temperature, top_k, top_p):
-    likeliest = logits.argmax(-1).astype(jnp.int32)
     warm = jnp.asarray(temperature, jnp.float32) > COLD
     logits = logits / jnp.where(warm, jnp.asarray(temperature, logits.dtype), 1)
     if top_k is not None:
@@ -145,8 +144,7 @@ def _sample(noise, logits, temperature, top_k, top_p):
         logits = jnp.where(logits < least, -jnp.inf, logits)
     if top_p is not None:
         logits = jnp.where(logits < _least_of_nucleus(logits, top_p), -jnp.inf, logits)
-    drawn = (logits + noise).argmax(-1).astype(jnp.int32)
-    return jnp.where(warm, drawn, likeliest)
+    return (logits + jnp.where(warm, noise, 0)).argmax(-1).astype(jnp.int32)
 
 
 def _least_of_nucleus(logits, top_p):

@@ -51,6 +51,29 @@ def choose_devices(platform: str, available: int, workload: Workload) -> int:
     return math.gcd(batch_size, available)
 
 
+def dividing(batch_size: int, devices: Sequence[Any]) -> Sequence[Any]:
+    """The devices, of those given, over which independent sequences are divided: evenly, with 16 on
+    each at least, since a core is hardly sooner done with fewer."""
+    counts = range(1, min(len(devices), batch_size // 16) + 1)
+    return devices[: max((n for n in counts if batch_size % n == 0), default=1)]
+
+
+def by_sequence(arrays: PyTree, devices: Devices) -> PyTree:
+    """Arrays whose last axis is the batch, divided along it over devices: a jitted function
+    of them and of arrays that lie whole on the devices (`whole_on`) is divided too."""
+    mesh = _mesh(devices, "batch")
+
+    def divided(a):
+        return jax.device_put(a, NamedSharding(mesh, P(*[None] * (a.ndim - 1), "batch")))
+
+    return jax.tree.map(divided, arrays)
+
+
+def whole_on(arrays: PyTree, devices: Devices) -> PyTree:
+    """Arrays of which every device has all."""
+    return jax.device_put(arrays, NamedSharding(_mesh(devices, "batch"), P()))
+
+
 def batch_parallel(estimator: GradientEstimator, devices: Devices) -> GradientEstimator:
     """`estimator` with the batch divided over `devices`: weights replicated, gradients averaged.
 

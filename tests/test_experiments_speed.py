@@ -453,7 +453,8 @@ def ideal_rows():
     toy_shape = toy.shape_of(QUICK.toy_steps)
     found += [("toy-step", peer, toy_shape) for peer in ("PyTorch eager", "jitted Python loop")]
     found += [("word", "PyTorch", words.shape_of(QUICK.word, QUICK.words))]
-    found += [("generate", "PyTorch loop", "1 at once, H 100, 3 layers")]
+    samples = [generating.shape_of(QUICK, number) for number in QUICK.samples]
+    found += [("generate", "PyTorch loop", each) for each in samples]
     found += [("tensorboard", tensorboard.WITHOUT, tensorboard.shape_of(QUICK.logged))]
     for task in members.TASKS:
         shape = members.shape_of(task, QUICK.members, QUICK.member_steps)

@@ -27,6 +27,7 @@ from jaxrnn import (
     dropout,
     elman,
     embed,
+    generate,
     init_state,
     linear,
     make_train_step,
@@ -43,10 +44,13 @@ from jaxrnn.models import cross_entropy
 from jaxrnn.parallel import (
     Workload,
     batch_parallel,
+    by_sequence,
     choose_devices,
+    dividing,
     over_members,
     place,
     shardings,
+    whole_on,
 )
 from jaxrnn.rows import narrow, row_momentum
 from jaxrnn.training import Training, epoch_chunk
@@ -327,3 +331,27 @@ def test_members_take_the_fewest_devices_that_end_as_soon(available, members):
 )
 def test_choices_on_two(platform, workload, count):
     assert choose_devices(platform, 2, workload) == count
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "available", "count"),
+    [(1, 2, 1), (31, 2, 1), (32, 2, 2), (33, 2, 1), (64, 8, 4), (96, 4, 4), (1000, 1, 1)],
+)
+def test_sequences_are_divided_evenly(batch_size, available, count):
+    assert list(dividing(batch_size, range(available))) == list(range(count))
+
+
+def test_samples_over_devices_are_those_of_one():
+    """Each device draws its own, and none waits for another."""
+    model = chain(embed=embed(5, 3), layer=elman(3, 4), head=linear(4, 5))
+    params = jax.tree.map(lambda a: 3 * a, model.init(KEY))
+    prompt = jnp.arange(32, dtype=jnp.int32)[None] % 5
+    write = jax.jit(lambda params, key, prompt: generate(model, params, key, prompt, 7))
+    wanted = write(params, KEY, prompt)
+    divided = *whole_on((params, KEY), DEVICES), by_sequence(prompt, DEVICES)
+    found = write(*divided)
+    np.testing.assert_array_equal(found, wanted)
+    assert len(found.sharding.device_set) == len(DEVICES) > 1
+    assert {each.data.shape for each in found.addressable_shards} == {(7, 32 // len(DEVICES))}
+    program = write.lower(*divided).compile().as_text() or ""
+    assert not re.search("all-gather|all-reduce|permute", program)

@@ -12,6 +12,7 @@ from experiments.speed.measuring import Case, Side, compiled, gather
 from experiments.speed.model import Problem, make_problem, torch_model
 from experiments.speed.presets import Preset
 from jaxrnn import generate
+from jaxrnn.parallel import Devices, by_sequence, dividing, whole_on
 
 CHECKED = 20
 """The likeliest characters that the sides must have in common: drawn ones they cannot."""
@@ -27,10 +28,15 @@ def generate_case(preset: Preset, samples: int) -> Case:
     problem = make_problem(preset.model, preset.num_layers)
     prompt = problem.batch.inputs[:1, :1].repeat(samples, axis=1)
     peers, missing = gather({"PyTorch loop": lambda: torch_side(problem, prompt, preset.generated)})
+    devices = dividing(samples, jax.devices())
+    ours = [our_side("jaxrnn", problem, prompt, preset.generated, devices)]
+    if len(devices) > 1:
+        one = our_side("jaxrnn, one device", problem, prompt, preset.generated, devices[:1])
+        ours.append(one)
     return Case(
         "generate",
-        f"{samples} at once, H {preset.model.hidden_size}, {preset.num_layers} layers",
-        [our_side(problem, prompt, preset.generated), *peers],
+        shape_of(preset, samples),
+        [*ours, *peers],
         missing,
         flops=samples * step_flops(problem.model, jax.ShapeDtypeStruct((), jnp.int32)),
         tolerance=0,
@@ -38,21 +44,32 @@ def generate_case(preset: Preset, samples: int) -> Case:
     )
 
 
-def our_side(problem: Problem, prompt: jax.Array, length: int) -> Side:
+def shape_of(preset: Preset, samples: int) -> str:
+    return f"{samples} at once, H {preset.model.hidden_size}, {preset.num_layers} layers"
+
+
+def our_side(name: str, problem: Problem, prompt: jax.Array, length: int, devices: Devices) -> Side:
+    """As `experiments.generate` does it: samples divided over the devices."""
+
     def sample(params, key, prompt, temperature):
         return generate(problem.model, params, key, prompt, length, temperature=temperature)
 
-    arguments = (problem.params, jax.random.key(2), prompt)
-    program, temporary = compiled(sample, *arguments, jnp.float32(1))
+    def at(temperature):
+        whole = whole_on((problem.params, jax.random.key(2), jnp.float32(temperature)), devices)
+        params, key, temperature = whole
+        return params, key, by_sequence(prompt, devices), temperature
+
+    drawn, likeliest = at(1), at(0)
+    program, temporary = compiled(sample, *drawn)
 
     def call():
         # what is drawn comes back to be read
-        return np.asarray(program(*arguments, jnp.float32(1)))
+        return np.asarray(program(*drawn))
 
     def check():
-        return np.asarray(program(*arguments, jnp.float32(0)))[:CHECKED]
+        return np.asarray(program(*likeliest))[:CHECKED]
 
-    return Side("jaxrnn", call, check, steps=length, temporary_bytes=temporary)
+    return Side(name, call, check, steps=length, devices=len(devices), temporary_bytes=temporary)
 
 
 def torch_side(problem: Problem, prompt: jax.Array, length: int) -> Side:

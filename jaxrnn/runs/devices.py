@@ -18,9 +18,6 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     """Chooses the devices and starts JAX's backend. On a CPU the number of devices is chosen here,
     before the backend exists, and the process keeps its memory from training step to training
     step."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
     count = flags.devices
     recorded = 0
     if flags.resume is not None and (flags.resume / "environment.json").is_file():
@@ -38,12 +35,8 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     if automatic and recorded:
         count = recorded
     elif automatic:
-        count = choose_devices("cpu", cores, workload)
-    # Raises where the backend is up already (a notebook, a test): then what exists is used. Never
-    # fewer than somebody asked for before.
-    with contextlib.suppress(RuntimeError):
-        asked = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
-        jax.config.update("jax_num_cpu_devices", max(min(count, 4 * cores), asked))
+        count = choose_devices("cpu", cores(), workload)
+    offer_cpu_devices(count)
     there = jax.local_devices()
     if jax.default_backend() == "cpu":
         keep_pages()
@@ -69,6 +62,22 @@ def start_devices(flags: TrainingFlags, workload: Workload) -> Devices:
     together = [device for own in every for device in own]
     processes.meet(together)
     return together
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def offer_cpu_devices(count: int) -> None:
+    """Has JAX make of a CPU so many devices, or four times as many as there are cores. Where its
+    backend is up already (a notebook, a test) what exists is used; never fewer than somebody asked
+    for before."""
+    with contextlib.suppress(RuntimeError):
+        asked = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
+        jax.config.update("jax_num_cpu_devices", max(min(count, 4 * cores()), asked))
 
 
 def alone(setting: Setting, devices: Devices) -> Devices:
