@@ -127,6 +127,18 @@ def test_several_settings_have_a_folder_each(tmp_path):
         assert (row["hidden_size"], row["epochs"], row["seed"]) == (size, size - 1, 1)
 
 
+def test_the_results_of_a_run_are_shown_once(tmp_path):
+    """However often it is resumed after its end, to a reader that forgets nothing."""
+    run = RunDirectory(tmp_path)
+    run.samples.mkdir()
+    run.metrics.write_text('{"setting": "char", "seed": 0, "step": 3}\n')
+    (run.samples / "char_end_seed_0.txt").write_text("the end", encoding="utf-8")
+    for _ in range(3):
+        show_results(run)
+    shown = accumulated(run.tensorboard).Tensors("samples/char_end_seed_0")
+    assert [event.step for event in shown] == [3]
+
+
 @pytest.mark.full
 def test_every_text_of_a_run_is_shown(tmp_path):
     """What an epoch wrote with it, what the end wrote at the end."""

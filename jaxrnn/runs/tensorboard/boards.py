@@ -242,6 +242,7 @@ def show_results(run: RunDirectory) -> None:
     if not plots and not samples:
         return
     step = max((line["step"] for line in read_metrics(run.metrics)), default=0)
+    take_back(run.tensorboard, step)
     board = Board(run.tensorboard, step)
     for path in plots:
         board.image(step, f"plots/{path.stem}", path.read_bytes())
