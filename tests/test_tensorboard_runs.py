@@ -1,5 +1,6 @@
 """Runs with --tensorboard."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from trained_runs import LOOKS, OFTEN, char_run, shared_text
 from experiments import baselines, char, memorization, toy, truncation, word
 from experiments.speed.presets import Shape
 from experiments.speed.tensorboard import character_training
+from jaxrnn import runs
 from jaxrnn.models import TokenModel
 from jaxrnn.optimizers import current_learning_rate
 from jaxrnn.runs import main as running
@@ -23,6 +25,7 @@ from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.files import write_json
 from jaxrnn.runs.preparing import of_seeds, prepare
+from jaxrnn.runs.report import write_report
 from jaxrnn.runs.tensorboard.boards import SHARE, Boards, show_results
 from jaxrnn.runs.tensorboard.graph import training_graph
 from jaxrnn.runs.tensorboard.observing import make_observe
@@ -127,16 +130,15 @@ def test_several_settings_have_a_folder_each(tmp_path):
         assert (row["hidden_size"], row["epochs"], row["seed"]) == (size, size - 1, 1)
 
 
-def test_the_results_of_a_run_are_shown_once(tmp_path):
-    """However often it is resumed after its end, to a reader that forgets nothing."""
-    run = RunDirectory(tmp_path)
-    run.samples.mkdir()
-    run.metrics.write_text('{"setting": "char", "seed": 0, "step": 3}\n')
-    (run.samples / "char_end_seed_0.txt").write_text("the end", encoding="utf-8")
+def test_the_results_of_a_run_are_shown_once(run, tmp_path):
+    """However often it is resumed after its end, to a reader that forgets nothing; a run of a sweep
+    has its report by the same function."""
+    shutil.copytree(run, tmp_path / "run")
+    report = runs.Report(results=[], samples={"the_end": "at last"})
+    experiment = char.EXPERIMENT._replace(report=lambda config, log: report)
     for _ in range(3):
-        show_results(run)
-    shown = accumulated(run.tensorboard).Tensors("samples/char_end_seed_0")
-    assert [event.step for event in shown] == [3]
+        write_report(experiment, char.Config(), runs.RunLog(RunDirectory(tmp_path / "run")))
+    assert len(accumulated(tmp_path / "run" / "tensorboard").Tensors("samples/the_end")) == 1
 
 
 @pytest.mark.full

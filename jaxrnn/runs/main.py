@@ -27,7 +27,7 @@ from jaxrnn.runs.preparing import of_seeds, prepare
 from jaxrnn.runs.report import finish
 from jaxrnn.runs.sweep.directory import is_sweep
 from jaxrnn.runs.sweep.main import sweep
-from jaxrnn.runs.train import train, with_tensorboard
+from jaxrnn.runs.train import train
 from jaxrnn.runs.user_recorders import recorder_factories
 from jaxrnn.unroll import Schedule, explain
 
@@ -116,16 +116,8 @@ def run(
                 print(f"{each.name}, {_explained(each, config.gradient.schedule)}")
         for prepared in every:
             train(experiment, [run], prepared, flags, theirs, like=repeated)
-        processes.by_first(lambda: _finish(experiment, config, flags, run))
+        processes.by_first(lambda: finish(experiment, config, RunLog(run)))
     return run
-
-
-def _finish(experiment: Experiment, config: Any, flags: TrainingFlags, run: RunDirectory) -> None:
-    finish(experiment, config, RunLog(run))
-    if with_tensorboard(run, flags):
-        from jaxrnn.runs.tensorboard.boards import show_results
-
-        show_results(run)
 
 
 def _explained(setting: Setting, schedule: Schedule) -> str:

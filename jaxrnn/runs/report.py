@@ -23,11 +23,16 @@ def finish(experiment: Experiment, config: Any, log: RunLog) -> None:
 
 
 def write_report(experiment: Experiment, config: Any, log: RunLog) -> tuple[Report, list[str]]:
-    """The same without printing; returns the report, and a line for each picture."""
+    """The same without printing, and into the TensorBoard that the run has; returns the report, and
+    a line for each picture."""
     report, run = experiment.report(config, log), log.run
     for name, text in report.samples.items():
         write_sample(run, name, text)
     shown = write_pictures(report, run.path)
+    if run.tensorboard.is_dir():
+        from jaxrnn.runs.tensorboard.boards import show_results
+
+        show_results(run)
     seconds = log.all_seconds
     found = (report.results, report.claims, seconds, report.tables)
     write_summary(run, experiment.name, config, *found)
