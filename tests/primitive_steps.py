@@ -201,7 +201,7 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(
         primitives("""
         add_any call_hi_primitive dce_sink eq_to le_to lt_to eval_jaxpr from_edtype to_edtype
-        custom_vmap_call remat_opt stage tie polynomial one_minus_square check
+        custom_vmap_call remat_opt stage tie polynomial one_minus_square check program_order
         """),
         _INTERNAL,
     ),

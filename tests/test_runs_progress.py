@@ -89,7 +89,10 @@ with progress(20, description="char [x]") as shown:
         shown.update(step, {"loss": 3.42109})
     shown.print("[b]above[/b]")
 """
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:  # in a container without /dev/pts
+        pytest.skip(str(error))
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(

@@ -277,7 +277,8 @@ def _to_host(tree: PyTree) -> tuple[dict[str, np.ndarray], dict[str, dict[str, A
         if _is_key(leaf):
             leaves[name]["key"] = str(jax.random.key_impl(leaf))
             raw[name] = jax.random.key_data(leaf)
-    arrays = jax.device_get(raw)
+    # no jax.device_get: what it has read JAX 0.11 donates no more
+    arrays = {name: np.asarray(leaf) for name, leaf in raw.items()}
     for name, array in arrays.items():
         leaves[name] |= {"dtype": str(array.dtype), "shape": list(array.shape)}
     return arrays, leaves

@@ -119,7 +119,7 @@ class Keeper:
         # the logs first: a checkpoint must never count on lines that are not on the disk
         self._log.flush()
         self.recorder.flush()
-        leaves = jax.device_get(jax.tree.leaves(saved.state.params))
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(saved.state.params)]
         for member in range(len(self._seeds)):
             if not all(np.isfinite(leaf[member]).all() for leaf in leaves):
                 self._lose(member, step)

@@ -30,7 +30,7 @@ class Sampler(Recorder):
     def epoch(self, step: int, state: TrainState, best: np.ndarray) -> None:
         if self._setting.sample is None:
             return
-        first = jax.tree.map(lambda a: jax.device_get(a)[0], state.params)
+        first = jax.tree.map(lambda a: np.asarray(a)[0], state.params)
         key = jax.random.fold_in(jax.random.key(self._seed), step)
         epoch = step // self._setting.training.steps_per_epoch
         for way, text in self._setting.sample(first, key).items():
