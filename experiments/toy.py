@@ -16,13 +16,15 @@ from typing import Any
 
 from jaxrnn import runs
 from jaxrnn.analysis.plots import learning_curves
-from jaxrnn.data import TOY, Streams, lag_sequence, loss_floors, streams
+from jaxrnn.data import TOY, lag_streams, named_floors
 from jaxrnn.models import build_model
 from jaxrnn.parallel import Devices
 from jaxrnn.runs import Decided
 from jaxrnn.runs.claims import Claim, above, below, between, ordered, within
 
 SOURCE = "R2RT, Recurrent Neural Networks in Tensorflow I (11 July 2016)"
+COLUMNS = {"steps": "{num_steps}", "state": "{state_size}", "epochs": "{epochs}"}
+COLUMNS |= {"seeds": "{spread[seeds]}", **runs.SPREAD_COLUMNS, "seconds": "{seconds:.1f}"}
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,7 @@ def settings(config: Config) -> dict[str, Config]:
 
 def build(config: Config, devices: Devices = ()) -> runs.Setting:
     (steps,), loop, model = config.num_steps, config.loop, runs.token_model(config.model, 2)
-
-    def sequence(key):
-        drawn = lag_sequence(TOY, key, config.length)
-        return Streams(*(streams(each, loop.batch_size) for each in drawn))
-
+    sequence = partial(lag_streams, TOY, length=config.length, batch_size=loop.batch_size)
     cell = build_model(model, training=True)
     training = runs.configured_training(config, cell, sequence, num_steps=steps, devices=devices)
     ends = runs.every_tenth(training.steps_per_epoch, loop.log_every)
@@ -94,28 +92,20 @@ def build(config: Config, devices: Devices = ()) -> runs.Setting:
 
 
 def report(config: Config, log: runs.RunLog) -> runs.Report:
-    parts, floors = settings(config), loss_floors(TOY)
+    parts, floors = settings(config), named_floors(TOY)
     rows = [_row(name, part, log) for name, part in parts.items()]
-    lines = {" and ".join(f"t-{lag}" for lag in lags) or "neither": x for lags, x in floors.items()}
     titles = {n: f"time steps {p.num_steps[0]}, state {p.state_size[0]}" for n, p in parts.items()}
     drawn = {title: {"loss": (name, "loss")} for name, title in titles.items()}
-    panels = log.panels(drawn, dict.fromkeys(drawn, lines))
-    table = runs.Table(
-        "loss in nats; floors: "
-        + ", ".join(f"{name} {x:.4f}" for name, x in lines.items())
-        + f"; {runs.spread_note(row['spread'] for row in rows)}",
-        ["steps", "state", "epochs", "seeds", *runs.SPREAD, "seconds"],
-        [
-            [
-                *(row[name] for name in ("num_steps", "state_size", "epochs")),
-                *(len(row["seeds"]), *runs.spread_columns(row["spread"]), f"{row['seconds']:.1f}"),
-            ]
-            for row in rows
-        ],
-    )
+    panels = log.panels(drawn, dict.fromkeys(drawn, floors))
+    reached = ", ".join(f"{name} {x:.4f}" for name, x in floors.items())
+    note = runs.spread_note(row["spread"] for row in rows)
+    table = runs.written(f"loss in nats; floors: {reached}; {note}", rows, COLUMNS)
     draw = partial(learning_curves, panels=panels)
     # every seed as if it were the only one
-    alone = [[_of_seed(row, k) for row in rows] for k in range(config.loop.seeds)]
+    alone = [
+        [row | {"spread": {"median": row["final_loss"][k]}} for row in rows]
+        for k in range(config.loop.seeds)
+    ]
     found = runs.over_seeds(claims(config, rows), [claims(config, each) for each in alone])
     return runs.Report(rows, found, [table], {"learning_curves": draw})
 
@@ -127,20 +117,16 @@ def _row(name: str, part: Config, log: runs.RunLog) -> dict[str, Any]:
     return row | {"seeds": log.seeds(name)} | found | {"seconds": log.seconds(name)}
 
 
-def _of_seed(row: dict[str, Any], k: int) -> dict[str, Any]:
-    return row | {"spread": {"median": row["final_loss"][k]}}
-
-
 def claims(config: Config, rows: list[dict[str, Any]]) -> list[Claim]:
     """The published statements, each about one setting; undecided where this run changed it."""
-    free, mine = ("init", "seed", "seeds", "log_every", "schedule"), settings(config)
+    free, mine = runs.WITHOUT_EFFECT | {"init"}, settings(config)
     spreads = {row["setting"]: row["spread"] for row in rows}
     one, five, ten = (
         spreads[n]["median"] if n in mine and runs.alike(mine[n], part, free) else None
         for n, part in settings(Config()).items()
     )
-    floors = loss_floors(TOY)
-    near, both = floors[(3,)], floors[(3, 8)]
+    floors = named_floors(TOY)
+    near, both = floors["t-3"], floors["t-3 and t-8"]
     longer = {"10 steps": ten, "5 steps": five, "1 step": one}
     return [
         between("1 step, state 4: hardly below 0.6616", f"{SOURCE}, figure", one, 0.60, 0.66),

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tiers import mostly_full
 
-from jaxrnn.data import TOY, LagTask, lag_sequence, loss_floors
+from jaxrnn.data import TOY, LagTask, lag_sequence, lag_streams, loss_floors, named_floors
 
 LENGTH = 400_000
 
@@ -49,6 +49,18 @@ def test_floors_are_the_conditional_entropies_of_the_samples(task):
         context = sum((np.roll(inputs, lag) << i for i, lag in enumerate(known)), 0 * inputs)
         conditional = entropy(2 * context + targets) - entropy(context)
         assert conditional == pytest.approx(floor, abs=3e-3)
+
+
+def test_floors_by_name():
+    known = {"neither": (), "t-3": (3,), "t-8": (8,), "t-3 and t-8": (3, 8)}
+    floors = loss_floors(TOY)
+    assert named_floors(TOY) == {name: floors[lags] for name, lags in known.items()}
+
+
+def test_streams_are_one_sequence_one_after_another():
+    key = jax.random.key(5)
+    for whole, cut in zip(lag_sequence(TOY, key, 23), lag_streams(TOY, key, 23, 4), strict=True):
+        np.testing.assert_array_equal(cut.T.reshape(-1), whole[:20])
 
 
 @given(tasks())

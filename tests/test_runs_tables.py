@@ -39,3 +39,28 @@ def test_a_seed_that_diverged_is_counted():
     assert table.rows[0][:3] == ["gru", 5, "3.0000"]
     assert str(table.rows[0][3]).endswith("diverged]")
     assert 1 <= found["interval"][0] <= 3
+
+
+def test_a_table_is_written_by_its_columns():
+    """What there is none of is a dash, and a row's spread has its columns."""
+    spread = runs.median_and_spread([1.0, 2.0])
+    rows = [{"loss": 0.25, "spread": spread}, {"loss": None, "spread": None}]
+    columns = {"loss": "{loss:.1f}", "seeds": "{spread[seeds]}", **runs.SPREAD_COLUMNS}
+    table = runs.written("t", rows[:1], columns)
+    assert list(table.columns) == ["loss", "seeds", *runs.SPREAD]
+    assert table.rows == [["0.2", "2", *runs.spread_columns(spread)]]
+    assert runs.written("t", rows[1:], {"loss": "{loss:.1f}"}).rows == [["-"]]
+
+
+def test_epochs_are_a_line_each():
+    epoch = {"epoch": 1, "train_loss": 2.0, "valid_loss": math.log(2), "seconds": 0.25}
+    row = {"parameters": 1234, "seconds_per_epoch": 0.5, "seeds": [0, 1]}
+    row |= {"per_epoch": [epoch, epoch | {"epoch": 2, "valid_loss": None}]}
+    table = runs.epochs_table("gru", row)
+    assert table.title.startswith(
+        "gru: nats and bits per symbol; 1,234 parameters, 0.5 s per epoch"
+    )
+    assert [list(line) for line in table.rows] == [
+        ["1", "2.0000", "0.6931", "1.0000", "0.2"],
+        ["2", "2.0000", "-", "-", "0.2"],
+    ]

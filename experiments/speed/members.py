@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.speed.measuring import Case, Side
 from experiments.speed.presets import Preset
-from jaxrnn.data import TOY, Streams, lag_sequence, streams, text_streams
+from jaxrnn.data import TOY, lag_streams, text_streams
 from jaxrnn.gradients import bptt
 from jaxrnn.models import TokenModel, build_model, cross_entropy
 from jaxrnn.optimizers import clipped_adam
@@ -101,7 +101,7 @@ def setting_of(task: Task, steps: int) -> Setting:
     cell = build_model(model, training=True)
 
     def drawn(key):
-        return Streams(*(streams(a, task.batch_size) for a in lag_sequence(TOY, key, length)))
+        return lag_streams(TOY, key, length, task.batch_size)
 
     tokens = np.random.default_rng(0).integers(0, task.vocab_size, length + task.batch_size)
     training = stream_training(

@@ -20,17 +20,14 @@ from experiments.truncation.variants import (
 from jaxrnn import runs
 from jaxrnn.analysis.plots import Panel, learning_curves
 from jaxrnn.base import Batch, require_positive
-from jaxrnn.data import TOY, Streams, lag_sequence, loss_floors, streams
+from jaxrnn.data import TOY, lag_streams, named_floors
 from jaxrnn.gradients import STYLES
 from jaxrnn.parallel import Devices
 from jaxrnn.runs.claims import Claim, ordered
 
 # small, so that even the styles that carry an influence of every weight can be had
 ONE_HOT = {"embedding_size": 0, "dropout": 0.0, "init": "default", "tied": False}
-FLOORS = {
-    " and ".join(f"t-{lag}" for lag in lags) or "neither": floor
-    for lags, floor in loss_floors(TOY).items()
-}
+FLOORS = named_floors(TOY)
 DERIVED = f"derived from {SOURCE}, which is about words"
 Paths = dict[str, Sequence[np.ndarray]]
 """Of each budget the rows (spent, validation loss) of every seed."""
@@ -85,11 +82,7 @@ def toy(config: Config) -> Data:
     """The toy task with both of its dependencies; every epoch a new sequence."""
     length, batch_size = config.toy_length, config.toy_batch
     require_positive(toy_length=length, toy_batch=batch_size)
-
-    def rows(key):
-        drawn = lag_sequence(TOY, key, length * batch_size)
-        return Streams(*(streams(a, batch_size) for a in drawn))
-
+    rows = partial(lag_streams, TOY, length=length * batch_size, batch_size=batch_size)
     # a sequence that no training run sees: no epoch has this key
     drawn = rows(jax.random.fold_in(jax.random.key(0), 2**31 - 1))
     held_out = Batch(*(a[: max(length // 2, 1)] for a in drawn))

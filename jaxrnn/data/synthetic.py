@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Int32
 
 from jaxrnn.base import Key, draw_bernoulli, require_positive
+from jaxrnn.data.streams import Streams, streams
 
 
 class LagTask(NamedTuple):
@@ -55,6 +56,12 @@ def lag_sequence(
     return inputs.astype(jnp.int32), targets.astype(jnp.int32)
 
 
+def lag_streams(task: LagTask, key: Key, length: int, batch_size: int) -> Streams:
+    """One sequence of `lag_sequence`, cut into streams that are read side by side: inputs and
+    targets [length // batch_size, batch_size]."""
+    return Streams(*(streams(each, batch_size) for each in lag_sequence(task, key, length)))
+
+
 def loss_floors(task: LagTask) -> dict[tuple[int, ...], float]:
     """The best achievable loss in nats per time step, for every subset of the lags.
 
@@ -84,6 +91,12 @@ def loss_floors(task: LagTask) -> dict[tuple[int, ...], float]:
 
     subsets = (known for size in range(n + 1) for known in combinations(range(n), size))
     return {tuple(task.lags[axis][0] for axis in known): floor(known) for known in subsets}
+
+
+def named_floors(task: LagTask) -> dict[str, float]:
+    """`loss_floors` by what is known, in words for tables and plots: "t-3 and t-8", "neither"."""
+    floors = loss_floors(task).items()
+    return {" and ".join(f"t-{lag}" for lag in known) or "neither": nats for known, nats in floors}
 
 
 def _check(task: LagTask) -> None:

@@ -2,7 +2,7 @@
 an experiment declares, so that its command makes one."""
 
 from jaxrnn.runs.checking import entries
-from jaxrnn.runs.config import alike, replaced
+from jaxrnn.runs.config import WITHOUT_EFFECT, alike, replaced
 from jaxrnn.runs.configured import (
     configured_estimator,
     configured_optimizer,
@@ -30,6 +30,7 @@ from jaxrnn.runs.sampling import text_writer, writer
 from jaxrnn.runs.summary import median_and_spread, over_seeds
 from jaxrnn.runs.tables import (
     SPREAD,
+    SPREAD_COLUMNS,
     epochs_table,
     or_dash,
     row_spreads,
@@ -42,6 +43,8 @@ from jaxrnn.runs.text import Text, read_text
 
 __all__ = [
     "SPREAD",
+    "SPREAD_COLUMNS",
+    "WITHOUT_EFFECT",
     "Decided",
     "Experiment",
     "GradientConfig",

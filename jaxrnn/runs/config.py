@@ -107,6 +107,10 @@ def field_value(cls: type, name: str, plain: Any) -> Any:
     return _value(_flags(cls)[name][1], plain, name)
 
 
+WITHOUT_EFFECT = frozenset({"seed", "seeds", "log_every", "sample_length", "schedule"})
+"""Flags on which no statement about a training run depends; the schedule changes the time alone."""
+
+
 def alike(config: T, other: T, free: Iterable[str] = ()) -> bool:
     """Whether two configs have the same values of all flags but the free ones."""
     theirs = flags_of(other)

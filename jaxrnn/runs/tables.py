@@ -1,35 +1,46 @@
 """Tables that several experiments print."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import string
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxrnn.analysis.coverage import interval_note
 from jaxrnn.runs.experiment import Table
 
 
-def written(title: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
-    """A line to a row; a column is how it is written, such as "{loss:.4f}" with the row's loss."""
-    lines = [[column.format(**row) for column in columns.values()] for row in rows]
+class _Dashed(string.Formatter):
+    """Writes a dash for what there is none of, however it would be written."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return "-" if value is None else super().format_field(value, format_spec)
+
+
+def written(title: str, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
+    """A line to a row; a column is how it is written, such as "{loss:.4f}" with the row's loss, or
+    a dash where that is None. `SPREAD_COLUMNS` write the "spread" of a row."""
+    lines, write = [], _Dashed().vformat
+    for row in rows:
+        if spread := row.get("spread"):
+            shown = zip(SPREAD, spread_columns(spread), strict=True)
+            row = {**row, "spread": {**spread, **dict(shown)}}
+        lines.append([write(column, (), row) for column in columns.values()])
     return Table(title, list(columns), lines)
 
 
 def epochs_table(title: str, row: Mapping[str, Any]) -> Table:
     """An epoch a line, of a row of `RunLog.row`."""
-    return Table(
+    columns = {"epoch": "{epoch}", "train (nats)": "{train_loss:.4f}"}
+    columns |= {"valid (nats)": "{valid_loss:.4f}", "valid (bits)": "{bits:.4f}"}
+    epochs = []
+    for epoch in row["per_epoch"]:
+        loss = epoch["valid_loss"]
+        epochs.append(epoch | {"bits": None if loss is None else loss / math.log(2)})
+    return written(
         f"{title}: nats and bits per symbol; {row['parameters']:,} parameters, "
         f"{row['seconds_per_epoch']:.3g} s per epoch, median of {len(row['seeds'])} seed(s)",
-        ["epoch", "train (nats)", "valid (nats)", "valid (bits)", "seconds"],
-        [
-            [
-                epoch["epoch"],
-                f"{epoch['train_loss']:.4f}",
-                or_dash(epoch["valid_loss"]),
-                or_dash(epoch["valid_loss"], 1 / math.log(2)),
-                f"{epoch['seconds']:.1f}",
-            ]
-            for epoch in row["per_epoch"]
-        ],
+        epochs,
+        columns | {"seconds": "{seconds:.1f}"},
     )
 
 
@@ -40,6 +51,8 @@ def or_dash(loss: float | None, factor: float = 1.0) -> str:
 
 SPREAD = ("IQM", "interval", "median", "lowest", "highest")
 """Headings of `spread_columns`."""
+SPREAD_COLUMNS = {name: f"{{spread[{name}]}}" for name in SPREAD}
+"""The same for `written`."""
 
 
 def spread_columns(spread: Mapping[str, Any]) -> list[str]:
