@@ -22,7 +22,6 @@ from experiments_support import (
 from trained_runs import char_run, shared_text
 
 from experiments import char, generate
-from experiments.char.claims import yardsticks
 from jaxrnn import Batch, clipped_adam, dynamic_evaluate, runs
 from jaxrnn.data import text_streams
 from jaxrnn.models import cross_entropy
@@ -445,6 +444,6 @@ def test_the_quick_model_beside_counting_and_a_small_transformer():
     quick = char.PRESETS["quick"]
     rows = [{"valid_loss": 1.9, "per_epoch": []}, {"valid_loss": 1.7, "per_epoch": []}]
     for config in (quick, replaced(quick, cells=("gru", "lstm"), seed=3)):
-        assert [claim.holds for claim in yardsticks(config, rows)] == [False, True]
-    assert yardsticks(replaced(quick, epochs=1), rows) == []
-    assert yardsticks(replaced(quick, hidden_size=8), rows) == []
+        assert [claim.holds for claim in char.yardsticks(config, rows)] == [False, True]
+    assert char.yardsticks(replaced(quick, epochs=1), rows) == []
+    assert char.yardsticks(replaced(quick, hidden_size=8), rows) == []

@@ -99,6 +99,10 @@ def test_rows_and_panels(log):
     (panel,) = panels
     assert (panel.title, list(panel.curves), panel.lines) == ("valid", ["one"], {"known": 1.0})
     np.testing.assert_array_equal(panel.curves["one"][0], [[1, 5.0], [2, 4.5]])
+    (every,) = log.panels({"training": "train_loss"})
+    assert list(every.curves) == ["first", "second"]
+    for name, seeds in every.curves.items():
+        np.testing.assert_array_equal(seeds, [*log.curves(name, "train_loss").values()])
 
 
 def test_once_is_kept(log):

@@ -151,17 +151,19 @@ class RunLog:
 
     def panels(
         self,
-        drawn: Mapping[str, Mapping[str, tuple[str, str]]],
+        drawn: Mapping[str, Mapping[str, tuple[str, str]] | str],
         lines: Mapping[str, Mapping[str, float]] | None = None,
         *,
         epochs: bool = False,
     ) -> list[Panel]:
-        """A panel for each title, with curves of all seeds by label, each of a (setting, field);
-        over training steps, or over epochs of what is logged once in each. What is not logged is
-        left out. `lines` are heights to compare with, by title."""
+        """A panel for each title, with curves of all seeds by label, each of a (setting, field), or
+        of a field of every setting; over training steps, or over epochs of what is logged once in
+        each. What is not logged is left out. `lines` are heights to compare with, by title."""
         found = []
         for title, labelled in drawn.items():
             curves: dict[str, Sequence[np.ndarray]] = {}
+            if isinstance(labelled, str):
+                labelled = {name: (name, labelled) for name in self.models}
             for label, (setting, field) in labelled.items():
                 if seeds := [*self.curves(setting, field).values()]:
                     count = np.arange(1, 1 + len(seeds[0]))
