@@ -83,13 +83,8 @@ PRESETS = {
 
 def settings(config: Config) -> dict[str, Config]:
     """One of each cell."""
-    runs.entries(
-        most_epochs=config.most_epochs,
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        patience=config.patience,
-        shuffled=config.shuffled,
-    )
+    names = ("most_epochs", "learning_rate", "batch_size", "patience", "shuffled")
+    runs.entries(**{name: getattr(config, name) for name in names})
     require_positive(most_epochs=min(config.most_epochs), batch_size=min(config.batch_size))
     if not min(config.learning_rate) > 0:
         raise ValueError(f"--learning-rate holds {min(config.learning_rate)}; give numbers above 0")

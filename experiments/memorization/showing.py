@@ -39,8 +39,10 @@ INTO_NVIDIA = range(177, 193)
 """Of these the windows that run into the word "nvidia"."""
 FIRST, LENGTH = 130, 64
 """Where the notebook's activations begin, and over how many windows."""
-FREE = {"cell", "seed", "seeds", "schedule", "init"}
+FREE = runs.WITHOUT_EFFECT | {"cell", "init"}
 """Fields on which no statement depends: each run of the notebook drew other first weights too."""
+COLUMNS = {"cell": "{cell}", "parameters": "{parameters:,}", "seeds": "{spread[seeds]}"}
+COLUMNS |= {"of": "{of}", **runs.SPREAD_COLUMNS}
 SIZES = {"corpus", "hidden_size", "embedding_size", "num_layers", "tied", "learnt_carry", "connect"}
 """Those that decide how many parameters a cell's model has."""
 
@@ -143,7 +145,7 @@ def _pictures(name: str, seen: dict[str, Any], text: str, window: int) -> dict[s
 def losses_plot(config: Config, log: runs.RunLog) -> Draw:
     """The loss of every epoch of a run, of each setting over its seeds, until the last of them
     has ended."""
-    (panel,) = log.panels({"": {name: (name, "loss") for name in log.models}}, {"": LOSSES})
+    (panel,) = log.panels({"": "loss"}, {"": LOSSES})
     for name, seeds in panel.curves.items():
         phases = log.curves(name, "phase").values()
         count = max((rows[:, 1] < len(config.most_epochs)).sum() for rows in phases)
@@ -153,16 +155,14 @@ def losses_plot(config: Config, log: runs.RunLog) -> Draw:
 
 
 def _table(results: Sequence[dict[str, Any]]) -> runs.Table:
-    columns = ("loss", "accuracy", "mean_lag", "half_life", "share_beyond_16")
-    rows, spreads = [], []
+    rows = []
     for name in dict.fromkeys(row["cell"] for row in results):
         mine = [row for row in results if row["cell"] == name]
-        for column in columns:
-            spreads.append(runs.median_and_spread([row[column] for row in mine]))
-            shown = runs.spread_columns(spreads[-1])
-            rows.append([name, f"{mine[0]['parameters']:,}", len(mine), column, *shown])
-    title = f"loss in nats; lags in characters; {runs.spread_note(spreads)}"
-    return runs.Table(title, ["cell", "parameters", "seeds", "of", *runs.SPREAD], rows)
+        for field in ("loss", "accuracy", "mean_lag", "half_life", "share_beyond_16"):
+            spread = runs.median_and_spread([row[field] for row in mine])
+            rows.append(mine[0] | {"of": field, "spread": spread})
+    title = f"loss in nats; lags in characters; {runs.spread_note(row['spread'] for row in rows)}"
+    return runs.written(title, rows, COLUMNS)
 
 
 def claims_of(config: Config, rows: Sequence[dict[str, Any]]) -> list[Claim]:

@@ -198,13 +198,13 @@ def comparison(config: Config, task: str, rows: Sequence[Row]) -> runs.Table:
     floors = ", ".join(f"{name} {floor:.4f}" for name, floor in FLOORS.items())
     title = f"{task}: validation loss in nats, median of {config.loop.seeds} seed(s)"
     columns = {"style": "{label}", "updates": "{updates}", "ms / update": "{ms:.3g}"}
-    equal, shown = {f"equal {budget}": budget for budget in BUDGETS}, []
+    columns |= {f"equal {budget}": f"{{at_equal[{budget}]:.4f}}" for budget in BUDGETS}
+    shown = []
     for row in sorted(rows, key=lambda row: row["at_equal"]["targets"] or np.inf):
         lowest = "diverged" if row["diverged"] else runs.or_dash(row["valid_loss"])
-        losses = {column: runs.or_dash(row["at_equal"][budget]) for column, budget in equal.items()}
-        shown.append(row | losses | {"lowest": lowest, "ms": 1e3 * row["seconds_per_update"]})
-    columns |= {column: f"{{{column}}}" for column in [*equal, "lowest"]}
-    return runs.written(f"{title}; floors: {floors}" if task == "toy" else title, shown, columns)
+        shown.append(row | {"lowest": lowest, "ms": 1e3 * row["seconds_per_update"]})
+    title += f"; floors: {floors}" if task == "toy" else ""
+    return runs.written(title, shown, columns | {"lowest": "{lowest}"})
 
 
 def toy_panels(found: Sequence[tuple[Row, Paths]]) -> list[Panel]:

@@ -245,8 +245,7 @@ def _of(statistic: Callable[[np.ndarray], Any], values: Sequence[float | None]) 
 def entry_claims(config: Config, losses: Mapping[Entry, float | None]) -> list[Claim]:
     """The entries of the post's table that this run trained as the post did, in text, model and
     protocol."""
-    free = {"part", "grid", "seed", "seeds", "log_every", "schedule", "corpus"}
-    free |= {"window", "num_steps", "learning_rate"}
+    free = {"part", "grid", "corpus", "window", "num_steps", "learning_rate", *runs.WITHOUT_EFFECT}
     free |= {name for name in vars(config) if name.startswith(("toy_", "text_"))}
     alike = config.text.corpus == "ptb" and runs.alike(config, PUBLISHED, free)
     found = []

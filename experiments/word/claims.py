@@ -27,9 +27,8 @@ TOLERANCE = 0.1
 NEAR_MR = {"st", "mrs", "dr"}
 """The words nearest to mr on the page, but for those that are no titles."""
 
-FREE = {"seed", "seeds", "log_every", "sample_length", "schedule", "study"}
-FREE |= {"epochs", "valid_fraction"}
-"""Fields on which no statement depends; the schedule changes the time alone."""
+FREE = runs.WITHOUT_EFFECT | {"study", "epochs", "valid_fraction"}
+"""Fields on which no statement depends."""
 
 
 def whole_sherlock(config: Config) -> bool:

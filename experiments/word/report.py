@@ -25,6 +25,12 @@ from jaxrnn.runs.claims import Claim
 
 KINDS = {"embed": "input", "head": "output"}
 LOSSES = {"full": "cross-entropy", "sampled": "sampled softmax", "nce": "noise-contrastive"}
+COLUMNS = {"model": "{model}", "cell": "{cell}", "loss": "{loss_kind}"}
+COLUMNS |= {"parameters": "{parameters:,}", "train": "{train_loss:.4f}"}
+COLUMNS |= {"valid (nats)": "{valid_loss:.4f}", "perplexity": "{perplexity:.1f}"}
+COLUMNS |= {"seconds": "{seconds:.1f}"}
+SHARES = {"setting": "{model}", "units": "{units}", "highest": "{highest:.1%}"}
+SHARES |= {"last": "{last:.1%}", "rises by step": "{rises_by_step:,.0f}"}
 BEYOND = f"share of units beyond {PINNED.tanh[1]} in size"
 
 
@@ -33,8 +39,10 @@ def report(config: Config, log: runs.RunLog) -> runs.Report:
     rows = [_row(name, part, log, text) for name, part in settings(config).items()]
     entropy = unigram_entropy(text.train)
     spreads = {f"{row['model']}, lowest validation": row["valid_spread"] for row in rows}
+    title = f"{config.text.corpus}, per word: training loss of the last epoch, lowest validation "
+    title += f"loss by the whole softmax; median of {config.loop.seeds} seed(s)"
     tables = [
-        _losses(config, rows),
+        runs.written(title, rows, COLUMNS),
         *runs.spread_tables(spreads),
         *(table for row in rows for table in _words(row)),
     ]
@@ -82,16 +90,13 @@ def _row(name: str, part: Config, log: runs.RunLog, text: runs.Text) -> dict[str
 def _of_seed(row: Mapping[str, Any], log: runs.RunLog) -> dict[str, Any]:
     """A row by the log of one seed alone; the words are the first seed's."""
     name = row["model"]
-    losses = {
+    found = {
+        **row,
         "valid_loss": min(log.lowest(name), default=None),
         "valid_losses": log.by_epoch(name, "valid_loss"),
         "last_losses": log.by_epoch(name, "loss"),
     }
-    return {
-        **row,
-        **losses,
-        **({"saturation": _saturation(name, log)} if "saturation" in row else {}),
-    }
+    return found | {"saturation": _saturation(name, log)} if "saturation" in row else found
 
 
 def _saturation(name: str, log: runs.RunLog) -> dict[str, Any]:
@@ -109,25 +114,6 @@ def _saturation(name: str, log: runs.RunLog) -> dict[str, Any]:
     return found
 
 
-def _losses(config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:
-    return Table(
-        f"{config.text.corpus}, per word: training loss of the last epoch, lowest validation loss "
-        f"by the whole softmax; median of {config.loop.seeds} seed(s)",
-        ["model", "cell", "loss", "parameters", "train", "valid (nats)", "perplexity", "seconds"],
-        [
-            [
-                *(row[name] for name in ("model", "cell", "loss_kind")),
-                f"{row['parameters']:,}",
-                f"{row['train_loss']:.4f}",
-                runs.or_dash(row["valid_loss"]),
-                "-" if row["perplexity"] is None else f"{row['perplexity']:.1f}",
-                f"{row['seconds']:.1f}",
-            ]
-            for row in rows
-        ],
-    )
-
-
 def _words(row: Mapping[str, Any]) -> Iterator[Table]:
     """Of each embedding of a row's model the neighbours and analogies that it has."""
     for which, found in row["words"].items():
@@ -141,19 +127,12 @@ def _words(row: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _shares(rows: Sequence[Mapping[str, Any]]) -> Table:
-    return Table(
-        BEYOND,
-        ["setting", "units", "highest", "last", "rises by step"],
-        [
-            [
-                *(row["model"], WATCHED[field]),
-                *(f"{found[when]:.1%}" for when in ("highest", "last")),
-                f"{found['rises_by_step']:,.0f}",
-            ]
-            for row in rows
-            for field, found in row["saturation"].items()
-        ],
-    )
+    shown = [
+        {"model": row["model"], "units": WATCHED[field], **found}
+        for row in rows
+        for field, found in row["saturation"].items()
+    ]
+    return runs.written(BEYOND, shown, SHARES)
 
 
 def _plots(config: Config, log: runs.RunLog, entropy: float) -> dict[str, Any]:
@@ -170,8 +149,7 @@ def _plots(config: Config, log: runs.RunLog, entropy: float) -> dict[str, Any]:
     }
     plots = {}
     for figure, (fields, heights, label) in figures.items():
-        drawn = {title: {n: (n, field) for n in log.models} for title, field in fields.items()}
-        if panels := log.panels(drawn, heights):
+        if panels := log.panels(fields, heights):
             plots[figure] = partial(learning_curves, panels=panels, y_label=label)
     return plots
 
