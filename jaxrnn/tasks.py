@@ -18,13 +18,12 @@ from jaxrnn.base import (
     Params,
     PyTree,
     Y,
-    require_positive,
 )
 from jaxrnn.cell_files import factory_in
 from jaxrnn.data.tasks import TASKS, Scored, Task
 from jaxrnn.models import cross_entropy
 from jaxrnn.optimizers import Optimizer
-from jaxrnn.training import Ingredients, Training, epoch_chunk, init_state, make_train_step
+from jaxrnn.training import Ingredients, Training, epoch_training
 from jaxrnn.unroll import unroll
 
 TEST_KEY = 2**31 - 1
@@ -121,8 +120,6 @@ def task_training(
       steps_per_epoch: after so many the model is tested.
       log_every: training steps of a chunk; an epoch where it is None.
     """
-    log_every = steps_per_epoch if log_every is None else log_every
-    require_positive(steps_per_epoch=steps_per_epoch, epochs=epochs, log_every=log_every)
 
     def epoch_data(key: Key) -> Callable[[Array], Batch]:
         def batch_at(position):
@@ -131,27 +128,17 @@ def task_training(
 
         return batch_at
 
-    chunks_per_epoch = -(-steps_per_epoch // log_every)
-    chunk = epoch_chunk(
-        make_train_step(estimator, optimizer),
-        estimator,
+    def first():
+        return epoch_data(jax.random.key(0))(jnp.int32(0))
+
+    return epoch_training(
+        Ingredients(cell, task_objective(task), estimator, optimizer, first),
         epoch_data,
         steps_per_epoch=steps_per_epoch,
         batch_size=batch_size,
-        chunks_per_epoch=chunks_per_epoch,
+        epochs=epochs,
+        log_every=log_every,
     )
-
-    def init(key, learning_rate):
-        return init_state(cell, estimator, optimizer, key, batch_size, learning_rate)
-
-    ingredients = Ingredients(
-        cell=cell,
-        objective=task_objective(task),
-        estimator=estimator,
-        optimizer=optimizer,
-        batch=lambda: epoch_data(jax.random.key(0))(jnp.int32(0)),
-    )
-    return Training(init, chunk, epochs * chunks_per_epoch, steps_per_epoch, ingredients)
 
 
 def task_validation(

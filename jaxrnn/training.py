@@ -172,6 +172,38 @@ def epoch_chunk(
     return chunk
 
 
+def epoch_training(
+    ingredients: Ingredients,
+    epoch_data: Callable[[Key], Callable[[Array], Any]],
+    *,
+    steps_per_epoch: int,
+    batch_size: int,
+    epochs: int,
+    log_every: int | None,
+    by_rows: RowSteps | None = None,
+) -> Training:
+    """A training run of its ingredients that walks through epochs of `epoch_data`, as `epoch_chunk`
+    has it; the other arguments are those of `stream_training`."""
+    cell, _, estimator, optimizer, *_ = ingredients
+    log_every = steps_per_epoch if log_every is None else log_every
+    require_positive(steps_per_epoch=steps_per_epoch, epochs=epochs, log_every=log_every)
+    chunks_per_epoch = -(-steps_per_epoch // log_every)
+    chunk = epoch_chunk(
+        make_train_step(estimator, optimizer) if by_rows is None else by_rows.train_step,
+        estimator if by_rows is None else by_rows.estimator,
+        epoch_data,
+        steps_per_epoch=steps_per_epoch,
+        batch_size=batch_size,
+        chunks_per_epoch=chunks_per_epoch,
+    )
+
+    def init(key, learning_rate):
+        return init_state(cell, estimator, optimizer, key, batch_size, learning_rate)
+
+    whole = chunk if by_rows is None else by_rows.within(chunk)
+    return Training(init, whole, epochs * chunks_per_epoch, steps_per_epoch, ingredients)
+
+
 def stream_training(
     cell: Cell,
     objective: Objective,
@@ -215,9 +247,6 @@ def stream_training(
     Raises:
       ValueError: sizes below 1, or streams shorter than a segment.
     """
-    require_positive(num_steps=num_steps, epochs=epochs)
-    if log_every is not None:
-        require_positive(log_every=log_every)
     rows = streams if callable(streams) else _staying(streams)
     steps_per_epoch = num_segments(jax.eval_shape(rows, jax.random.key(0)), num_steps, history)
 
@@ -236,30 +265,22 @@ def stream_training(
 
         return batch_at
 
-    chunks_per_epoch = 1 if log_every is None else -(-steps_per_epoch // log_every)
-    train_step = make_train_step(estimator, optimizer) if by_rows is None else by_rows.train_step
-    chunk = epoch_chunk(
-        train_step,
-        estimator if by_rows is None else by_rows.estimator,
+    def first():
+        return segment(rows(jax.random.key(0)), jnp.int32(0), num_steps, history)
+
+    ingredients = Ingredients(cell, objective, estimator, optimizer, first, vectors)
+    training = epoch_training(
+        ingredients,
         epoch_data,
         steps_per_epoch=steps_per_epoch,
         batch_size=batch_size,
-        chunks_per_epoch=chunks_per_epoch,
+        epochs=epochs,
+        log_every=log_every,
+        by_rows=by_rows,
     )
-
-    def init(key, learning_rate):
-        return init_state(cell, estimator, optimizer, key, batch_size, learning_rate)
-
-    ingredients = Ingredients(
-        cell=cell,
-        objective=objective,
-        estimator=estimator if observed is None else observed,
-        optimizer=optimizer,
-        batch=lambda: segment(rows(jax.random.key(0)), jnp.int32(0), num_steps, history),
-        vectors=vectors,
-    )
-    whole = chunk if by_rows is None else by_rows.within(chunk)
-    return Training(init, whole, epochs * chunks_per_epoch, steps_per_epoch, ingredients)
+    if observed is None:
+        return training
+    return training._replace(ingredients=ingredients._replace(estimator=observed))
 
 
 def _staying(streams: Streams) -> Callable[[Key], Streams]:
