@@ -2,16 +2,8 @@
 
 import numpy as np
 
-PARAMETERS = {
-    "nu": (4,),
-    "theta": (4,),
-    "gamma": (4,),
-    "b_re": (3, 4),
-    "b_im": (3, 4),
-    "c_re": (4, 4),
-    "c_im": (4, 4),
-    "d": (3, 4),
-}
+PARAMETERS = {"nu": (4,), "theta": (4,), "gamma": (4,)}
+PARAMETERS |= {"b_re": (3, 4), "b_im": (3, 4), "c_re": (4, 4), "c_im": (4, 4), "d": (3, 4)}
 
 
 def initial_carry(params):

@@ -2,16 +2,8 @@
 
 import numpy as np
 
-PARAMETERS = {
-    "lambda_re": (4,),
-    "lambda_im": (4,),
-    "log_step": (4,),
-    "b_re": (3, 4),
-    "b_im": (3, 4),
-    "c_re": (4, 4),
-    "c_im": (4, 4),
-    "d": (3, 4),
-}
+PARAMETERS = {"lambda_re": (4,), "lambda_im": (4,), "log_step": (4,)}
+PARAMETERS |= {"b_re": (3, 4), "b_im": (3, 4), "c_re": (4, 4), "c_im": (4, 4), "d": (3, 4)}
 
 
 def initial_carry(params):

@@ -1,11 +1,17 @@
 """Symbols, a long pause, and at a signal all the symbols again."""
 
 import math
+from collections.abc import Callable
 
 import jax.numpy as jnp
+from jaxtyping import Array, Int
 
-from jaxrnn.base import require_positive
+from jaxrnn.base import Key, require_positive
 from jaxrnn.data.tasks.task import Example, Task, constantly, deterministic, integers, places
+
+Laid = Callable[[Key, Int[Array, ""], int], tuple[Int[Array, " S"], Int[Array, " T"]]]
+"""`(key, place of the first answer, length) -> ` the symbols drawn, from 0, and the places of a
+sequence with these, from 1, among blanks before the delimiter."""
 
 
 def copy(symbols: int = 10, values: int = 8) -> Task:
@@ -17,10 +23,21 @@ def copy(symbols: int = 10, values: int = 8) -> Task:
     """
     require_positive(symbols=symbols, values=values)
 
+    def lay(key, start, length):
+        drawn = integers(key, (symbols,), 0, values)
+        return drawn, jnp.zeros(length, jnp.int32).at[:symbols].set(drawn + 1)
+
+    lengths = (2 * symbols + 20, 2 * symbols + 40, 2 * symbols + 80)
+    return copied(lay, symbols, values, lengths)
+
+
+def copied(lay: Laid, symbols: int, values: int, lengths: tuple[int, ...]) -> Task:
+    """The task of a delimiter behind what is laid, and all the symbols in their order as answers;
+    trained at the first of the lengths."""
+
     def draw(key, size, length):
-        drawn, at = integers(key, (symbols,), 0, values), places(length)
-        start = size - symbols
-        padded = jnp.zeros(length, jnp.int32).at[:symbols].set(drawn + 1)
+        at, start = places(length), size - symbols
+        drawn, padded = lay(key, start, length)
         inputs = jnp.where(at == start - 1, values + 1, padded)
         targets = drawn[jnp.clip(at - start, 0, symbols - 1)]
         return Example(inputs, targets, jnp.logical_and(at >= start, at < size))
@@ -32,8 +49,8 @@ def copy(symbols: int = 10, values: int = 8) -> Task:
         metric="accuracy",
         chance=constantly(1 / values),
         shortest=2 * symbols + 1,
-        train_lengths=(2 * symbols + 20, 2 * symbols + 20),
-        test_lengths=(2 * symbols + 20, 2 * symbols + 40, 2 * symbols + 80),
+        train_lengths=(lengths[0], lengths[0]),
+        test_lengths=lengths,
     )
 
 

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.base import require_positive
-from jaxrnn.data.tasks.task import Example, Task, constantly, deterministic, integers, places
+from jaxrnn.data.tasks.copying import copied
+from jaxrnn.data.tasks.task import Task, integers, places
 
 
 def selective_copy(symbols: int = 8, values: int = 14) -> Task:
@@ -17,25 +18,12 @@ def selective_copy(symbols: int = 8, values: int = 14) -> Task:
     """
     require_positive(symbols=symbols, values=values)
 
-    def draw(key, size, length):
+    def lay(key, start, length):
         key_values, key_places = jax.random.split(key)
         drawn, at = integers(key_values, (symbols,), 0, values), places(length)
-        start = size - symbols
         order = jax.random.uniform(key_places, (length,), jnp.float32)
         order = jnp.where(at < start - 1, order, jnp.float32(2))
         chosen = jnp.sort(jnp.argsort(order)[:symbols])
-        inputs = jnp.zeros(length, jnp.int32).at[chosen].set(drawn + 1)
-        inputs = jnp.where(at == start - 1, values + 1, inputs)
-        targets = drawn[jnp.clip(at - start, 0, symbols - 1)]
-        return Example(inputs, targets, jnp.logical_and(at >= start, at < size))
+        return drawn, jnp.zeros(length, jnp.int32).at[chosen].set(drawn + 1)
 
-    return deterministic(
-        draw,
-        reads=values + 2,
-        answers=values,
-        metric="accuracy",
-        chance=constantly(1 / values),
-        shortest=2 * symbols + 1,
-        train_lengths=(8 * symbols, 8 * symbols),
-        test_lengths=(8 * symbols, 16 * symbols, 32 * symbols),
-    )
+    return copied(lay, symbols, values, (8 * symbols, 16 * symbols, 32 * symbols))
