@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from experiments.truncation.config import SOURCE, Config
-from experiments.truncation.study import BUDGETS, Data, Row, Study, built, text_data
+from experiments.truncation.study import BUDGETS, Data, Row, Study, built, over_seeds, text_data
 from experiments.truncation.variants import (
     Variant,
     tensorflow_style,
@@ -167,11 +167,7 @@ def claims(config: Config, rows: Mapping[str, Row]) -> list[Claim]:
             ),
         ]
 
-    mine = {name: row for name, row in rows.items() if row["part"] == "toy"}
-    seeds = range(min((len(row["valid_loss_per_seed"]) for row in mine.values()), default=0))
-    alone = [{name: row["valid_loss_per_seed"][k] for name, row in mine.items()} for k in seeds]
-    medians = {name: row["valid_loss"] for name, row in mine.items()}
-    return runs.over_seeds(said(medians), [*map(said, alone)])
+    return over_seeds({name: row for name, row in rows.items() if row["part"] == "toy"}, said)
 
 
 def paths(log: runs.RunLog, row: Row) -> Paths:

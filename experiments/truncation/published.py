@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.truncation.config import PUBLISHED, SOURCE, Config
 from experiments.truncation.quirks import as_published
-from experiments.truncation.study import Data, Row, Study, built, text_data
+from experiments.truncation.study import Data, Row, Study, built, over_seeds, text_data
 from experiments.truncation.variants import Variant, tensorflow_style, true_truncation
 from jaxrnn import runs
 from jaxrnn.analysis.plots import Panel, learning_curves
@@ -116,29 +116,23 @@ def report(config: Config, log: runs.RunLog, results: Mapping[str, Any]) -> runs
     entries = all_entries(config) if by_name else {}
     rows = {entry: by_name[entry.name] for entry in entries if entry.name in by_name}
     ended = bool(rows) and all(row["turned"] or row["diverged"] for row in rows.values())
-    seeds = range(min((len(row["valid_loss_per_seed"]) for row in rows.values()), default=0))
 
     def said(losses: Mapping[Entry, float | None]) -> list[Claim]:
         return [*grid_claims(losses, ended=ended), *entry_claims(config, losses)]
 
-    alone = [{entry: row["valid_loss_per_seed"][k] for entry, row in rows.items()} for k in seeds]
-    medians = {entry: row["valid_loss"] for entry, row in rows.items()}
-    claims = runs.over_seeds(said(medians), [*map(said, alone)])
+    claims = over_seeds(rows, said)
     spreads = {row["name"]: row["spread"] for row in rows.values()}
     tables = [table(config, rows), *runs.spread_tables(spreads)] if rows else []
     trained = {entry: row for entry, row in rows.items() if not row["diverged"]}
     if not trained:
         return runs.Report({}, claims, tables)
-    seconds, plots = (
-        whole_grid_seconds(entries, trained),
-        {"published": partial(plot, rows=trained)},
-    )
-    loop, results = config.loop, {"whole_grid_seconds": seconds}
+    loop, seconds = config.loop, whole_grid_seconds(entries, trained)
+    plots = {"published": partial(plot, rows=trained)}
     note = (
         f"the whole grid: {len(entries)} entries of {loop.epochs} epochs and {loop.seeds} seed(s), "
         f"about {seconds / 3600:.3g} h at the speed of these {len(rows)}"
     )
-    return runs.Report(results, claims, tables, plots, notes=[note])
+    return runs.Report({"whole_grid_seconds": seconds}, claims, tables, plots, notes=[note])
 
 
 def table(config: Config, rows: Mapping[Entry, Row]) -> runs.Table:

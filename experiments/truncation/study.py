@@ -2,7 +2,7 @@
 made, and what a row says of that."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 
@@ -14,11 +14,13 @@ from jaxrnn.data import Streams, Vocabulary, text_streams
 from jaxrnn.evaluation import held_out, validation
 from jaxrnn.models import build_model, cross_entropy
 from jaxrnn.parallel import Devices
+from jaxrnn.runs.claims import Claim
 
 BUDGETS = ("targets", "updates", "seconds")
 """What `fair` makes equal, in turn."""
 
 Row = dict[str, Any]
+K = TypeVar("K")
 
 
 class Study(NamedTuple):
@@ -96,6 +98,16 @@ def built(
         texts=data.texts,
         may_diverge=True,
     )
+
+
+def over_seeds(
+    rows: Mapping[K, Row], said: Callable[[Mapping[K, Any]], list[Claim]]
+) -> list[Claim]:
+    """What is said of the rows' lowest losses, medians over seeds, with what it is of each seed."""
+    seeds = range(min((len(row["valid_loss_per_seed"]) for row in rows.values()), default=0))
+    alone = [{key: row["valid_loss_per_seed"][k] for key, row in rows.items()} for k in seeds]
+    medians = {key: row["valid_loss"] for key, row in rows.items()}
+    return runs.over_seeds(said(medians), [*map(said, alone)])
 
 
 def row(name: str, config: Config, log: runs.RunLog) -> Row:
