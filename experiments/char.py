@@ -172,7 +172,7 @@ def _dynamic_loss(config: Config, cell: Cell, params: Params, text: runs.Text) -
     """Nats per character of the held-out text, which the model learns as it reads, by Adam."""
     adam = clipped_adam(config.dynamic_rate, config.optimizer.max_norm)
     evaluate = partial(dynamic_evaluate, cell, cross_entropy, adam, num_steps=config.dynamic_steps)
-    batch, key = Batch(*text_streams(text.valid, 1)), jax.random.key(0)  # it draws nothing
+    batch, key = Batch(*text_streams(text.valid, 1)), jax.random.key(0)  # nothing is drawn
     return float(jax.jit(lambda params: evaluate(params, key, batch))(params))
 
 

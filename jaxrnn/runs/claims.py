@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from rich.table import Table
 
+Measured = float | None
+"""None where the run did not measure, or the source has no number."""
+
 
 class Claim(NamedTuple):
     """A statement, where it stands, what it expects, what this run observed, whether it holds.
@@ -31,9 +34,7 @@ class Claim(NamedTuple):
     spread: dict[str, Any] | None = None
 
 
-def within(
-    name: str, source: str, observed: float | None, expected: float, tolerance: float
-) -> Claim:
+def within(name: str, source: str, observed: Measured, expected: float, tolerance: float) -> Claim:
     """`observed` is at most `tolerance` away from `expected`, the published number."""
     # Compared as low <= x <= high: 0.52 - 0.516 <= 0.004 would be false by rounding.
     holds = _holds(observed, expected - tolerance, expected + tolerance)
@@ -41,11 +42,7 @@ def within(
 
 
 def below(
-    name: str,
-    source: str,
-    observed: float | None,
-    limit: float,
-    published: float | None = None,
+    name: str, source: str, observed: Measured, limit: float, published: Measured = None
 ) -> Claim:
     """`observed` is less than `limit`."""
     holds = None if observed is None else bool(observed < limit)
@@ -53,11 +50,7 @@ def below(
 
 
 def above(
-    name: str,
-    source: str,
-    observed: float | None,
-    limit: float,
-    published: float | None = None,
+    name: str, source: str, observed: Measured, limit: float, published: Measured = None
 ) -> Claim:
     """`observed` is more than `limit`."""
     holds = None if observed is None else bool(observed > limit)
@@ -65,11 +58,7 @@ def above(
 
 
 def at_least(
-    name: str,
-    source: str,
-    observed: float | None,
-    limit: float,
-    published: float | None = None,
+    name: str, source: str, observed: Measured, limit: float, published: Measured = None
 ) -> Claim:
     """`observed` is `limit` or more."""
     holds = _holds(observed, limit, math.inf)
@@ -77,18 +66,14 @@ def at_least(
 
 
 def at_most(
-    name: str,
-    source: str,
-    observed: float | None,
-    limit: float,
-    published: float | None = None,
+    name: str, source: str, observed: Measured, limit: float, published: Measured = None
 ) -> Claim:
     """`observed` is `limit` or less."""
     holds = _holds(observed, -math.inf, limit)
     return Claim(name, source, f"at most {limit:g}", observed, holds, published)
 
 
-def between(name: str, source: str, observed: float | None, low: float, high: float) -> Claim:
+def between(name: str, source: str, observed: Measured, low: float, high: float) -> Claim:
     """`observed` is in [low, high]."""
     return Claim(name, source, f"{low:g} to {high:g}", observed, _holds(observed, low, high))
 
@@ -116,7 +101,7 @@ def claims_table(claims: Iterable[Claim]) -> "Table":
     return table
 
 
-def _holds(observed: float | None, low: float, high: float) -> bool | None:
+def _holds(observed: Measured, low: float, high: float) -> bool | None:
     return None if observed is None else bool(low <= observed <= high)
 
 
