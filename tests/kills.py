@@ -43,7 +43,7 @@ def commands(text: Path) -> dict[str, list[str]]:
     word = "--cell elman --hidden-size 6 --embedding-size 4 --dense-size 5 --batch-size 16"
     word += " --num-steps 4 --negatives 5 --epochs 4 --log-every 5 --sample-length 6"
     one = "--hidden-size 6 --embedding-size 4 --batch-size 8 --num-steps 30 --log-every 3"
-    truncation = "--part published fair --toy-styles tbptt artbp --text-styles tbptt uoro"
+    truncation = "--part fair --toy-styles tbptt artbp --text-styles tbptt uoro"
     sweep = "--sweep learning_rate=0.05,0.1 --sweep state_size=2,3 --num-steps 2 --epochs 3"
     sweep += " --length 2400 --batch-size 10 --seeds 2 --log-every 4 --devices 1"
     return {
