@@ -124,7 +124,7 @@ FAULTS = [
     (
         "laws: gradients of schedules not compared",
         "laws/schedules.py",
-        '(schedule, grads), ("scan", plain_grads)',
+        '(schedule, grads), ("scan", wanted_grads)',
         '(schedule, grads), ("scan", grads)',
         "test_laws_catch.py",
         "schedule",
