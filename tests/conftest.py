@@ -114,6 +114,10 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 # the commands that tests start read and write it too
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# and, as pyproject.toml has it for the tests, say nothing of a file of it that is cut short or gone
+os.environ["PYTHONWARNINGS"] = ",".join(
+    f"ignore:Error {doing} persistent compilation cache" for doing in ("reading", "writing")
+)
 
 
 def lenient(inject_hyperparams):
