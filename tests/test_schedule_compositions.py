@@ -38,8 +38,8 @@ def test_compiled(way, names):
 
 # By chunks those that differentiate once: the others are very many equations.
 SOME = {
-    "loop": [*compositions(1), *compositions(2), *compositions(3, most=2)[::9]],
-    "linear": [*compositions(1), *compositions(2, most=2), *compositions(3, most=2)[::18]],
+    "loop": [*compositions(1), *compositions(2), *compositions(3, most=2)[::27]],
+    "linear": [*compositions(1), *compositions(2, most=2), *compositions(3, most=2)[::54]],
     "matrix": [*compositions(1, most=1), *compositions(2, most=1)[::4]],
 }
 

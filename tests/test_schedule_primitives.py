@@ -106,8 +106,9 @@ def test_a_function_holds_its_primitive(name):
 
 @pytest.mark.parametrize(
     ("names", "schedules"),
-    [pytest.param(g, SCHEDULES, marks=pytest.mark.full, id=g[0]) for g in [*GROUPS, CHOSEN]]
-    + [(CHOSEN, ("distributed",))],
+    # "associative" has the other recurrence in parallel, and the loop of these by "distributed"
+    [pytest.param(g, ("associative",), marks=pytest.mark.full, id=g[0]) for g in GROUPS]
+    + [pytest.param(CHOSEN, SCHEDULES, marks=pytest.mark.full), (CHOSEN, ("distributed",))],
 )
 def test_values_and_gradients(names, schedules):
     functions = [FUNCTIONS[name] for name in tried(names)]

@@ -18,7 +18,7 @@ from jaxrnn.unroll import explain
 # How many steps each part draws, the least step there is among them; in parts for as many workers,
 # of which the plain command tries the first.
 PARTS = {0: 2} | dict.fromkeys(range(1, 6), 12)
-TRIED = PARTS if WIDE else {part: min(count, 5) for part, count in PARTS.items()}
+TRIED = PARTS if WIDE else {part: min(count, 4) for part, count in PARTS.items()}
 NUM_STEPS, BATCH_SIZE = 9, 2
 # In double precision: what differs by more is not rounding.
 TOLERANCE = 1e-9

@@ -123,8 +123,9 @@ def test_the_gradient_is_that_of_the_masked_model():
         )
 
 
+# an unrolled gradient, one of drawn lengths, an influence, and a draw of it
 @pytest.mark.full
-@pytest.mark.parametrize("name", STYLES)
+@pytest.mark.parametrize("name", ["tbptt", "random_length", "rtrl", "uoro"])
 def test_around_any_style(name):
     """One batch is the style's own on masked params; the carry is a `lax.scan` carry."""
     case = as_declared(STYLES[name], Case(3, 3, T, 0))
