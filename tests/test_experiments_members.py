@@ -19,7 +19,7 @@ LITTLE = {
     "toy": ["--length", "410", "--batch-size", "10", "--epochs", "1"],
     "char": ["--epochs", "1"],
     "word": ["--epochs", "1", "--limit", "40", "--batch-size", "8"],
-    "truncation": ["--epochs", "1", "--part", "published"],
+    "truncation": ["--epochs", "1", "--part", "published", "--grid", "true_2_lr_0.003"],
     "baselines": ["--levels", "character", "--cells", "gru"],
     "memorization": ["--window", "7", "--cell", "elman", "--most-epochs", "1", "1", "1", "1"],
 }

@@ -531,8 +531,11 @@ def test_every_case_has_a_name():
 
 @pytest.mark.full
 @pytest.mark.usefixtures("as_users_have_it")
-def test_the_whole_table(tmp_path, capsys):
-    """But for layers, cells, training steps and schedules, whose cases are tried above."""
+def test_the_whole_table(tmp_path, capsys, monkeypatch):
+    """But for layers, cells, training steps and schedules, whose cases are tried above; with one
+    task of those that read a text, and models of a layer."""
+    monkeypatch.setattr(members, "TASKS", members.TASKS[:2])
+    monkeypatch.setitem(PRESETS, "smoke", PRESETS["smoke"]._replace(num_layers=1))
     tried = {"lstm", "gru", "cells", "char-step", "linear", "schedules"}
     run, named = tmp_path / "run", {*speed.CASES} - tried
     flags = ["--preset", "smoke", "--repeats", "1", "--case", *sorted(named)]
