@@ -1,5 +1,7 @@
 """Cells that compute in fewer bits than their params have."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -31,10 +33,22 @@ def computes_in_bfloat16(subject: Subject) -> None:
 
     Of params that bfloat16 can hold: how far a cell moves with its params (a phase that every time
     step adds up, for one) is no matter of how it computes."""
-    subject = subject._replace(params=_rounded(subject.params))
-    narrow = computing_in(subject.cell, jnp.bfloat16)
-    _, (full, full_grads) = _run(subject, subject.cell)
-    carry, (result, grads) = _run(subject, narrow)
+    cells = subject.cell, computing_in(subject.cell, jnp.bfloat16)
+    floats, rebuild = named_floats(Point(_rounded(subject.params), None, subject.xs))
+
+    def projected(cell, floats):
+        params, _, xs = rebuild(floats)
+        start = initial_carries(cell, params, subject.keys)
+        result = unroll(cell, params, start, xs, schedule="scan")
+        return random_projection(result, seed=1), (start, result)
+
+    def of_both(floats):
+        return [
+            jax.value_and_grad(partial(projected, cell), has_aux=True)(floats) for cell in cells
+        ]
+
+    # one program: to compile takes most of the time
+    ((_, (_, full)), full_grads), ((_, (carry, result)), grads) = jax.jit(of_both)(floats)
     require_same_type("carry", carry, result[0])
     for path, leaf in jax.tree.leaves_with_path(result):
         wanted = jnp.bfloat16 if path[0].idx == 0 else jnp.float32
@@ -44,21 +58,6 @@ def computes_in_bfloat16(subject: Subject) -> None:
     require_same_type("params", full_grads, grads)
     require_close("(carry, ys)", ("bfloat16", result), ("float32", full), ROUNDING)
     require_close("gradient ", ("bfloat16", grads), ("float32", full_grads), GRADIENT_ROUNDING)
-
-
-def _run(subject, cell):
-    carry = initial_carries(cell, subject.params, subject.keys)
-    floats, rebuild = named_floats(Point(subject.params, carry, subject.xs))
-    floats = {name: leaf for name, leaf in floats.items() if not name.startswith("carry")}
-
-    def projected(floats):
-        point = rebuild(floats)
-        start = initial_carries(cell, point.params, subject.keys)
-        result = unroll(cell, point.params, start, point.xs, schedule="scan")
-        return random_projection(result, seed=1), result
-
-    (_, result), grads = jax.jit(jax.value_and_grad(projected, has_aux=True))(floats)
-    return carry, (result, grads)
 
 
 def _rounded(params):
