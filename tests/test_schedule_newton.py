@@ -221,7 +221,7 @@ def test_later_outputs_alone():
 
 # those whose recurrences differ in kind: four leaves, max, beside matrices, stored alone
 @pytest.mark.full
-@pytest.mark.parametrize("name", ["slstm", "mlstm", "delta_net", "rwkv7", "feed_forward"])
+@pytest.mark.parametrize("name", ["slstm", "mlstm", "delta_net", "feed_forward"])
 def test_cells(name):
     newton_is_the_plain_scan(subject(CELLS[name]))
 
