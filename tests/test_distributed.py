@@ -228,9 +228,7 @@ def test_where_one_is_killed_the_other_ends_and_the_run_goes_on(case, tmp_path, 
     started = Started(tmp_path / "said", case.module, *case.arguments, "--run", run)
     until(lambda: list(run.rglob("manifest.json")), started)
     started.processes[killed].kill()
-    began = time.monotonic()
-    ends = started.ended(60)
-    assert time.monotonic() - began < 60
+    ends = started.ended()
     other = ends[1 - killed]
     assert other.code == 1
     (line,) = other.err.splitlines()
@@ -253,7 +251,7 @@ def test_whichever_is_asked_to_stop_all_do(case, tmp_path, asked):
     started = Started(tmp_path / "said", case.module, *case.arguments, "--run", run)
     until(lambda: list(run.rglob("manifest.json")), started)
     started.processes[asked].terminate()
-    first, second = started.ended(60)
+    first, second = started.ended()
     (line,) = first.err.splitlines()
     assert line.startswith("interrupted: ")
     assert f"--resume {run}" in line
