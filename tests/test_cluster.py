@@ -15,7 +15,7 @@ from experiments_support import error_of, logged
 from experiments import toy
 from jaxrnn.runs.sweep.cluster import ATTEMPTS, Job, parts_of
 
-RATES = ("0.05", "0.1", "0.2", "0.5")
+RATES = ("0.05", "0.07", "0.1", "0.2", "0.3", "0.5")
 TOY = [
     *["--preset", "smoke", "--seeds", "1", "--length", "2000", "--epochs", "20"],
     *["--checkpoint-seconds", "0"],
@@ -109,14 +109,14 @@ def start(*flags: object) -> subprocess.Popen[str]:
 def test_a_job_that_is_killed_is_submitted_again(whole, tmp_path):
     pytest.importorskip("submitit")
     path = tmp_path / "sweep"
-    waits = start(*SWEEP, "--run", path, "--cluster", "local", "--jobs", "2")
+    waits = start(*SWEEP, "--run", path, "--cluster", "local", "--jobs", "3")
     try:
         os.kill(until(lambda: trainer(path)), signal.SIGKILL)
         out, err = waits.communicate(timeout=400)
     finally:
         waits.kill()
     assert waits.returncode == 0, err
-    assert "4 runs in 2 jobs" in out
+    assert "6 runs in 3 jobs" in out
     (line,) = err.splitlines()
     assert "submitted again" in line
     assert ATTEMPTS > 1

@@ -110,7 +110,7 @@ def tried(count, seed, folder):
 
 
 @pytest.mark.parametrize(
-    ("count", "seed"), [(20, 1), pytest.param(250, 2, marks=pytest.mark.full, id="250")]
+    ("count", "seed"), [(20, 1), pytest.param(500, 2, marks=pytest.mark.full, id="500")]
 )
 def test_generated_command_lines(count, seed, folder):
     counts, wrong = tried(count, seed, folder)
