@@ -208,7 +208,7 @@ def test_transformations(name, transformation):
 
 # by default test_unroll, of one cell
 @pytest.mark.full
-@pytest.mark.parametrize("name", of_kinds(FACTORIES))
+@pytest.mark.parametrize("name", of_kinds([*CELLS, *EVERY_WAY]))
 def test_the_last_outputs_are_those_of_all(name):
     """Values and gradients of `unroll_last`, in double precision."""
     cell, point = cell_and_point(name)
