@@ -10,6 +10,7 @@ from trained_runs import toy_run
 
 from experiments import compare
 from jaxrnn.analysis.statistics import bootstrap, iqm, probability_of_improvement
+from jaxrnn.runs.comparing.groups import labels_of
 
 GRU = [2.897461414337158, 2.9038965702056885]
 ELMAN = [2.9184277057647705, 2.8678746223449707]
@@ -106,6 +107,51 @@ def test_fields_make_settings_and_others_are_taken_together(tmp_path, capsys):
     again = like_the_fixture(tmp_path / "e", {})
     rows = said(capsys, runs[0], again, "--out", tmp_path / "twice")
     assert [row[0] for row in rows] == ["gru, run a", "elman, run a", "gru, run e", "elman, run e"]
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ((0.1234, 0.1229), ["max norm 0.1234", "max norm 0.1229"]),
+        ((0.12341, 0.1312), ["max norm 0.123", "max norm 0.131"]),
+    ],
+)
+def test_settings_that_round_alike_stay_apart(values, labels, tmp_path, capsys):
+    runs = [
+        like_the_fixture(tmp_path / f"{value}-{rate}", {"max_norm": value, "learning_rate": rate})
+        for value in values
+        for rate in (0.1, 0.2)
+    ]
+    rows = said(capsys, *runs, "--by", "max_norm", "--out", tmp_path / "out")
+    assert [row[0] for row in rows] == [labels[0]] * 2 + [labels[1]] * 2 + labels
+
+
+def test_files_and_runs_of_one_name_are_said_in_full():
+    places = [("a/mine.py:cell",), ("b/mine.py:cell",), ("gru",)]
+    assert list(labels_of(["cell"], places).values()) == [
+        "cell a/mine.py:cell",
+        "cell b/mine.py:cell",
+        "gru",
+    ]
+
+
+def test_a_sweep_beside_a_run_of_one_of_its_points_keeps_its_rates(sweep, tmp_path, capsys):
+    other = like_the_fixture(tmp_path / "other", {"learning_rate": 0.01})
+    rows = said(capsys, sweep, other, "--out", tmp_path / "out")
+    assert [(row[0], row[1]) for row in rows[-4:]] == [
+        ("gru, run sweep", "0.01"),
+        ("elman, run sweep", "0.01"),
+        ("gru, run other", "0.01"),
+        ("elman, run other", "0.01"),
+    ]
+
+
+def test_a_run_that_is_given_twice_counts_once(sweep, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(sweep.parent)
+    (tmp_path / "link").symlink_to(sweep)
+    given = [sweep, sweep.name, tmp_path / "link", f"{sweep.name}/../{sweep.name}/rate_1"]
+    rows = said(capsys, *given, "--out", tmp_path / "out")
+    assert [row[2] for row in rows[:6]] == ["2"] * 6
 
 
 def test_what_has_no_text_is_compared_by_its_training_loss(tmp_path_factory, tmp_path, capsys):

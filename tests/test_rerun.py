@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from experiments_support import error_of, unbind
 from trained_runs import char_run, toy_run
@@ -40,6 +41,15 @@ def test_what_differs_is_said(trained, tmp_path):
     assert found.log == pytest.approx(0.01 / 1.01)
     assert (found.missing, found.params) == (1, 0)
     assert "at most 9.9e-03 of themselves" in str(found)
+
+
+@pytest.mark.parametrize("there", [np.nan, np.inf, -np.inf])
+def test_params_that_are_no_number_are_apart(there, trained, monkeypatch):
+    params = iter([{"w": np.array([1.0, there])}, {"w": np.array([1.0, 2.0])}] * 6)
+    monkeypatch.setattr("jaxrnn.runs.rerun.load", lambda *_, **__: (None, next(params)))
+    found = difference(RunDirectory(trained), RunDirectory(trained))
+    assert found.params == np.inf
+    assert str(found).startswith("not equal: the log is equal; params by at most inf")
 
 
 def test_what_cannot_be_repeated(trained, tmp_path, tmp_path_factory, capsys):

@@ -125,6 +125,15 @@ def test_scores_of_other_shapes_and_confidences_are_refused():
         bootstrap(iqm, np.zeros((2, 3, 1)))
     with pytest.raises(ValueError, match="give more than 0 and less than 1"):
         bootstrap(iqm, SCORES, confidence=1.0)
+    with pytest.raises(ValueError, match="no scores are given"):
+        bootstrap(iqm)
+    for confidence in (0.0, 95.0):
+        with pytest.raises(ValueError, match="give more than 0 and less than 1"):
+            iqm_by_step(SCORES, confidence=confidence)
+    with pytest.raises(ValueError, match="resamples is 0"):
+        iqm_by_step(SCORES, resamples=0)
+    with pytest.raises(ValueError, match=r"give \[seeds, steps\]"):
+        iqm_by_step(np.zeros((2, 3, 4)))
 
 
 def test_bands_of_curves_are_those_of_each_step():

@@ -46,6 +46,13 @@ def test_every_combination_is_a_run():
     assert flags_of(points[2].config) == flags_of(CONFIG) | {"learning_rate": 1e-2, "cell": "gru"}
 
 
+def test_a_point_is_trained_once():
+    twice = sweep_points(CONFIG, ["learning_rate=0.1,1e-1,0.2,.1"])
+    assert [point.name for point in twice] == ["learning_rate=0.1", "learning_rate=0.2"]
+    drawn = [point.name for point in sweep_points(CONFIG, ["cell=gru,lstm", "random:32"])]
+    assert sorted(drawn) == ["cell=gru", "cell=lstm"]
+
+
 def test_entries_of_a_flag_with_several():
     assert values("num_steps=1,5", config=toy.PRESETS["smoke"]) == [([1],), ([5],)]
     rates = "learning_rate=1e-3 1e-2 1e-3,1e-2 1e-1 1e-3"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from experiments_support import error_of, logged, small_char, write_text
 from stopping import assert_same_run, dies_after
+from sweep_support import like_the_fixture, make_sweep
 from tiers import mostly_full
 from trained_runs import OFTEN
 
@@ -17,6 +18,7 @@ from experiments import char, toy
 from jaxrnn.runs.config import replaced
 from jaxrnn.runs.sweep.directory import read_sweep
 from jaxrnn.runs.sweep.grouping import SWEPT, groups_of
+from jaxrnn.runs.sweep.main import _compare as compare_all
 from jaxrnn.runs.sweep.points import points_of
 
 # One setting of two seeds.
@@ -54,6 +56,16 @@ def test_a_sweep_that_dies_goes_on(swept, tmp_path, lines):
     assert toy.main(["--resume", str(path), *OFTEN]) == 0
     for name in read_sweep(swept).runs:
         assert_same_run(path / name, swept / name, MEMBERS)
+
+
+def test_a_sweep_over_splits_ends_without_a_comparison(tmp_path, capsys):
+    """Its runs are what they are, and are compared by whoever chooses some that are alike."""
+    path = make_sweep(tmp_path / "sweep", begun=2)
+    like_the_fixture(path / "rate_3", {"valid_fraction": 0.2})
+    compare_all(char.EXPERIMENT, char.PRESETS["smoke"], [], path)
+    assert "not compared: " in (told := capsys.readouterr().err)
+    assert "differ in split: --valid-fraction is 0.1 and 0.2" in told
+    assert not (path / "summary.json").exists()
 
 
 @pytest.mark.full

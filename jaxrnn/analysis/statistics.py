@@ -121,10 +121,9 @@ def bootstrap(
     Raises:
       ValueError: scores of other shapes or with NaN; a confidence outside 0 to 1.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}; give more than 0 and less than 1")
-    if resamples < 1:
-        raise ValueError(f"resamples is {resamples}; give at least 1")
+    _check_drawing(confidence, resamples)
+    if not scores:
+        raise ValueError("no scores are given; give arrays [seeds, tasks] after the statistic")
     checked = [_checked(each) for each in scores]
     for each in checked:
         if each.ndim != 2:
@@ -150,8 +149,15 @@ def iqm_by_step(
     seed: int = 0,
 ) -> Interval:
     """Of curves [seeds, steps] the interquartile mean at every step, and its interval there: one
-    drawing of seeds serves all steps, which a band shows one by one and not as a whole."""
+    drawing of seeds serves all steps, which a band shows one by one and not as a whole.
+
+    Raises:
+      ValueError: as `bootstrap`.
+    """
+    _check_drawing(confidence, resamples)
     values = _checked(values)
+    if values.ndim != 2:
+        raise ValueError(f"values have shape {values.shape}; give [seeds, steps]")
     generator, count = np.random.default_rng(seed), values.shape[0]
     draws = generator.integers(0, count, (resamples, count))
     found = []
@@ -204,6 +210,13 @@ def learning_rate_window(
     low, high = float(grid[first]), float(grid[last])
     most = float(grid[last + 1] / grid[first - 1]) if inside else math.inf
     return RateWindow(float(grid[best]), float(found[best]), low, high, high / low, most)
+
+
+def _check_drawing(confidence: float, resamples: int) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; give more than 0 and less than 1")
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; give at least 1")
 
 
 def _checked(scores: np.ndarray) -> np.ndarray:

@@ -69,18 +69,18 @@ def results(paths: Paths) -> "pandas.DataFrame":
 
 
 def run_paths(paths: Paths) -> list[Path]:
-    """The runs among `paths` and in the sweeps among them, each once, in order. A run of a sweep
-    that has not begun is left out with a warning.
+    """The runs among `paths` and in the sweeps among them, in order, each once, however its path
+    is written. A run of a sweep that has not begun is left out with a warning.
 
     Raises:
       FileNotFoundError: no run, or a sweep of which no run has begun. ValueError: a sweep.json that
         names no runs.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}  # where it lies, to how it was first called
     for given in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         listed = sweep_of(given)
         if listed is None:
-            found[open_run(given).path] = None
+            found.setdefault(given.resolve(), open_run(given).path)
             continue
         folders = [given / name for name in listed["runs"]]
         begun = [folder for folder in folders if RunDirectory(folder).config.is_file()]
@@ -88,8 +88,9 @@ def run_paths(paths: Paths) -> list[Path]:
             raise FileNotFoundError(f"{given} is a sweep of which no run has begun; train it first")
         if missing := len(folders) - len(begun):
             warn(f"{given} is a sweep of {len(folders)} runs, {missing} of which have not begun")
-        found |= dict.fromkeys(begun)
-    return list(found)
+        for folder in begun:
+            found.setdefault(folder.resolve(), folder)
+    return list(found.values())
 
 
 def sweep_of(path: Path) -> dict[str, Any] | None:

@@ -129,5 +129,7 @@ def _params(first: RunDirectory, second: RunDirectory) -> float:
             for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
                 if not np.array_equal(a, b, equal_nan=True):
                     scale = float(np.max(np.abs(a), initial=1e-30))
-                    largest = max(largest, float(np.max(np.abs(a - b))) / scale)
+                    apart = float(np.max(np.abs(a - b))) / scale
+                    # also where one of them is NaN, or both are infinite
+                    largest = max(largest, apart if np.isfinite(apart) else np.inf)
     return largest

@@ -22,6 +22,7 @@ from jaxrnn.runs.comparing.groups import (
     Measure,
     best_of,
     by_setting,
+    labels_of,
     said,
     window_of,
 )
@@ -117,10 +118,7 @@ def _map(path: Path, groups: Sequence[Group], fields: Sequence[str], measure: Me
     }
     down, across = (_sorted(list(dict.fromkeys(place[i] for place in places))) for i in (0, 1))
     values = np.array([[places.get((row, column), np.nan) for column in across] for row in down])
-    shown = [
-        [_short(name, value) for value in every]
-        for name, every in zip(fields, (down, across), strict=True)
-    ]
+    shown = [_short(name, every) for name, every in zip(fields, (down, across), strict=True)]
     heat_map(
         path,
         values,
@@ -138,5 +136,6 @@ def _sorted(values: list[Any]) -> list[Any]:
     return sorted(values) if numbers else values
 
 
-def _short(name: str, value: Any) -> str:
-    return said(name, value).removeprefix(name.replace("_", " ")).strip()
+def _short(name: str, values: Sequence[Any]) -> list[str]:
+    labels = labels_of([name], [(value,) for value in values]).values()
+    return [label.removeprefix(name.replace("_", " ")).strip() for label in labels]

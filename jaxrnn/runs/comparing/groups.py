@@ -1,5 +1,6 @@
 """Members of runs put together into the settings that are compared."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import numpy as np
 
 from jaxrnn.analysis.statistics import Interval, RateWindow, bootstrap, iqm, learning_rate_window
 from jaxrnn.cell_files import cell_name
+from jaxrnn.runs.sweep.directory import is_sweep
 
 Row = Mapping[str, Any]
 RATE = "learning_rate"
@@ -92,8 +94,9 @@ def grouped(
     by_rate = RATE in varied
     names = [name for name in by or varied if name != RATE]
     if not by:
-        # what the config does not tell apart is another setting, or another run
-        for further in ("setting", "run"):
+        rows = [{**row, "sweep": _sweep_of(row["run"])} for row in rows]
+        # what the config does not tell apart is another setting, another sweep, or another run
+        for further in ("setting", "sweep", "run"):
             if _holds_a_seed_twice(rows, names) and _tells_apart(rows, names, further):
                 names.append(further)
     places: dict[tuple, list[Row]] = {}
@@ -101,11 +104,11 @@ def grouped(
         key = (*(row.get(name) for name in names), row.get(RATE) if by_rate else None)
         places.setdefault(key, []).append(row)
     order = list(dict.fromkeys(key[:-1] for key in places))
-    found = []
+    labels, found = labels_of(names, order), []
     for key in sorted(places, key=lambda key: (order.index(key[:-1]), key[-1] or 0.0)):
         values = dict(zip(names, key[:-1], strict=True))
         losses = np.array([_loss(row, measure) for row in places[key]])[:, None]
-        label = ", ".join(said(n, v) for n, v in values.items()) or str(places[key][0]["setting"])
+        label = labels[key[:-1]] or str(places[key][0]["setting"])
         found.append(Group(label, values, key[-1], places[key], losses))
     return found
 
@@ -142,14 +145,35 @@ def window_of(groups: Sequence[Group], tolerance: float) -> RateWindow | None:
     return learning_rate_window(rates, [group.iqm for group in groups], tolerance=tolerance)
 
 
+def labels_of(names: Sequence[str], places: Iterable[tuple]) -> dict[tuple, str]:
+    """A label for the values of each place, none like another: numbers that round to the same, and
+    files of the same name, are said in full."""
+    short = {place: ", ".join(map(said, names, place)) for place in places}
+    often = Counter(short.values())
+    return {
+        place: label if often[label] < 2 else ", ".join(map(_in_full, names, place))
+        for place, label in short.items()
+    }
+
+
 def said(name: str, value: Any) -> str:
     """A field and its value, for a label: what says by itself what it is goes without its name."""
-    if name == "run":
+    if name in ("run", "sweep"):
         return f"run {Path(str(value)).name}"
     if isinstance(value, str) and name in ("cell", "setting", "experiment", "estimator"):
         return cell_name(value) if name == "cell" else value
     number = f"{value:.3g}" if isinstance(value, float) else str(value)
     return f"{name.replace('_', ' ')} {number}"
+
+
+def _in_full(name: str, value: Any) -> str:
+    return f"{name.replace('_', ' ')} {value}"
+
+
+def _sweep_of(run: str) -> str:
+    """The sweep that a run is of; the run itself where it is of none."""
+    parent = Path(run).parent
+    return str(parent) if is_sweep(parent) else run
 
 
 def _loss(row: Row, measure: Measure) -> float:

@@ -235,7 +235,11 @@ def _finish(
 
 def _compare(experiment: Experiment, config: Any, logs: Sequence[RunLog], path: Path) -> None:
     """All runs beside each other, as the experiment has it."""
-    found = compare_runs([path])
+    try:
+        found = compare_runs([path])
+    except ValueError as error:  # a sweep over texts, say, of which each run has its own results
+        warn(f"{path} is trained, and not compared: {error}")
+        return
     report = experiment.compared(config, logs, found.report)
     claims = [claim._asdict() for claim in report.claims]
     found_out = {"results": report.results, "claims": claims, "tables": plain(report.tables)}

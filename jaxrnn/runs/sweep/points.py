@@ -57,6 +57,8 @@ def sweep_points(config: Any, texts: Sequence[str]) -> list[Point]:
     Numbers of ranges are rounded to six significant digits, so that a run's name says them as they
     are; those of `random:N` are drawn from the config's seed.
 
+    A point that comes twice, as where few values are drawn from, is one point.
+
     Raises:
       ValueError: a text that says nothing, a flag that is not there or twice, a value that the flag
         does not take, more than 10,000 points.
@@ -87,7 +89,10 @@ def sweep_points(config: Any, texts: Sequence[str]) -> list[Point]:
         if count > MOST:
             raise ValueError(f"--sweep has {count:,} points; give at most {MOST:,}")
         rows = list(itertools.product(*fields.values()))
-    return points_of(config, [dict(zip(fields, row, strict=True)) for row in rows])
+    points: dict[str, Point] = {}
+    for point in points_of(config, [dict(zip(fields, row, strict=True)) for row in rows]):
+        points.setdefault(repr(point.config), point)
+    return list(points.values())
 
 
 def points_of(config: Any, rows: Sequence[Mapping[str, Any]]) -> list[Point]:
