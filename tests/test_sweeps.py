@@ -15,8 +15,8 @@ from tiers import mostly_full
 from trained_runs import OFTEN
 
 from experiments import char, toy
-from jaxrnn.runs.config import replaced
-from jaxrnn.runs.sweep.directory import read_sweep
+from jaxrnn.runs.config import record_of, replaced
+from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, write_sweep
 from jaxrnn.runs.sweep.grouping import SWEPT, groups_of
 from jaxrnn.runs.sweep.main import _compare as compare_all
 from jaxrnn.runs.sweep.points import points_of
@@ -56,6 +56,23 @@ def test_a_sweep_that_dies_goes_on(swept, tmp_path, lines):
     assert toy.main(["--resume", str(path), *OFTEN]) == 0
     for name in read_sweep(swept).runs:
         assert_same_run(path / name, swept / name, MEMBERS)
+
+
+def test_a_run_that_was_raised_alone_stays_so(swept, tmp_path, capsys):
+    path, (name, *_) = Path(shutil.copytree(swept, tmp_path / "run")), read_sweep(swept).runs
+    assert toy.main(["--resume", str(path / name), "--epochs", "3"]) == 0
+    raised = Path(shutil.copytree(path / name, tmp_path / "raised"))
+    assert json.loads((raised / "config.json").read_text())["config"]["epochs"] == [3]
+    assert toy.main(["--resume", str(path)]) == 0
+    assert_same_run(path / name, raised, MEMBERS)
+    assert "epochs 3" in capsys.readouterr().out
+
+
+def test_a_sweep_over_epochs_is_not_raised(tmp_path, capsys):
+    config, runs = record_of(toy.PRESETS["smoke"]), {"epochs=1": {"epochs": [1]}}
+    write_sweep(tmp_path, SweepRecord("toy", config, runs, False, 0, []))
+    said = error_of(capsys, toy.main, ["--resume", str(tmp_path), "--epochs", "9"])
+    assert "--epochs is [9], and the sweep goes through epochs" in said
 
 
 def test_a_sweep_over_splits_ends_without_a_comparison(tmp_path, capsys):

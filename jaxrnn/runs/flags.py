@@ -216,7 +216,7 @@ def _check_sweep(flags: TrainingFlags) -> None:
 
 def _check_unchanged(recorded: dict[str, Any], config: Any, path: str | None) -> None:
     for name, (old, new) in changed(recorded, config).items():
-        if name == "epochs" and _raised(old, new):
+        if name == "epochs" and raised(old, new):
             if (decay := flags_of(config).get("decay", "none")) == "none":
                 continue
             raise ValueError(
@@ -232,7 +232,8 @@ def _check_unchanged(recorded: dict[str, Any], config: Any, path: str | None) ->
         )
 
 
-def _raised(old: Any, new: Any) -> bool:
+def raised(old: Any, new: Any) -> bool:
+    """Whether recorded epochs are as many as before, or more."""
     if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(_raised, old, new))
+        return len(old) == len(new) and all(map(raised, old, new))
     return isinstance(old, int) and isinstance(new, int) and new >= old

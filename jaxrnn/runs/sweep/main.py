@@ -10,19 +10,20 @@ from jaxrnn.runs import processes
 from jaxrnn.runs.bound import check_logs
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.comparing import compare_runs, write_comparison
-from jaxrnn.runs.config import record_of
+from jaxrnn.runs.config import field_value, record_of, replaced
 from jaxrnn.runs.devices import start_devices
 from jaxrnn.runs.directory import RunDirectory, create_run
 from jaxrnn.runs.environment import as_recorded, describe_environment
 from jaxrnn.runs.experiment import Experiment
 from jaxrnn.runs.files import write_json
-from jaxrnn.runs.flags import TrainingFlags, recorded_config
+from jaxrnn.runs.flags import TrainingFlags, raised, recorded_config
 from jaxrnn.runs.interrupt import Interrupts
 from jaxrnn.runs.lock import lock_run
 from jaxrnn.runs.log import RunLog
 from jaxrnn.runs.opening import open_directory, with_stored_code
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.progress import warn
+from jaxrnn.runs.records import read_record
 from jaxrnn.runs.report import print_report, write_report
 from jaxrnn.runs.summary import plain
 from jaxrnn.runs.sweep.cluster import check_cluster, submit
@@ -57,7 +58,7 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
     record = _record(experiment, config, flags)
     if flags.only:
         record = _chosen(record, flags)
-    points = _points(config, record)
+    points = _points(config, record, flags.path)
     if flags.cluster is not None:
         _submit(experiment, record, points, flags, asked)
         return
@@ -140,6 +141,12 @@ def _record(experiment: Experiment, config: Any, flags: TrainingFlags) -> SweepR
     if flags.resume is not None:
         record, now = read_sweep(flags.resume), record_of(config)
         # all else is as it began; a later resume goes on with what was raised
+        for name in RAISED:
+            if name in record.fields and now[name] != record.config[name]:
+                raise ValueError(
+                    f"--resume {flags.resume}: --{name} is {now[name]}, and the sweep goes through "
+                    f"{name}; leave it out, or give it with --resume and one of the runs"
+                )
         return record._replace(config=record.config | {n: now[n] for n in RAISED if n in now})
     points = sweep_points(config, flags.sweep)
     return SweepRecord(
@@ -152,9 +159,19 @@ def _record(experiment: Experiment, config: Any, flags: TrainingFlags) -> SweepR
     )
 
 
-def _points(config: Any, record: SweepRecord) -> list[Point]:
-    found = points_of(config, list(record.runs.values()))
-    return [point._replace(name=name) for point, name in zip(found, record.runs, strict=True)]
+def _points(config: Any, record: SweepRecord, path: Path) -> list[Point]:
+    found = zip(points_of(config, list(record.runs.values())), record.runs, strict=True)
+    return [_as_far(point._replace(name=name), run_of(path, name)) for point, name in found]
+
+
+def _as_far(point: Point, run: RunDirectory) -> Point:
+    """The point, with what was raised where its run was resumed alone."""
+    if not run.config.is_file():
+        return point
+    own, its = record_of(point.config), read_record(run)["config"]
+    higher = {n: its[n] for n in RAISED if n in own and n in its and raised(own[n], its[n])}
+    values = {n: field_value(type(point.config), n, value) for n, value in higher.items()}
+    return point._replace(config=replaced(point.config, **values))
 
 
 def _resolved(experiment: Experiment, point: Point, flags: TrainingFlags) -> Any:
@@ -167,13 +184,15 @@ def _rungs(experiment: Experiment, points: Sequence[Point], record: SweepRecord)
     if not record.halving:
         return []
     parts = [experiment.settings(point.config) for point in points]
-    epochs = {part.loop.epochs for own in parts for part in own.values()}
-    if len({tuple(own) for own in parts}) != 1 or len(epochs) != 1:
+    # more where a run was resumed alone
+    epochs = [{part.loop.epochs for part in own.values()} for own in parts]
+    alike = len({tuple(own) for own in parts}) == 1 and all(len(own) == 1 for own in epochs)
+    if not alike or "epochs" in record.fields:
         raise ValueError(
             f"--halving is {record.halving}, which compares the points setting by setting after "
             "as many epochs; sweep neither epochs nor what says which settings there are"
         )
-    return rungs_of(len(points), min(epochs), record.halving)
+    return rungs_of(len(points), min(min(own) for own in epochs), record.halving)
 
 
 def _single(flags: TrainingFlags, point: Point) -> TrainingFlags:
