@@ -213,6 +213,9 @@ def test_a_run_without_these_records_is_held_against_none(run):
     record = read_record(open_run(run))
     check_run(open_run(run), record)
     check_logs(open_run(run))
+    (run / "metrics.jsonl").unlink()
+    with pytest.raises(ValueError, match=r"metrics.jsonl is missing, which the run wrote"):
+        check_logs(open_run(run))
     load(run)
 
 

@@ -53,6 +53,17 @@ def test_anything_that_exists_is_refused(tmp_path):
         assert str(caught.value) == f"--run {path} exists; choose another directory"
 
 
+def test_a_folder_in_which_nothing_was_written_is_taken_where_a_run_began_before(tmp_path):
+    path = tmp_path / "run"
+    for _ in range(2):
+        assert create_run(path, begun_before=True).path == path
+        (path / ".lock").touch()
+    (path / "metrics.jsonl").touch()
+    for where in (path, path / "metrics.jsonl"):
+        with pytest.raises(FileExistsError, match=r"config.json is missing, and other files"):
+            create_run(where, begun_before=True)
+
+
 def test_a_run_that_exists_can_be_resumed(tmp_path):
     path = tmp_path / "run"
     create_run(path).config.write_text("{}")

@@ -58,6 +58,18 @@ def test_a_sweep_that_dies_goes_on(swept, tmp_path, lines):
         assert_same_run(path / name, swept / name, MEMBERS)
 
 
+def test_a_run_whose_folder_alone_was_made_begins(swept, tmp_path):
+    """The process died between the folder and the config."""
+    path, (name, *_) = Path(shutil.copytree(swept, tmp_path / "run")), read_sweep(swept).runs
+    shutil.rmtree(path / name)
+    (path / name / "tensorboard").mkdir(parents=True)
+    for left in (".lock", ".config.json.77"):
+        (path / name / left).touch()
+    assert toy.main(["--resume", str(path)]) == 0
+    assert_same_run(path / name, swept / name, MEMBERS)
+    assert not (path / name / ".config.json.77").exists()
+
+
 def test_a_run_that_was_raised_alone_stays_so(swept, tmp_path, capsys):
     path, (name, *_) = Path(shutil.copytree(swept, tmp_path / "run")), read_sweep(swept).runs
     assert toy.main(["--resume", str(path / name), "--epochs", "3"]) == 0

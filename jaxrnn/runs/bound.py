@@ -101,8 +101,11 @@ def check_logs(run: RunDirectory) -> None:
     """
     for folder in sorted(run.checkpoints.iterdir()) if run.checkpoints.is_dir() else ():
         kept = latest_record(folder)
-        if kept is not None:
-            check_log_of(run, folder.name, kept)
+        if kept is None:
+            continue
+        if not run.metrics.is_file():
+            raise ValueError(f"{run.metrics} is missing, which the run wrote; {REMEDY}")
+        check_log_of(run, folder.name, kept)
 
 
 def require_unbegun(run: RunDirectory, setting: str) -> None:

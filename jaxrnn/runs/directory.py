@@ -80,10 +80,14 @@ class RunDirectory:
         return self.path / "samples"
 
 
-def create_run(path: Path) -> RunDirectory:
+def create_run(path: Path, *, begun_before: bool = False) -> RunDirectory:
     """Makes the folder of a new run, parents included.
 
-    Raises: FileExistsError if anything at all is at `path`; OSError if it cannot be made.
+    Args:
+      begun_before: a process may have died when it had made the folder and written nothing yet.
+
+    Raises: FileExistsError if anything at all is at `path`, but for such a folder; OSError if it
+      cannot be made.
     """
     path = Path(path)
     try:
@@ -98,6 +102,13 @@ def create_run(path: Path) -> RunDirectory:
         # Of two processes that start at the same time, mkdir lets one through.
         path.mkdir()
     except FileExistsError:
+        if begun_before:
+            if path.is_dir() and all(
+                each.is_dir() or each.name.startswith(".") for each in path.rglob("*")
+            ):
+                return RunDirectory(path)
+            lost = f"{RunDirectory(path).config} is missing, and other files of the run are there"
+            raise FileExistsError(f"{lost}; restore it from a copy, or move them away") from None
         # only a training run can go on; a benchmark's folder, say, has no config
         resume = f" or --resume {path}" if RunDirectory(path).config.is_file() else ""
         message = f"--run {path} exists; choose another directory{resume}"

@@ -29,22 +29,28 @@ def open_directory(
     settings: Sequence[Setting],
     seeds: Sequence[int],
     devices: Devices,
+    *,
+    begun_before: bool = False,
 ) -> RunDirectory:
     """The run directory, ready to train in; what makes the run is in it.
+
+    Args:
+      begun_before: as in `create_run`, of a run that is not resumed.
 
     Raises:
       FileExistsError: a new run whose directory exists.
       ValueError: a resumed run whose texts, or their symbols, are not what they were.
     """
     resumed = flags.resume is not None
-    run = open_run(flags.path) if resumed else create_run(flags.path)
+    run = open_run(flags.path) if resumed else create_run(flags.path, begun_before=begun_before)
     if resumed:
         refuse_links_out(run.path)
         if run.environment.exists() or run.checkpoints.exists():  # else the run begins now
             check_texts(run, settings, "--resume")
     lock_run(run.path)
-    if resumed:
+    if resumed or begun_before:
         remove_leftovers(run.path)
+    if resumed:
         check_samples(run)
         if run.tensorboard.is_dir():
             from jaxrnn.runs.tensorboard.events import check_events

@@ -13,6 +13,10 @@ SPLIT = ("valid_fraction", "limit")
 """Fields of the config that say what is held out, and into which symbols a text is divided."""
 
 
+class Unalike(ValueError):
+    """Two runs whose losses say nothing about one another; `str()` is one line that says why."""
+
+
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The members of one run, as rows of `runs.results`.
 
@@ -32,7 +36,7 @@ def fields_of(paths: Sequence[Path]) -> list[str]:
 
 
 def require_alike(paths: Sequence[Path]) -> None:
-    """Raises: ValueError, two runs of which the losses say nothing about one another, and why."""
+    """Raises: Unalike, two runs of which the losses say nothing about one another, and why."""
     first = paths[0]
     texts, record, symbols = (
         recorded_texts(first),
@@ -42,12 +46,12 @@ def require_alike(paths: Sequence[Path]) -> None:
     for other in paths[1:]:
         its, there = recorded_texts(other), read_record(RunDirectory(other))
         if sorted(its.values()) != sorted(texts.values()):
-            raise ValueError(
+            raise Unalike(
                 f"{first} and {other} differ in text ({_said(texts)}; {_said(its)}); "
                 "compare runs of one text"
             )
         if not texts and record["experiment"] != there["experiment"]:
-            raise ValueError(
+            raise Unalike(
                 f"{first} is a run of {record['experiment']} and {other} one of "
                 f"{there['experiment']}, which read no text; compare runs of one task"
             )
@@ -55,12 +59,12 @@ def require_alike(paths: Sequence[Path]) -> None:
             here, others = (each["config"].get(field) for each in (record, there))
             if here != others:
                 flag = "--" + field.replace("_", "-")
-                raise ValueError(
+                raise Unalike(
                     f"{first} and {other} differ in split: {flag} is {here} and {others}; compare "
                     "runs of one split"
                 )
         if _symbols(other) != symbols:
-            raise ValueError(
+            raise Unalike(
                 f"{first} and {other} divide their text into other symbols, so that a loss per "
                 "symbol is not the same; compare runs of one level"
             )

@@ -9,7 +9,7 @@ from jaxrnn.parallel import Devices
 from jaxrnn.runs import processes
 from jaxrnn.runs.bound import check_logs
 from jaxrnn.runs.checking import members
-from jaxrnn.runs.comparing import compare_runs, write_comparison
+from jaxrnn.runs.comparing import Unalike, compare_runs, write_comparison
 from jaxrnn.runs.config import field_value, record_of, replaced
 from jaxrnn.runs.devices import start_devices
 from jaxrnn.runs.directory import RunDirectory, create_run
@@ -231,7 +231,10 @@ def _open(
         ]
         settings = [each.setting for each in every]
         seeds = members(point.config.loop.seed, point.config.loop.seeds)
-        runs[point.name] = open_directory(experiment, point.config, own, settings, seeds, devices)
+        again = flags.resume is not None
+        runs[point.name] = open_directory(
+            experiment, point.config, own, settings, seeds, devices, begun_before=again
+        )
         texts |= {name: sha256 for each in settings for name, sha256 in each.texts.items()}
     if not flags.only and not (path / "environment.json").exists():
         found = describe_environment(texts, len(devices), experiment.source)
@@ -256,7 +259,7 @@ def _compare(experiment: Experiment, config: Any, logs: Sequence[RunLog], path: 
     """All runs beside each other, as the experiment has it."""
     try:
         found = compare_runs([path])
-    except ValueError as error:  # a sweep over texts, say, of which each run has its own results
+    except Unalike as error:  # a sweep over texts, say, of which each run has its own results
         warn(f"{path} is trained, and not compared: {error}")
         return
     report = experiment.compared(config, logs, found.report)
