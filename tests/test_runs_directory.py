@@ -64,6 +64,16 @@ def test_a_folder_in_which_nothing_was_written_is_taken_where_a_run_began_before
             create_run(where, begun_before=True)
 
 
+def test_a_sweep_is_no_run_and_has_some(tmp_path):
+    (tmp_path / "sweep.json").touch()
+    with pytest.raises(FileNotFoundError, match="is a sweep; give one of its runs, of which none"):
+        open_run(tmp_path)
+    for name in "ba":
+        create_run(tmp_path / name).config.write_text("{}")
+    with pytest.raises(FileNotFoundError, match=f"one of its runs, such as {tmp_path / 'a'}$"):
+        open_run(tmp_path)
+
+
 def test_a_run_that_exists_can_be_resumed(tmp_path):
     path = tmp_path / "run"
     create_run(path).config.write_text("{}")

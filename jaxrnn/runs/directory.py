@@ -157,6 +157,10 @@ def open_run(path: Path, flag: str = "run") -> RunDirectory:
         ) from None
     if not is_folder:
         raise FileNotFoundError(f"{flag} {path} does not exist; give the directory of a run")
+    if is_folder and not is_run and (Path(path) / "sweep.json").is_file():
+        begun = min(Path(path).glob("*/config.json"), default=None)
+        such = f"such as {begun.parent}" if begun else "of which none has begun"
+        raise FileNotFoundError(f"{flag} {path} is a sweep; give one of its runs, {such}")
     if not is_run:
         raise FileNotFoundError(f"{path} is not a run directory: it has no {run.config.name}")
     return run
