@@ -27,7 +27,7 @@ def test_a_single_seed_has_no_interval_and_no_table():
     found = runs.median_and_spread([1.5])
     assert (found["iqm"], found["interval"], found["covers"]) == (1.5, None, None)
     assert runs.spread_columns(found)[1] == "-"
-    assert "no interval of one seed" in runs.spread_note([found])
+    assert "(none for one seed)" in runs.spread_note([found])
     assert runs.spread_tables({"gru": found, "elman": None}) == []
 
 

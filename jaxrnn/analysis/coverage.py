@@ -42,7 +42,7 @@ def interval_note(counts: Iterable[int]) -> str:
     """What to say beside intervals of so many seeds each."""
     several = [count for count in counts if count > 1]
     if not several:
-        return "no interval of one seed"
+        return "95 % bootstrap interval (none for one seed)"
     few = min(several)
     return f"95 % bootstrap interval (which covers {100 * covers(few):.0f} % at {few} seeds)"
 

@@ -66,9 +66,11 @@ def rate_curves(
         if band.window is not None:
             ax.plot(band.window, [0.03 + 0.045 * i] * 2, "|-", ms=7, mew=2, lw=2.2, **beside)
     ax.set_xscale("log")
-    every = np.concatenate([band.x for band in bands.values()])
-    decades = np.log10(every.max() / every.min())
+    every = np.unique(np.concatenate([band.x for band in bands.values()]))
+    decades = np.log10(every[-1] / every[0])
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1, 3)))
+    if len(every) < 5:  # room for each of them
+        ax.set_xticks(every)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter("{x:g}")
     if ax.get_yscale() == "log":
