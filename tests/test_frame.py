@@ -11,6 +11,7 @@ from sweep_support import FIXTURE, like_the_fixture, make_sweep
 from trained_runs import toy_run
 
 from jaxrnn import runs
+from jaxrnn.runs.comparing.reading import read
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.frame import KEYS, results_rows, run_paths
 
@@ -76,6 +77,19 @@ def test_results_are_those_of_the_summary(toys):
         assert set(mine.parameters) == {row["parameters"]}
     assert found.finished.all()
     assert not found.diverged.any()
+
+
+def test_a_limit_is_not_what_a_result_counts(tmp_path):
+    """Two cells that were given no limit of parameters do not differ in it."""
+    path = shutil.copytree(FIXTURE, tmp_path / "run")
+    record = json.loads((path / "config.json").read_text())
+    record["config"]["parameters"] = 0
+    (path / "config.json").write_text(json.dumps(record))
+    rows = json.loads((path / "summary.json").read_text())["results"]
+    found = runs.results(path)
+    assert set(found.parameters) == {row["parameters"] for row in rows}
+    assert set(found.config_parameters) == {0}
+    assert {each["parameters"] for each in read(path)} == {0}
 
 
 def test_a_sweep_is_all_its_runs(sweep, capsys):

@@ -28,6 +28,11 @@ SWEEP = "sweep.json"
 KEYS = ("run", "experiment", "setting", "seed", "epoch", "step")
 MEMBERS = ("seed", "seeds")
 """Fields of the config that a row's own seed stands for."""
+COUNTED = ("parameters",)
+"""Fields of a config under whose names results have something else: `--parameters` is a limit, and
+0 is none, where a result counts what the model has."""
+BESIDE = "config_"
+"""Before the name of a field of the config whose own name has a result."""
 
 
 def frame(paths: Paths) -> "pandas.DataFrame":
@@ -138,10 +143,13 @@ def results_rows(path: Path) -> Iterator[Row]:
         own["finished"] = run.summary.is_file()
         place = record["seeds"].index(seed) if seed in record["seeds"] else None
         further = _of_member(told.get(setting, {}), place, len(record["seeds"]))
-        row = key | own
-        named = {*row, *configs[setting]}
-        row |= {name: value for name, value in further.items() if name not in named}
-        yield row | _beside(configs[setting], row)
+        row, config = key | own, configs[setting]
+        row |= {
+            name: value
+            for name, value in further.items()
+            if name not in row and not (name in config and config[name] == value)
+        }
+        yield row | _beside(config, row)
 
 
 def _lines(run: RunDirectory, record: Row) -> dict[tuple[str, int, int], Row]:
@@ -196,7 +204,8 @@ def _configs(run: RunDirectory, record: Row) -> dict[str, Row]:
     common = {name: v for name, v in record["config"].items() if name not in MEMBERS}
     for setting in record["settings"]:
         own = setting["model"] | told.get(setting["name"], {})
-        mine = {name: own[name] for name in common if name in own and not _is_many(own[name])}
+        fields = [name for name in common if name in own and name not in COUNTED]
+        mine = {name: own[name] for name in fields if not _is_many(own[name])}
         found[setting["name"]] = {name: _cell(value) for name, value in (common | mine).items()}
     return found
 
@@ -241,7 +250,7 @@ def _cell(value: Any) -> Any:
 
 def _beside(config: Row, row: Row) -> Row:
     """The config under names that the row does not use for something of its own."""
-    return {f"config_{name}" if name in row else name: value for name, value in config.items()}
+    return {f"{BESIDE}{name}" if name in row else name: value for name, value in config.items()}
 
 
 def _framed(rows: Callable[[Path], Iterator[Row]], paths: Paths) -> "pandas.DataFrame":

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.environment import recorded_texts
-from jaxrnn.runs.frame import MEMBERS, results_rows
+from jaxrnn.runs.frame import BESIDE, MEMBERS, results_rows
 from jaxrnn.runs.records import read_record, read_vocabulary_file
 
 SPLIT = ("valid_fraction", "limit")
@@ -18,7 +18,8 @@ class Unalike(ValueError):
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The members of one run, as rows of `runs.results`.
+    """The members of one run, as rows of `runs.results`, in which a field of the config is that
+    field and not what was measured under its name.
 
     Raises:
       ValueError: it has logged nothing yet.
@@ -26,7 +27,9 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     rows = list(results_rows(path))
     if not rows:
         raise ValueError(f"{path} has logged nothing yet; train it further")
-    yield from rows
+    for row in rows:
+        fields = {n.removeprefix(BESIDE): v for n, v in row.items() if n.startswith(BESIDE)}
+        yield row | fields
 
 
 def fields_of(paths: Sequence[Path]) -> list[str]:
