@@ -10,14 +10,14 @@ from jaxrnn.analysis.statistics import TOLERANCE
 from jaxrnn.runs.comparing.drawing import plots
 from jaxrnn.runs.comparing.groups import Group, grouped, measured_by, pooled
 from jaxrnn.runs.comparing.profiles import profile_table
-from jaxrnn.runs.comparing.reading import Unalike, fields_of, read, require_alike
+from jaxrnn.runs.comparing.reading import fields_of, read, require_alike
 from jaxrnn.runs.comparing.tables import tables
 from jaxrnn.runs.experiment import Report
 from jaxrnn.runs.files import write_atomic
 from jaxrnn.runs.frame import columns_of, run_paths
 from jaxrnn.runs.report import write_pictures
 
-__all__ = ["TOLERANCE", "Comparison", "Group", "Unalike", "compare_runs", "write_comparison"]
+__all__ = ["TOLERANCE", "Comparison", "Group", "compare_runs", "write_comparison"]
 
 
 class Comparison(NamedTuple):
@@ -45,7 +45,7 @@ def compare_runs(
       tolerance: what a learning rate in the window may lose, as a part of the best one's loss.
 
     Raises:
-      Unalike: runs of different texts or splits. ValueError, OSError: whatever is wrong with one.
+      ValueError, OSError: runs of different texts or splits, or whatever is wrong with one.
     """
     runs = run_paths(paths)
     require_alike(runs)

@@ -9,7 +9,8 @@ from jaxrnn.parallel import Devices
 from jaxrnn.runs import processes
 from jaxrnn.runs.bound import check_logs
 from jaxrnn.runs.checking import members
-from jaxrnn.runs.comparing import Unalike, compare_runs, write_comparison
+from jaxrnn.runs.comparing import compare_runs, write_comparison
+from jaxrnn.runs.comparing.reading import Unalike
 from jaxrnn.runs.config import field_value, record_of, replaced
 from jaxrnn.runs.devices import start_devices
 from jaxrnn.runs.directory import RunDirectory, create_run
