@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +115,14 @@ def test_a_sweep_that_cannot_be_read_is_refused(sweep):
             runs.frame([sweep])
     with pytest.raises(FileNotFoundError, match="does not exist"):
         runs.frame(["nowhere"])
+
+
+def test_a_number_that_is_text_is_refused_with_its_line(tmp_path):
+    log = RunDirectory(Path(shutil.copytree(FIXTURE, tmp_path / "run"))).metrics
+    first, *rest = log.read_text().splitlines(keepends=True)
+    log.write_text(json.dumps(json.loads(first) | {"loss": "low"}) + "\n" + "".join(rest))
+    with pytest.raises(ValueError, match="line 1: loss is 'low', no number; restore it"):
+        runs.results(log.parent)
 
 
 def test_what_diverged_or_goes_on_is_said(tmp_path):

@@ -304,4 +304,8 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
             value = repr(record[field]) if field in record else "missing"
             fault = f"{path} line {number}: {field} is {value:.40}, no {kind.__name__}"
             raise ValueError(f"{fault}; restore it from a copy")
+    for field in ("loss", "train_loss", "valid_loss"):
+        if not isinstance(record.get(field), int | float | None):
+            fault = f"{path} line {number}: {field} is {record[field]!r:.40}, no number"
+            raise ValueError(f"{fault}; restore it from a copy")
     return record
