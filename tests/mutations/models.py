@@ -215,10 +215,18 @@ FAULTS = [
     (
         "generation: a key for all draws",
         "generation.py",
-        "jax.random.fold_in(key_draw, t)",
-        "key_draw",
+        "jax.random.fold_in(key, t)",
+        "key",
         "test_generation.py",
         "",
+    ),
+    (
+        "generation: noise of one time step for those that are drawn at once",
+        "generation.py",
+        "noise_of(ts)",
+        "noise_of(ts[:1] + 0 * ts)",
+        "test_generation.py",
+        "categorical",
     ),
     (
         "generation: reads one token of the padding",

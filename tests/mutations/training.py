@@ -305,4 +305,12 @@ FAULTS = [
         "test_tensorboard_looks.py",
         "buckets",
     ),
+    (
+        "tensorboard: results once more at every resume",
+        "runs/tensorboard/boards.py",
+        "    take_back(run.tensorboard, step)\n",
+        "",
+        "test_tensorboard_runs.py",
+        "results_of_a_run",
+    ),
 ]
