@@ -14,6 +14,8 @@ from jaxrnn.runs.command import in_flags, one_line
 from jaxrnn.runs.flags import read_flags
 from jaxrnn.runs.lock import LOCK
 from jaxrnn.runs.preparing import check_setting, of_seeds
+from jaxrnn.runs.sweep.directory import read_sweep
+from jaxrnn.runs.sweep.halving import first_search
 from jaxrnn.training import Training
 
 CLOCKS = {"seconds", "steps_per_second", "seconds_per_epoch"}
@@ -99,6 +101,14 @@ def logged(run: Path) -> list[dict[str, Any]]:
     """The lines of the log, without what a clock measured."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [without_clocks(line) for line in lines]
+
+
+def searches(sweep: Path, setting: str) -> list[Any]:
+    """Of a halved sweep, the search after each rung."""
+    folder, points = sweep / "search" / setting, len(read_sweep(sweep).runs)
+    steps = checkpoints.committed_steps(folder)
+    found = [checkpoints.restore_checkpoint(folder, n, first_search(points)) for n in steps]
+    return [search for search, _ in found]
 
 
 def summary(run: Path) -> dict[str, Any]:

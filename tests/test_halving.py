@@ -1,12 +1,17 @@
 """Halving where an experiment has several settings: each has its own points that go on."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
-from experiments_support import logged
+from experiments_support import logged, searches
+from hypothesis import given
+from hypothesis import strategies as st
 from stopping import dies_after
 from trained_runs import OFTEN
 
@@ -17,8 +22,9 @@ from jaxrnn.runs.experiment import Setting
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.preparing import Prepared
 from jaxrnn.runs.sweep import training
-from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep
+from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, save_search, write_sweep
 from jaxrnn.runs.sweep.grouping import Group, Trained, groups_of
+from jaxrnn.runs.sweep.halving import first_search, halved, kept_of, score_of
 from jaxrnn.runs.sweep.points import Point, points_of
 from jaxrnn.runs.sweep.training import side_by_side, train_groups
 
@@ -51,9 +57,10 @@ def trained(monkeypatch, tmp_path):
         done.append((group.setting, "".join(left), epochs))
 
     monkeypatch.setattr(training, "_train", train)
-    monkeypatch.setattr(training, "score_of", lambda run, setting: LOSSES[setting][run.path.name])
+    monkeypatch.setattr(training, "score_of", lambda run, name, _: LOSSES[name][run.path.name])
 
     def make(record, rungs):
+        write_sweep(tmp_path, record)
         pairs = [(group_of(setting), Prepared(*NOTHING)) for setting in LOSSES]
         runs = {name: RunDirectory(Path(name)) for name in "abcd"}
         flags = TrainingFlags(run=tmp_path)
@@ -71,18 +78,62 @@ def test_every_setting_has_its_own_points(trained):
         *(("first", "abcd", 1), ("first", "ab", 2), ("first", "a", None)),
         *(("second", "abcd", 1), ("second", "bd", 2), ("second", "d", None)),
     ]
-    assert read_sweep(trained.path).rungs == record.rungs
-    assert record.rungs[-1] == {"setting": "second", "epochs": 2, "kept": ["d"]}
+    first, last = searches(trained.path, "second")
+    np.testing.assert_array_equal(last.alive, [False, False, False, True])
+    np.testing.assert_array_equal(first.scores, last.scores)
 
 
-def test_a_halved_sweep_goes_on_with_what_it_chose(trained):
-    """And with that of older records, which name no setting."""
+def test_a_halved_sweep_goes_on_with_what_it_chose(trained, capsys):
+    """Its carry is in checkpoints: a damaged one is said, and its rung gone through again."""
+    trained.make(record_of(), [1, 2])
+    trained.done.clear()
+    assert trained.make(record_of(), [1, 2]) == {*"abcd"}
+    assert trained.done == [("first", "a", None), ("second", "d", None)]
+    damaged = trained.path / "search" / "first" / "0000000002" / "manifest.json"
+    damaged.write_text(damaged.read_text().replace("a", "b", 1))
+    trained.make(record_of(), [1, 2])
+    assert "checkpoint 2 is damaged" in capsys.readouterr().err
+    assert trained.done[2:4] == [("first", "ab", 2), ("first", "a", None)]
+    save_search(trained.path, "first", "bcda", searches(trained.path, "first")[0])
+    with pytest.raises(ValueError, match="is of other points"):
+        trained.make(record_of(), [1, 2])
+
+
+def test_a_sweep_halved_by_an_older_version_goes_on(trained):
+    """sweep.json had what was chosen, without a setting where there is but one."""
     trained.make(record_of([{"setting": "first", "epochs": 1, "kept": ["c", "d"]}]), [1, 2])
     assert trained.done[:2] == [("first", "cd", 2), ("first", "c", None)]
     assert trained.done[2] == ("second", "abcd", 1)
-    trained.done.clear()
+
+
+def test_a_halved_sweep_without_a_named_setting(trained):
     trained.make(record_of([{"epochs": 1, "kept": ["c", "d"]}]), [1])
     assert trained.done[0] == ("first", "cd", None)
+
+
+@given(
+    scores=st.lists(st.sampled_from([1.0, 2.0, 3.0, np.inf, np.nan]), min_size=7, max_size=7),
+    alive=st.lists(st.booleans(), min_size=7, max_size=7).filter(any),
+    halving=st.integers(2, 4),
+)
+def test_the_best_of_those_that_are_left_go_on(scores, alive, halving):
+    """As sorting the points says it; the first of two alike, and what is NaN last."""
+    before = first_search(7)._replace(alive=jnp.array(alive))
+    search = halved(before, jnp.array(scores), halving=halving)
+    left = [n for n in range(7) if alive[n]]
+    worst_last = [np.inf if np.isnan(score) else score for score in scores]
+    best = sorted(left, key=worst_last.__getitem__)[: kept_of(len(left), halving)]
+    assert [*np.flatnonzero(search.alive)] == sorted(best)
+    np.testing.assert_array_equal(search.scores, np.where(alive, scores, np.nan))
+
+
+def test_a_rung_is_decided_by_its_own_epochs(tmp_path):
+    """Also where a run was trained beyond it, alone."""
+    lines = [(1, 0, 5.0, 4.0), (1, 1, 5.0, 2.0), (2, 0, 1.0, 1.0), (2, 1, 1.0, None)]
+    names = ("epoch", "seed", "train_loss", "valid_loss")
+    log = [{"setting": "a", "step": 1} | dict(zip(names, line, strict=True)) for line in lines]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
+    assert [score_of(RunDirectory(tmp_path), "a", epochs) for epochs in (1, 2)] == [3.0, 1.5]
 
 
 def test_without_halving_all_go_to_the_end(trained):
@@ -112,14 +163,17 @@ def test_points_that_share_a_program_have_the_numbers_of_each_alone(tmp_path):
     whole, halved, died = (tmp_path / name for name in ("whole", "halved", "died"))
     assert toy.main([*TOY, "--run", str(whole)]) == 0
     assert toy.main([*TOY, "--halving", "2", "--run", str(halved)]) == 0
-    rungs = read_sweep(halved).rungs
-    assert [(rung["epochs"], len(rung["kept"])) for rung in rungs] == [(1, 1), (1, 1)]
+    settings = sorted(folder.name for folder in (halved / "search").iterdir())
+    rungs = [searches(halved, setting) for setting in settings]
+    assert [[int(each.alive.sum()) for each in its] for its in rungs] == [[1], [1]]
     for name in read_sweep(halved).runs:
         every = logged(whole / name)
         assert all(line in every for line in logged(halved / name))
     dies_after(40, lambda: toy.main([*TOY, "--halving", "2", "--run", str(died)]))
     assert toy.main(["--resume", str(died), *OFTEN]) == 0
-    assert read_sweep(died).rungs == rungs
+    jax.tree.map(
+        np.testing.assert_array_equal, [searches(died, setting) for setting in settings], rungs
+    )
     for name in read_sweep(halved).runs:
         assert logged(died / name) == logged(halved / name)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from experiments_support import error_of, logged, small_char, write_text
+from experiments_support import error_of, logged, searches, small_char, write_text
 from stopping import assert_same_run, dies_after
 from sweep_support import like_the_fixture, make_sweep
 from tiers import mostly_full
@@ -183,14 +183,19 @@ def test_successive_halving_goes_on_where_it_died(tmp_path):
     flags += ["--sweep", "learning_rate=1e-5,1e-2,1e-3,3e-2", "--checkpoint-seconds", "0"]
     whole, died = tmp_path / "whole", tmp_path / "died"
     assert char.main([*flags, "--run", str(whole)]) == 0
-    rungs = read_sweep(whole).rungs
-    assert [(rung["epochs"], len(rung["kept"])) for rung in rungs] == [(1, 2), (2, 1)]
-    assert "learning_rate=1e-05" not in rungs[0]["kept"]
+    assert [int(search.alive.sum()) for search in searches(whole, "char")] == [2, 1]
+    assert not searches(whole, "char")[0].alive[0]
     epochs = {name: logged(whole / name)[-1]["epoch"] for name in read_sweep(whole).runs}
     assert sorted(epochs.values()) == [1, 1, 2, 4]
     dies_after(40, lambda: char.main([*flags, "--run", str(died)]))
     assert char.main(["--resume", str(died)]) == 0
-    assert read_sweep(died).rungs == rungs
+    expected = searches(whole, "char")
+    jax.tree.map(np.testing.assert_array_equal, searches(died, "char"), expected)
+    for name in epochs:
+        assert logged(died / name) == logged(whole / name)
+    shutil.rmtree(died / "search")  # what came beyond a rung is left as it is
+    assert char.main(["--resume", str(died)]) == 0
+    jax.tree.map(np.testing.assert_array_equal, searches(died, "char"), expected)
     for name in epochs:
         assert logged(died / name) == logged(whole / name)
 
@@ -204,7 +209,11 @@ def test_what_a_sweep_refuses(tmp_path, capsys, swept):
     assert "--halving is 3" in refused("--halving", "3")
     assert not (tmp_path / "new").exists()
     copy = Path(shutil.copytree(swept, tmp_path / "copy"))
-    record = json.loads((copy / "sweep.json").read_text())
+    written = (copy / "sweep.json").read_text()
+    (copy / "sweep.json").write_text(written.replace('"halving": 0', '"halving": 2'))
+    assert "sweep.json was altered" in error_of(capsys, toy.main, ["--resume", str(copy)])
+    record = json.loads(written)
+    del record["sha256"]  # as older ones are
     for field, value in [("runs", {"../x": {}}), ("rungs", [{"epochs": 1, "kept": ["no"]}])]:
         (copy / "sweep.json").write_text(json.dumps(record | {field: value}))
         assert "sweep.json" in error_of(capsys, toy.main, ["--resume", str(copy)])

@@ -6,7 +6,6 @@
 The manifest is written last and makes the folder a checkpoint; its own sha256 is its first field.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -22,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.base import PyTree
-from jaxrnn.runs.files import reserve, sha256_of, sync, to_json, write_atomic, writing
-from jaxrnn.runs.manifests import fault_of
+from jaxrnn.runs.files import reserve, sha256_of, sync, write_atomic, writing
+from jaxrnn.runs.manifests import fault_of, is_as_signed, signed
 
 MANIFEST = "manifest.json"
 
@@ -66,7 +65,7 @@ def save_checkpoint(
                 "leaves": leaves,
                 "files": {path.relative_to(new).as_posix(): sha256_of(path) for path in files},
             }
-            write_atomic(new / MANIFEST, _signed(manifest))
+            write_atomic(new / MANIFEST, signed(manifest))
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
@@ -192,19 +191,12 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _signed(manifest: dict[str, Any]) -> str:
-    text = to_json({"sha256": "", **manifest})
-    return text.replace('""', f'"{hashlib.sha256(text.encode()).hexdigest()}"', 1)
-
-
 def _signed_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, once it is as it was written, and this folder's. Raises: as `_verified`."""
     name = f"checkpoint {int(folder.stem)} is damaged"
     try:
         text = (folder / MANIFEST).read_bytes().decode()
-        manifest = json.loads(text)
-        digest = manifest["sha256"]
-        sound = digest == hashlib.sha256(text.replace(digest, "", 1).encode()).hexdigest()
+        manifest, sound = json.loads(text), is_as_signed(text)
     except PermissionError as error:
         raise _unreadable(folder, MANIFEST) from error
     except FileNotFoundError:

@@ -1,6 +1,12 @@
-"""What the manifest of a checkpoint holds, by the kinds of its fields."""
+"""What the manifest of a checkpoint holds, by the kinds of its fields, and how a record is signed
+against altered bytes."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any
+
+from jaxrnn.runs.files import to_json
 
 _WHOLE = {"step": int, "record": dict, "leaves": dict, "files": dict}
 # of a run's record, which may be from before there were some of them
@@ -14,6 +20,19 @@ _RECORD = {
 }
 _BELONGS_TO = {"config": dict, "vocabulary": dict, "environment": dict}
 _LEAF = {"type": str, "dtype": str, "shape": list, "key": str}
+
+
+def signed(record: Mapping[str, Any]) -> str:
+    """The record as JSON, whose first field is the sha256 of all without it."""
+    text = to_json({"sha256": "", **record})
+    return text.replace('""', f'"{hashlib.sha256(text.encode()).hexdigest()}"', 1)
+
+
+def is_as_signed(text: str) -> bool:
+    """Whether it is what `signed` made. Raises: ValueError, LookupError, TypeError where it is
+    nothing like that."""
+    digest = json.loads(text)["sha256"]
+    return digest == hashlib.sha256(text.replace(digest, "", 1).encode()).hexdigest()
 
 
 def fault_of(manifest: Any) -> str:

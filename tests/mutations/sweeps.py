@@ -44,9 +44,17 @@ FAULTS = [
     (
         "halving: the worst go on",
         "runs/sweep/halving.py",
-        "sorted(worst_last, key=worst_last.__getitem__)[:count]",
-        "sorted(worst_last, key=worst_last.__getitem__)[-count:]",
-        "test_sweep_points.py",
+        "jnp.lexsort((worst_last, ~alive))",
+        "jnp.lexsort((-worst_last, ~alive))",
+        "test_halving.py",
+        "",
+    ),
+    (
+        "halving: a rung looks at epochs behind it",
+        "runs/sweep/halving.py",
+        'if line["epoch"] > epochs:',
+        'if line["epoch"] < 0:',
+        "test_halving.py",
         "",
     ),
     (

@@ -4,12 +4,52 @@ Reference: Jamieson and Talwalkar (2016), Non-stochastic best arm identification
 optimization, https://proceedings.mlr.press/v51/jamieson16.html
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxrnn.runs.directory import RunDirectory, read_metrics
+
+
+class Search(NamedTuple):
+    """The carry of a search among the points of a setting, over rungs; a checkpoint holds it.
+
+    Attributes:
+      rung: how many rungs are over.
+      alive: which points go on.
+      scores: of each point at the last rung that it came to; NaN before the first.
+    """
+
+    rung: Int[Array, ""]
+    alive: Bool[Array, " P"]
+    scores: Float[Array, " P"]
+
+
+def first_search(points: int) -> Search:
+    """Before the first rung all of the points are there."""
+    return Search(jnp.int32(0), jnp.ones(points, bool), jnp.full(points, jnp.nan))
+
+
+@partial(jax.jit, static_argnames="halving")
+def halved(search: Search, scores: ArrayLike, halving: int) -> Search:
+    """The search after one more rung: of the points that are alive the best `1 / halving`, and one
+    at least, go on.
+
+    Args:
+      scores: [P], the lowest is the best, the earlier of two alike; NaN is the worst. Those of
+        points that are not alive count for nothing.
+    """
+    rung, alive, before = search
+    worst_last = jnp.where(jnp.isnan(scores), jnp.inf, scores)
+    places = jnp.argsort(jnp.lexsort((worst_last, ~alive)))
+    kept = jnp.maximum(1, alive.sum() // halving)
+    return Search(rung + 1, places < kept, jnp.where(alive, scores, before))
 
 
 def rungs_of(points: int, epochs: int, halving: int) -> list[int]:
@@ -42,11 +82,9 @@ def kept_of(points: int, halving: int) -> int:
     return max(1, points // halving)
 
 
-def best_of(scores: Mapping[str, float], count: int) -> list[str]:
-    """The names of the lowest scores, in the order of `scores`; what is NaN is the worst."""
-    worst_last = {name: np.inf if np.isnan(score) else score for name, score in scores.items()}
-    best = sorted(worst_last, key=worst_last.__getitem__)[:count]
-    return [name for name in scores if name in best]
+def alive_of(points: Sequence[str], search: Search) -> list[str]:
+    """The names of those that go on."""
+    return [name for name, alive in zip(points, search.alive, strict=True) if alive]
 
 
 def kept_at_last(points: int, rungs: Sequence[int], halving: int) -> int:
@@ -56,13 +94,16 @@ def kept_at_last(points: int, rungs: Sequence[int], halving: int) -> int:
     return points
 
 
-def score_of(run: RunDirectory, setting: str) -> float:
-    """Of a setting the median over seeds of the lowest validation loss so far, or, where nothing is
-    validated, of the last epoch's training loss; infinite for a seed that diverged."""
+def score_of(run: RunDirectory, setting: str, epochs: int) -> float:
+    """Of the first epochs of a setting the median over seeds of the lowest validation loss, or,
+    where nothing is validated, of the last one's training loss; infinite for a seed that
+    diverged."""
     lowest: dict[Any, float] = {}
     last: dict[Any, float] = {}
     for line in read_metrics(run.metrics):
         if "train_loss" not in line or line["setting"] != setting:
+            continue
+        if line["epoch"] > epochs:  # of a run that was resumed alone
             continue
         train, valid = (_number(line.get(name)) for name in ("train_loss", "valid_loss"))
         last[line["seed"]] = train

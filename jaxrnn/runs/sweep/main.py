@@ -156,7 +156,6 @@ def _record(experiment: Experiment, config: Any, flags: TrainingFlags) -> SweepR
         runs={point.name: point.values for point in points},
         bit_exact=flags.bit_exact,
         halving=flags.halving,
-        rungs=[],
     )
 
 

@@ -1,16 +1,25 @@
 """Trains the groups of a sweep, setting after setting, and by halving where that is asked for."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
 
 from jaxrnn.parallel import Devices
 from jaxrnn.runs import processes
+from jaxrnn.runs.checkpoints import committed_steps
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Experiment
 from jaxrnn.runs.flags import TrainingFlags
 from jaxrnn.runs.preparing import Prepared
-from jaxrnn.runs.sweep.directory import SweepRecord, is_complete, write_sweep
+from jaxrnn.runs.sweep.directory import (
+    SweepRecord,
+    is_complete,
+    restored_search,
+    save_search,
+)
 from jaxrnn.runs.sweep.grouping import Group
-from jaxrnn.runs.sweep.halving import best_of, kept_at_last, kept_of, score_of
+from jaxrnn.runs.sweep.halving import Search, alive_of, halved, kept_at_last, score_of
 from jaxrnn.runs.train import train
 from jaxrnn.runs.user_recorders import RecorderFactory
 
@@ -44,8 +53,8 @@ def train_groups(
 
     Args:
       groups: is emptied: the programs of a setting that is over are of no use.
-      rungs: epochs after which points are left out; `record.rungs` has those that are over, and
-        each one is written there.
+      rungs: epochs after which points are left out; the search's checkpoint says how many of them
+        are over.
       runs: by the names of the points.
     """
     by_setting: dict[str, list[tuple[Group, Prepared]]] = {}
@@ -55,34 +64,42 @@ def train_groups(
     left_out: set[str] = set()
     for setting in list(by_setting):
         its = by_setting.pop(setting)
-        past = [rung for rung in record.rungs if rung.get("setting", setting) == setting]
-        names = {point.name: None for group, _ in its for point in group.points}
-        left = past[-1]["kept"] if past else [name for name in record.runs if name in names]
-        for epochs in [*rungs[len(past) :], None]:
+        names = {point.name for group, _ in its for point in group.points}
+        points = [name for name in record.runs if name in names]
+        search = processes.by_first(partial(restored_search, flags.path, record, setting, points))
+        for epochs in [*rungs[int(search.rung) :], None]:
+            left = alive_of(points, search)
             for group, prepared in its:
                 _train(experiment, group, prepared, left, runs, flags, theirs, epochs)
             if epochs is not None:
-                left = _halved(setting, epochs, left, record, runs, flags)
-        left_out |= {*names} - {*left}
+                search = _halved(setting, epochs, points, search, record, runs, flags)
+        left_out |= {*points} - {*alive_of(points, search)}
     return left_out
 
 
 def _halved(
     setting: str,
     epochs: int,
-    left: Sequence[str],
+    points: Sequence[str],
+    search: Search,
     record: SweepRecord,
     runs: Mapping[str, RunDirectory],
     flags: TrainingFlags,
-) -> list[str]:
-    """The points that go on with a setting, written down."""
-    scores = processes.by_first(lambda: {name: score_of(runs[name], setting) for name in left})
-    kept = best_of(scores, kept_of(len(left), record.halving))
-    record.rungs.append({"setting": setting, "epochs": epochs, "kept": kept})
+) -> Search:
+    """The search after a rung, saved."""
+    left = alive_of(points, search)
+
+    def scored() -> list[float]:
+        there = {*left}
+        return [score_of(runs[n], setting, epochs) if n in there else np.nan for n in points]
+
+    scores = np.array(processes.by_first(scored), np.float32)
+    search = halved(search, scores, halving=record.halving)
     if processes.writes():
-        write_sweep(flags.path, record)
+        save_search(flags.path, setting, points, search)
+    kept = alive_of(points, search)
     print(f"{setting}: after {epochs} epochs {len(kept)} of {len(left)} go on: {', '.join(kept)}")
-    return kept
+    return search
 
 
 def _train(
@@ -96,10 +113,13 @@ def _train(
     epochs: int | None,
 ) -> None:
     """A group's points that are left, as many side by side as the program is for."""
+    steps = (epochs or 0) * prepared.setting.training.steps_per_epoch
     names = [
         point.name
         for point in group.points
-        if point.name in left and not is_complete(runs[point.name], point.config)
+        if point.name in left
+        and not is_complete(runs[point.name], point.config)
+        and not (steps and _is_beyond(runs[point.name], group.setting, steps))
     ]
     seeds = len(group.members().seeds) // len(group.points)
     size = max(1, len(prepared.seeds) // seeds)
@@ -108,3 +128,8 @@ def _train(
         ready = group.among(some).programmed(prepared, experiment)
         there = [runs[name] for name in some]
         train(experiment, there, ready, flags, theirs, epochs=epochs, lenient=True)
+
+
+def _is_beyond(run: RunDirectory, setting: str, steps: int) -> bool:
+    """Whether it came further, alone or before a checkpoint of the search was lost."""
+    return max(committed_steps(run.checkpoints / setting), default=0) > steps
