@@ -20,7 +20,7 @@ from jaxpr_values import values_of
 
 from jaxrnn import Cell, unroll
 from jaxrnn.laws.comparing import widened
-from jaxrnn.schedule import matrix
+from jaxrnn.schedule import choosing
 from jaxrnn.unroll import Schedule
 
 SIZE, BATCH_SIZE, NUM_STEPS, MEMBERS = 2, 2, 9, 2
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=6, help="derivatives of derivatives")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     options = parser.parse_args()
-    matrix.LEAST = matrix.MOST = 4  # as the tests have it: chunks of a few time steps
+    choosing.ON_A_CPU = choosing.Chunks(4, 4)  # as the tests have it: chunks of a few time steps
     warnings.filterwarnings("ignore", message="Explicitly requested dtype")
     tried, wrong = Counter(), []
     every = [n for d in range(options.depth) for n in compositions(d + 1, options.most)]

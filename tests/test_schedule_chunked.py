@@ -17,7 +17,8 @@ from tiers import WIDE, mostly_full, some
 from jaxrnn import Cell, chain, embed, linear, lstm, unroll
 from jaxrnn.cells import CELLS
 from jaxrnn.laws.comparing import widened
-from jaxrnn.schedule import choosing
+from jaxrnn.schedule.choosing import Chunks
+from jaxrnn.schedule.chunked import size_of
 from jaxrnn.schedule.chunks import Steps, by_halves, by_quotients, is_mild
 from jaxrnn.unroll import Schedule, explain
 
@@ -27,9 +28,8 @@ SCHEDULES: tuple[Schedule, ...] = ("scan", "chunked")
 
 @pytest.fixture(autouse=True)
 def of_four_time_steps(monkeypatch):
-    """A chunk is halved twice, and not four to six times: its program is compiled sooner."""
-    monkeypatch.setattr("jaxrnn.schedule.matrix.LEAST", 4)
-    monkeypatch.setattr("jaxrnn.schedule.matrix.MOST", 4)
+    """A chunk is halved twice, and not four times: its program is compiled sooner."""
+    monkeypatch.setattr("jaxrnn.schedule.choosing.ON_A_CPU", Chunks(4, 4))
 
 
 def made(cell, batch_size=B, num_steps=T, size=INPUTS):
@@ -447,13 +447,20 @@ def test_bfloat16_is_summed_in_float32():
     assert apart[1] < apart[0]
 
 
+@pytest.mark.parametrize(
+    ("length", "size"), [(1, 1), (5, 8), (17, 32), (33, 16), (64, 32), (80, 16), (2049, 32)]
+)
+def test_few_time_steps_of_the_last_chunk_are_for_nothing(length, size):
+    assert size_of(32, length) == size
+
+
 def test_auto_takes_it_of_large_matrices_and_many_time_steps():
     cell = STEPS["decayed matrix"]
-    for length, taken in ((choosing.LONG, True), (choosing.LONG - 1, False)):
+    for length, taken in ((4, True), (3, False)):
         xs = jax.tree.map(jnp.zeros_like, inputs(1, 1))
-        xs = {n: jnp.zeros((length, 64, *a.shape[2:]), a.dtype) for n, a in xs.items()}
+        xs = {n: jnp.zeros((length, 4096, *a.shape[2:]), a.dtype) for n, a in xs.items()}
         params, carry = start_of(cell, 1)
-        carry = jnp.zeros((64, *carry.shape[1:]))
+        carry = jnp.zeros((4096, *carry.shape[1:]))
         report = str(explain(cell, params, carry, xs))
         assert ("chunked: carry" in report) == taken
         assert report.startswith("schedule chunked") == taken

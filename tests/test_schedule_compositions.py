@@ -12,12 +12,13 @@ from jaxpr_values import values_of
 from schedule_compositions import COMPOSED, WAYS, compositions, derivatives, require_composed_alike
 from tiers import mostly_full
 
+from jaxrnn.schedule.choosing import Chunks
+
 
 @pytest.fixture(autouse=True)
 def of_four_time_steps(monkeypatch):
-    """A chunk is halved twice, and not four to six times: its program is compiled sooner."""
-    monkeypatch.setattr("jaxrnn.schedule.matrix.LEAST", 4)
-    monkeypatch.setattr("jaxrnn.schedule.matrix.MOST", 4)
+    """A chunk is halved twice, and not four times: its program is compiled sooner."""
+    monkeypatch.setattr("jaxrnn.schedule.choosing.ON_A_CPU", Chunks(4, 4))
 
 
 COMPILED = [(way, names) for way in ("loop", "linear") for names in compositions(1)]

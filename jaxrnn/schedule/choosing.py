@@ -16,17 +16,33 @@ Schedule = Literal[
     "auto", "scan", "distributed", "associative", "chunked", "newton", "checkpointed"
 ]
 
-# Time steps from which on "auto" works out large matrices chunk by chunk: two chunks. Of 2,048 time
-# steps a gradient is 5 to 8 times as fast as the plain loop's on a CPU, whose time steps each pass
-# over the whole matrix several times (`python -m experiments.speed --case matrix-state`). Of one
-# chunk, 64 x 64 numbers and 4 examples, it is 2.2 to 3.1 times as fast as the loop in its place,
-# the forward pass alone 1.7 times; of 32 examples 3.4 times, and the forward pass alone takes
-# 1.8 times as long. Just above one chunk nearly half of two is for nothing. A GPU, where every time
-# step costs a launch besides, is unmeasured.
-LONG = 128
 # Bytes of the derivatives of a recurrence at all time steps, beyond which Newton's method is
 # refused: the associative scan over them has two to three times as much besides.
 MOST_BYTES = 4 * 2**30
+
+
+class Chunks(NamedTuple):
+    """How "auto" works out large matrices chunk by chunk.
+
+    Attributes:
+      size: time steps of a chunk, a power of two.
+      least: time steps from which on it does.
+    """
+
+    size: int
+    least: int
+
+
+# A time step of the loop passes over the whole matrix several times. Of 64 x 64 numbers, 4 examples
+# and 2,048 time steps a gradient takes on two cores, in chunks of 16, 32 and 64 time steps: with a
+# decay of each key 44, 35 and 29 ms, by the delta rule 48, 48 and 58, gated 64, 53 and 64; that of
+# the plain loop 183, 251 and 320 (`python -m experiments.speed --case matrix-state`). Of 16 to 64
+# time steps and 32 examples of four 36 x 36 matrices a gradient is 1.5 to 4 times as fast as that
+# of the loop in its place, and a forward pass alone takes 0.6 to 1.5 times as long, in chunks of 64
+# twice.
+ON_A_CPU = Chunks(32, 16)
+# Products want more rows there, and a time step costs a launch: unmeasured.
+ELSEWHERE = Chunks(64, 128)
 
 
 class Choice(NamedTuple):
@@ -80,6 +96,7 @@ def choose(
     known = isinstance(length, int) and isinstance(batch_size, int)
     # of symbolic sizes nothing can be weighed, and where there are no time steps nothing need be
     rows = length * batch_size if known and name != "newton" else 0
+    chunks = ON_A_CPU if platform == "cpu" else ELSEWHERE
     try:
         _require_rules()
         step = sliced_first(read_step(cell, params, carry, xs))
@@ -88,7 +105,8 @@ def choose(
             in_parallel,
             rows,
             bulky_in_parallel=schedule != "auto",
-            in_chunks=_in_chunks(schedule, length),
+            in_chunks=_in_chunks(schedule, length, chunks.least),
+            chunk=chunks.size,
             by_newton=name == "newton",
         )
         require_reversible(plan)
@@ -132,12 +150,12 @@ def require_memory(plan: Plan, length: Size, batch_size: Size) -> None:
                 )
 
 
-def _in_chunks(schedule: Schedule, length: Size) -> Literal["none", "bulky", "all"]:
+def _in_chunks(schedule: Schedule, length: Size, least: int) -> Literal["none", "bulky", "all"]:
     # of a symbolic number of time steps there is no number of chunks
     if not isinstance(length, int):
         return "none"
     if schedule == "auto":
-        return "bulky" if length >= LONG else "none"
+        return "bulky" if length >= least else "none"
     return "all" if schedule in ("chunked", "newton") else "none"
 
 

@@ -35,7 +35,7 @@ def run_chunked(loop: Loop, weights: list, carry: list, streams: list, length: i
     """
     matrix, (leaf,), (first,) = loop.matrix, loop.carry, carry
     assert matrix is not None
-    size = min(matrix.size, 2 ** (length - 1).bit_length())
+    size = size_of(matrix.size, length)
     count = -(-length // size)
     missing = count * size - length
     dtype = dtype_inside(leaf.old.aval.dtype)
@@ -81,6 +81,15 @@ def run_chunked(loop: Loop, weights: list, carry: list, streams: list, length: i
     last, out = lax.switch(which, [along_chunks(body) for body in bodies], start, xs)
     out = [a.reshape(count * size, *a.shape[2:])[:length] for a in out]
     return [last.astype(first.dtype)], [], out
+
+
+def size_of(size: int, length: int) -> int:
+    """Time steps of a chunk: fewer, but not below 16, where much of the last one would be for
+    nothing."""
+    size = min(size, 2 ** (length - 1).bit_length())
+    while size > 16 and -length % size > max(-length % (size // 2), length // 8):
+        size //= 2
+    return size
 
 
 class _Example(NamedTuple):

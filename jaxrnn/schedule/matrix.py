@@ -1,6 +1,5 @@
 """Which leaf of the carry is a matrix that can be worked out chunk by chunk, and what reads it."""
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -20,11 +19,6 @@ from jaxrnn.schedule.factored import NotAffine, Value, dtype_inside
 from jaxrnn.schedule.interpreting import ELEMENTWISE, PRODUCTS, Reading, as_large_as_a_matrix
 from jaxrnn.schedule.layouts import Along, layouts_of, pieces_of
 from jaxrnn.schedule.reading import Leaf, Step
-
-# Time steps of a chunk, at least and at most. Its products are of as many rows; with 32 and with 64
-# a gradient at D = 64 took the same time, with 128 the masks cost more than the products
-# (`python -m experiments.speed --case matrix-state`).
-LEAST, MOST = 16, 64
 
 
 class Matrix(NamedTuple):
@@ -52,12 +46,14 @@ def find_matrix(
     carry: list[Leaf],
     reads: dict[Variable, frozenset[int]],
     behind: frozenset[int],
+    size: int,
 ) -> Matrix:
     """
     Args:
       carry: the leaves of a recurrence.
       reads: which leaves each variable depends on.
       behind: places of the leaves whose loops come before.
+      size: time steps of a chunk, a power of two.
 
     Raises:
       NotAffine: why it cannot be worked out so.
@@ -109,9 +105,7 @@ def find_matrix(
     emitted = [v for v in made_by(inside) if v in set(read) and leaf.place in reads[v]]
     if any(walk.large(v) or v.aval.size >= aval.size for v in emitted):
         raise NotAffine("it is read by more than vectors")
-    return Matrix(
-        along, _decay(pieces, along[0]), len(pieces.fed), _size(aval.shape), inside, emitted
-    )
+    return Matrix(along, _decay(pieces, along[0]), len(pieces.fed), size, inside, emitted)
 
 
 def _feeding(step: Step, reading: list[Equation], leaf: Leaf, reads) -> list[Equation]:
@@ -191,11 +185,6 @@ def _decay(pieces: Any, along: Along) -> str:
     words = ["of each key"] if along.axis in axes else []
     words += ["of each value"] if axes & {*along.values} else []
     return " and ".join(words) or "scalar"
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    """A power of two, about as large as the matrix is wide."""
-    return min(MOST, max(LEAST, 2 ** round(math.log2(shape[-1]))))
 
 
 def interpreted(

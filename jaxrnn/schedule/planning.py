@@ -102,6 +102,7 @@ def make_plan(
     *,
     bulky_in_parallel: bool = True,
     in_chunks: Literal["none", "bulky", "all"] = "none",
+    chunk: int = 64,
     by_newton: bool = False,
 ) -> Plan:
     """Distributes the step's loop over its recurrences, in the order in which they feed each other.
@@ -114,6 +115,7 @@ def make_plan(
       bulky_in_parallel: also those whose carry is bulky, for which the parallel form needs several
         arrays of all time steps.
       in_chunks: which matrices are worked out chunk by chunk.
+      chunk: time steps of each.
       by_newton: whether the other recurrences of floats are solved by Newton's method.
 
     Raises:
@@ -129,7 +131,7 @@ def make_plan(
         matrix, no_matrix = None, ""
         if in_chunks == "all" or (in_chunks == "bulky" and bulky & {leaf.old for leaf in carry}):
             try:
-                matrix = find_matrix(step, carry, reads, frozenset(behind))
+                matrix = find_matrix(step, carry, reads, frozenset(behind), chunk)
             except NotAffine as cause:
                 no_matrix = str(cause)
         linear = matrix is None and linear_in_parallel
