@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxrnn.base import Cell, Key, Params, require_positive
 from jaxrnn.padding import pausable
+from jaxrnn.token_tables import with_table
 from jaxrnn.tokens import is_known
 from jaxrnn.unroll import try_integers, unroll
 from jaxrnn.unstable import draws_depend_on_mapping
@@ -73,10 +74,12 @@ def generate(
     blocks = -(-length // max(AT_ONCE // max(state[1].size, 1), 1))
     steps = -(-length // blocks)  # of each block, so that few are drawn in vain
 
+    first = jax.tree.map(lambda a: a[0], state[0])
+    read = with_table(cell, params, first, state[1].shape[-1], batch_size * length)
+
     def draw(state, noise):
         tokens = _sample(noise, state[1], temperature, top_k, top_p)
-        state, _ = jax.vmap(reader.step, in_axes=(None, 0, 0))(params, state, tokens)
-        return state, tokens
+        return jax.vmap(read)(state[0], tokens), tokens
 
     def block(state, ts):
         return lax.scan(draw, state, noise_of(ts))

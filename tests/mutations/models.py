@@ -205,6 +205,14 @@ FAULTS = [
         "frequencies",
     ),
     (
+        "generation: the row of another token",
+        "token_tables.py",
+        "[column[token] for column in table]",
+        "[column[-token] for column in table]",
+        "test_token_tables.py",
+        "",
+    ),
+    (
         "generation: the nucleus without its last token",
         "generation.py",
         "jnp.cumsum(probabilities, axis=-1) - probabilities",
