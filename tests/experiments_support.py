@@ -13,6 +13,7 @@ from jaxrnn.runs.checking import check_numbers, members
 from jaxrnn.runs.command import in_flags, one_line
 from jaxrnn.runs.flags import read_flags
 from jaxrnn.runs.lock import LOCK
+from jaxrnn.runs.manifests import signed
 from jaxrnn.runs.preparing import check_setting, of_seeds
 from jaxrnn.runs.sweep.directory import read_sweep
 from jaxrnn.runs.sweep.halving import first_search
@@ -133,7 +134,7 @@ def unbind(run: Path) -> None:
     for path in run.rglob(checkpoints.MANIFEST):
         content = json.loads(path.read_text(encoding="utf-8"))
         del content["sha256"], content["record"]["belongs_to"], content["record"]["log_sha256"]
-        path.write_text(checkpoints._signed(content), encoding="utf-8")
+        path.write_text(signed(content), encoding="utf-8")
 
 
 def error_of(

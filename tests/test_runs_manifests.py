@@ -8,6 +8,7 @@ import pytest
 
 from jaxrnn.runs import checkpoints
 from jaxrnn.runs.checkpoints import MANIFEST, restore_latest, save_checkpoint
+from jaxrnn.runs.manifests import signed
 
 TREE = {"w": jnp.ones(2)}
 
@@ -57,7 +58,7 @@ def test_a_field_of_another_kind_is_damage_that_is_named(fault, two):
     path, (name, value) = two / "0000000005" / MANIFEST, FIELDS[fault]
     content = json.loads(path.read_text()) | {name: value}
     del content["sha256"]
-    path.write_text(checkpoints._signed(content))
+    path.write_text(signed(content))
     warnings = []
     found = restore_latest(two, TREE, warnings.append)
     assert found is not None
