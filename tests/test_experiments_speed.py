@@ -459,8 +459,6 @@ def ideal_rows():
     for task in members.TASKS:
         shape = members.shape_of(task, QUICK.members, QUICK.member_steps)
         found.append(("members", members.ALONE, shape))
-    anew = members.shape_of(members.TASKS[0], QUICK.members, QUICK.member_steps)
-    found.append(("members", members.ANEW, anew))
     rows = [
         {"case": case, "peer": peer, "shape": shape, "ratio": 20.0, "ours_ms": 1.0, "peer_ms": 20.0}
         for case, peer, shape in found

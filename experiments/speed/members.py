@@ -73,7 +73,9 @@ def member_case(task: Task, members: int, steps: int, devices: Devices) -> Case:
             jax.block_until_ready(losses)
 
     def anew():
-        jax.clear_caches()
+        # functions of its own, which JAX compiles: with cleared caches it would compile those of
+        # the other sides too, within what is measured of them
+        setting = setting_of(task, steps)
         one = prepare(setting, of_seeds(setting, [0]), devices[:1])
         jax.block_until_ready(one.chunk(one.init())[1]["loss"])
 
