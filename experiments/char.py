@@ -229,8 +229,10 @@ later, and it held out nothing."""
 
 def claims(config: Config, rows: Rows) -> list[Claim]:
     """What is said of these models; undecided where this run changed what it depends on."""
-    if runs.alike(config, PRESETS["modern"], runs.WITHOUT_EFFECT):
-        lowest = min(row["valid_loss"] for row in rows)
+    modern = PRESETS["modern"]
+    if runs.alike(config, modern, runs.WITHOUT_EFFECT | {"epochs", "cell", "cells"}):
+        whole = config.loop.epochs == modern.loop.epochs
+        lowest = min(row["valid_loss"] for row in rows) if whole else None
         return [below("the best cell: validation loss", "jaxrnn's --preset best", lowest, 1.441)]
     if runs.alike(config, PRESETS["best"], runs.WITHOUT_EFFECT | {"dynamic_rate", "dynamic_steps"}):
         stays, learns = rows[0]["valid_loss"], rows[0].get("dynamic_valid_loss")

@@ -373,8 +373,13 @@ def test_the_claim_about_cells_of_today():
     config = char.PRESETS["modern"]
     assert char.settings(config).keys() == set(config.cells)
     for losses, holds in (((1.5, 1.44), True), ((1.5, 1.46), False)):
-        (claim,) = char.claims(config, [{"valid_loss": loss} for loss in losses])
+        rows = [{"valid_loss": loss} for loss in losses]
+        (claim,) = char.claims(config, rows)
         assert claim.holds is holds
+        (claim,) = char.claims(replaced(config, cells=("gru",)), rows)
+        assert claim.holds is holds
+        (claim,) = char.claims(replaced(config, epochs=1), rows)
+        assert claim.holds is None
 
 
 def test_models_are_as_large_as_their_parameters_allow(small):
