@@ -153,14 +153,17 @@ def _blocks(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Ce
     stream, parts = config.hidden_size, {}
     if size != stream:
         parts["stream"] = _narrow(config, linear(size, stream))
+    drop = _dropout(config, training) if config.dropout else None
+    if drop is not None:
+        parts["dropout"] = _narrow(config, drop)
     for number in range(1, config.num_layers + 1):
         inside = {"cell": _layer(config, stream, training)}
         if config.convolution:
             before = short_convolution(stream, config.convolution)
             inside = {"convolution": before, "silu": pointwise(jax.nn.silu), **inside}
-        if config.dropout:
-            inside["dropout"] = _dropout(config, training)
-        block = pre_norm(chain(**inside), stream, round(GATED * stream))
+        if drop is not None:
+            inside["dropout"] = drop
+        block = pre_norm(chain(**inside), stream, round(GATED * stream), drop)
         parts[f"layer_{number}"] = _narrow(config, block)
     return parts | {"norm": _narrow(config, rms_norm(stream))}, stream
 

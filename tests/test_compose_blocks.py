@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import elman, gated_mlp, multi_head, pre_norm, rms_norm, short_convolution
+from jaxrnn import (
+    elman,
+    gated_mlp,
+    multi_head,
+    pointwise,
+    pre_norm,
+    rms_norm,
+    short_convolution,
+)
 
 KEY = jax.random.key(0)
 X = jax.random.normal(jax.random.key(1), (6,))
@@ -41,6 +49,22 @@ def test_a_block_adds_what_it_finds_to_what_goes_past():
     expected = between + gated(normalised(between, second["norm"]["scale"]), second["mlp"])
     np.testing.assert_allclose(new["mixer"]["cell"], h, atol=1e-5)
     np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+def test_what_stands_behind_its_gated_layer_sees_what_that_adds():
+    doubled = pre_norm(elman(6, 6), 6, 9, behind=pointwise(lambda added: 2 * added))
+    plain = pre_norm(elman(6, 6), 6, 9)
+    params = moved(plain)
+    carry = plain.init_carry(params, KEY)
+    between = X + plain.step(params, carry, X)[0]["mixer"]["cell"]
+    twice = doubled.step(with_behind(params), with_behind(carry), X)[1] - between
+    np.testing.assert_allclose(
+        twice, 2 * (plain.step(params, carry, X)[1] - between), rtol=1e-4, atol=1e-5
+    )
+
+
+def with_behind(tree):
+    return tree | {"mlp": tree["mlp"] | {"behind": ()}}
 
 
 def test_a_short_convolution_is_one():

@@ -87,6 +87,23 @@ def test_blocks_add_to_a_stream_of_the_hidden_size():
     }
 
 
+def test_a_block_drops_of_both_that_it_adds():
+    """And of the stream at first and at last; every mask has a key of its own."""
+    model = replace(SMALL, cell="elman", block="pre-norm", num_layers=2, dropout=0.5)
+    cell = build_model(model, training=True)
+    carry = jax.eval_shape(lambda key: cell.init_carry(cell.init(key), key), KEY)
+    keys = [
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for path, leaf in jax.tree.leaves_with_path(carry)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    ]
+    places = {key.removesuffix(".0").removesuffix(".key") for key in keys}
+    inside = {
+        f"layer_{n}.{branch}" for n in (1, 2) for branch in ("mixer.cell.dropout", "mlp.behind")
+    }
+    assert places == {"dropout", "dropout_head", *inside}
+
+
 @pytest.mark.parametrize("precision", get_args(Precision))
 def test_blocks_draw_in_training_alone(precision):
     """Traced only; in full they are among all that a layer may have besides."""

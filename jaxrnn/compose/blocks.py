@@ -52,7 +52,7 @@ def gated_mlp(size: int, inner_size: int) -> Cell:
     return Cell(init=init, init_carry=lambda params, key: (), step=step)
 
 
-def pre_norm(cell: Cell, size: int, inner_size: int) -> Cell:
+def pre_norm(cell: Cell, size: int, inner_size: int, behind: Cell | None = None) -> Cell:
     """A residual block around `cell`, whose inputs and outputs are vectors of `size`:
 
         x' = x + cell(norm(x))
@@ -60,14 +60,17 @@ def pre_norm(cell: Cell, size: int, inner_size: int) -> Cell:
 
     norm is an `rms_norm` each, mlp a `gated_mlp` over `inner_size` numbers. What goes past is never
     normalised, so whatever reads the last block of a stack wants a norm in front of it. Params and
-    carry are those of chain(mixer=(norm, cell), mlp=(norm, mlp)).
+    carry are those of chain(mixer=(norm, cell), mlp=(norm, mlp)). `behind` stands behind mlp, as
+    `behind`: dropout, say, which `cell` has inside where it is wanted there.
 
     Reference: Xiong et al. (2020), https://arxiv.org/abs/2002.04745; around a recurrence, De et al.
     (2024), https://arxiv.org/abs/2402.19427
     """
+    layer = {"norm": rms_norm(size), "mlp": gated_mlp(size, inner_size)}
+    if behind is not None:
+        layer["behind"] = behind
     return chain(
-        mixer=residual(chain(norm=rms_norm(size), cell=cell)),
-        mlp=residual(chain(norm=rms_norm(size), mlp=gated_mlp(size, inner_size))),
+        mixer=residual(chain(norm=rms_norm(size), cell=cell)), mlp=residual(chain(**layer))
     )
 
 
