@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.battery import cards
 from experiments.battery.cards import card_of, measure
 from experiments.battery.config import PRESETS
 from experiments.battery.found import Found, windows
@@ -64,6 +65,19 @@ def test_how_errors_go_back_is_measured(looked):
     assert looked["exponents"]["after"] == looked["exponents"]["before"] < 1
     assert "cell.w_hh [3, 3]" in looked["shapes"]
     assert looked["schedule"].startswith("schedule ")
+
+
+def test_of_a_large_carry_the_gradient_by_lag_is_left_out(looked, monkeypatch):
+    """Its exponent is not: that takes a single direction."""
+    monkeypatch.setattr(cards, "MOST", 2)
+    model = chain(embed=embed(3, 2), cell=elman(2, 3), head=linear(3, 2))
+    params = jax.jit(model.init)(jax.random.key(0))
+    xs = jnp.zeros(12, jnp.int32)
+    large = measure(model, params, xs, jnp.stack([xs, xs], 1)) | {"hidden_size": 3}
+    assert large == looked | {"flow": None}
+    page = render_card(made(("elman", "gru"), {"parity": large, "adding": large}))
+    assert "How errors go back" not in page
+    assert "gradient by lag is not worked out for more than 2 numbers" in page
 
 
 def test_a_card_says_what_the_cell_is_and_what_came_of_it(looked):

@@ -41,9 +41,10 @@ def draws_of(every: Sequence[Found]) -> dict[str, Callable[[Path], None]]:
     }
     for task in tasks:
         heights = {"chance": 0.0, "all right": 1.0}
-        panel = Panel(task, _lines(best, task, cells), heights, "time steps")
-        label = "scaled score, 0 is chance (lower than −1 as −1)"
-        draws[f"lengths_{task}"] = partial(learning_curves, panels=[panel], y_label=label)
+        scores = np.concatenate([[*best[task, cell].scores.values()] for cell in cells])
+        title = task if scores.min() >= -1 else f"{task} (lower than −1 as −1)"
+        panel = Panel(title, _lines(best, task, cells), heights, "time steps")
+        draws[f"lengths_{task}"] = partial(learning_curves, panels=[panel], y_label="scaled score")
     return draws
 
 

@@ -42,7 +42,7 @@ class Card(NamedTuple):
       facts: label to value, under the heading.
       text: of the docstring, what is indented apart.
       tables: what was measured.
-      charts: title of a group of charts to these.
+      charts: title of a group of charts to these; a group without any is left out.
       code: title to lines that are shown as they are.
       sources: of published figures, each in a line.
     """
@@ -65,7 +65,9 @@ def render_card(card: Card) -> str:
         (here / "card.css").read_text(encoding="utf-8"),
         card.name,
         card=card,
-        charts={title: [drawn(chart) for chart in some] for title, some in card.charts.items()},
+        charts={
+            title: [drawn(chart) for chart in some] for title, some in card.charts.items() if some
+        },
     )
 
 
