@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from experiments import char, memorization, toy
-from jaxrnn.runs.config import flags_of
+from jaxrnn.runs.config import flags_of, replaced
 from jaxrnn.runs.sweep.halving import kept_of, rungs_of
 from jaxrnn.runs.sweep.points import sweep_points
 
@@ -74,6 +74,20 @@ def test_random_points_are_in_their_ranges_and_the_same_again():
     assert {*cells} == {"gru", "lstm"}
     assert {*sizes} == {4, 5, 6, 7, 8}
     assert sum(rate < 10**-2.5 for rate in rates) in range(10, 31)  # by their logarithms
+
+
+def test_no_seed_is_trained_twice():
+    """With the same flags; what was drawn twice would count as two in every comparison."""
+    two: Any = replaced(CONFIG, seeds=2)
+    assert values("seed=4,0,2", config=two) == [(4,), (0,), (2,)]
+    assert len(values("seed=0,1", "cell=gru,lstm")) == 4
+    for texts, said in [
+        (["seed=0,1"], "seed=0 and seed=1 both train seed 1; give --seeds alone"),
+        (["cell=gru,lstm", "seed=3,0,2"], "cell=gru,seed=2 and cell=gru,seed=3 both train seed 3"),
+        (["seeds=1,3"], "seeds=1 and seeds=3 both train seed 0"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            sweep_points(two, texts)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """What `--sweep` says: flags of an experiment, and the values that they take."""
 
-import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ def sweep_points(config: Any, texts: Sequence[str]) -> list[Point]:
 
     Raises:
       ValueError: a text that says nothing, a flag that is not there or twice, a value that the flag
-        does not take, more than 10,000 points.
+        does not take, more than 10,000 points, two that train the same seed of the same flags.
     """
     drawn = [found for text in texts if (found := DRAWN.fullmatch(text))]
     if len(drawn) > 1:
@@ -88,10 +88,11 @@ def sweep_points(config: Any, texts: Sequence[str]) -> list[Point]:
         count = math.prod(map(len, fields.values()))
         if count > MOST:
             raise ValueError(f"--sweep has {count:,} points; give at most {MOST:,}")
-        rows = list(itertools.product(*fields.values()))
+        rows = list(product(*fields.values()))
     points: dict[str, Point] = {}
     for point in points_of(config, [dict(zip(fields, row, strict=True)) for row in rows]):
         points.setdefault(repr(point.config), point)
+    _check_seeds(points.values())
     return list(points.values())
 
 
@@ -111,6 +112,22 @@ def points_of(config: Any, rows: Sequence[Mapping[str, Any]]) -> list[Point]:
         record = record_of(own)
         points.append(Point(name, {field: record[field] for field in row}, own))
     return points
+
+
+def _check_seeds(points: Iterable[Point]) -> None:
+    """Raises: ValueError, points that differ in their seeds alone, and have one of them in common:
+    they would be compared as if they were independent."""
+    alike: dict[str, list[Point]] = {}
+    for point in points:
+        alike.setdefault(repr(replaced(point.config, seed=0, seeds=1)), []).append(point)
+    for some in alike.values():
+        for one, other in pairwise(sorted(some, key=lambda point: point.config.loop.seed)):
+            again = other.config.loop.seed
+            if again < one.config.loop.seed + one.config.loop.seeds:
+                raise ValueError(
+                    f"--sweep: {one.name} and {other.name} both train seed {again}; give --seeds "
+                    "alone, or each of them seeds of its own"
+                )
 
 
 def _values(config: Any, name: str, text: str, *, counted: bool) -> Span | list[Any]:
