@@ -105,7 +105,7 @@ def test_no_seed_is_trained_twice():
         (["learning_rate=linear:2..1:3"], "two numbers that rise"),
         (["learning_rate=linear:a..1:3"], "are no numbers"),
         (["learning_rate=log:1..2:1"], "give 2 to 10,000 values"),
-        (["cell=linear:1..2:3"], "it takes no numbers"),
+        (["cell=linear:1..2:3"], "cell=1, .*: cell takes no single number; write out"),
         (["learning_rate=-1"], "--learning-rate is -1"),
         (["random:3"], "has no field"),
         (["random:3", "random:4", "cell=gru"], "random:N twice"),
@@ -117,6 +117,11 @@ def test_what_says_nothing_is_refused(texts, said):
     with pytest.raises(ValueError, match=said) as error:
         sweep_points(CONFIG, texts)
     assert "\n" not in str(error.value)
+
+
+def test_a_range_of_a_flag_that_takes_several_is_refused():
+    with pytest.raises(ValueError, match=r"num_steps=1, .* no single number; .* num_steps=A,B,C"):
+        sweep_points(toy.PRESETS["smoke"], ["num_steps=linear:1..4:3"])
 
 
 def test_rungs_of_successive_halving():

@@ -182,7 +182,10 @@ def _number(config: Any, name: str, number: float) -> Any:
         except ValueError:
             continue
         return plain
-    raise ValueError(f"--sweep {name}: it takes no numbers; {GRAMMAR}")
+    raise ValueError(
+        f"--sweep {name}={number:g}, a number of a range: {name} takes no single number; write out "
+        f"its values, {name}=A,B,C"
+    )
 
 
 def _read(config: Any, name: str, text: str) -> Any:
