@@ -118,7 +118,7 @@ def test_a_member_that_diverged_is_counted():
         iqm(column(1, math.nan))
 
 
-def test_scores_of_other_shapes_and_confidences_are_refused():
+def test_scores_of_other_shapes_and_arguments_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="shape"):
         iqm(np.zeros(3))
     with pytest.raises(ValueError, match=r"give \[seeds, tasks\]"):
@@ -130,6 +130,13 @@ def test_scores_of_other_shapes_and_confidences_are_refused():
     for confidence in (0.0, 95.0):
         with pytest.raises(ValueError, match="give more than 0 and less than 1"):
             iqm_by_step(SCORES, confidence=confidence)
+    for target in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"target is {target}; give a finite"):
+            optimality_gap(SCORES, target)
+    with pytest.raises(ValueError, match="taus hold NaN"):
+        performance_profile(SCORES, [0.5, math.nan])
+    with pytest.raises(ValueError, match="tolerance is nan"):
+        learning_rate_window([0.1], [1.0], tolerance=math.nan)
     with pytest.raises(ValueError, match="resamples is 0"):
         iqm_by_step(SCORES, resamples=0)
     with pytest.raises(ValueError, match=r"give \[seeds, steps\]"):

@@ -79,14 +79,26 @@ def median(scores: np.ndarray) -> Statistic:
 
 def optimality_gap(scores: np.ndarray, target: float) -> Statistic:
     """How far scores stay below `target` in the mean, where one above it counts as reaching it;
-    higher scores are better."""
+    higher scores are better.
+
+    Raises:
+      ValueError: scores with NaN; a target that is not finite.
+    """
+    if not math.isfinite(target):
+        raise ValueError(f"target is {target}; give a finite number")
     return np.maximum(target - _pooled(scores), 0.0).mean(-1)
 
 
 def performance_profile(scores: np.ndarray, taus: Sequence[float]) -> Statistic:
-    """The fraction of scores above each tau, [..., taus]."""
-    above = _pooled(scores)[..., None] > np.asarray(taus, float)
-    return above.mean(-2)
+    """The fraction of scores above each tau, [..., taus].
+
+    Raises:
+      ValueError: scores or taus with NaN.
+    """
+    levels = np.asarray(taus, float)
+    if np.isnan(levels).any():
+        raise ValueError("taus hold NaN; give numbers")
+    return (_pooled(scores)[..., None] > levels).mean(-2)
 
 
 def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Statistic:
