@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -189,7 +190,8 @@ def test_what_diverged_is_counted_and_what_goes_on_is_said(tmp_path, capsys):
         ("text", "differ in text (text.txt with sha256 175d407cf3fc; text.txt with sha256 000"),
         ("split", "differ in split: --valid-fraction is 0.1 and 0.2; compare runs of one split"),
         ("symbols", "divide their text into other symbols"),
-        ("log", "has logged nothing yet; train it further"),
+        ("log", "metrics.jsonl is missing or empty, and the run has trained; restore it"),
+        ("begun", "has logged nothing yet; train it further"),
         ("environment", "environment.json does not exist"),
         ("by", "--by nonsense is no field of the runs; known: "),
         ("tolerance", "--tolerance is -1.0; give 0 or more"),
@@ -211,6 +213,10 @@ def test_what_cannot_be_compared_is_refused_in_one_line(fault, said_of_it, tmp_p
         path.write_text(path.read_text().replace('"b"', '"%"'))
     elif fault == "log":
         (run / "metrics.jsonl").unlink()
+    elif fault == "begun":
+        for path in (run / "metrics.jsonl", run / "summary.json"):
+            path.unlink()
+        shutil.rmtree(run / "checkpoints")
     elif fault == "environment":
         (run / "environment.json").unlink()
     given += {"by": ["--by", "nonsense"], "tolerance": ["--tolerance", "-1"]}.get(fault, [])

@@ -117,6 +117,19 @@ def test_a_sweep_that_cannot_be_read_is_refused(sweep):
         runs.frame(["nowhere"])
 
 
+def test_a_run_without_a_log_is_said(sweep, capsys):
+    """It has logged nothing yet, or has lost what it logged."""
+    begun = RunDirectory(sweep / "rate_2")
+    begun.metrics.unlink()
+    for table in (runs.frame, runs.results):
+        with pytest.raises(ValueError, match=f"{begun.metrics} is missing or empty"):
+            table([sweep])
+    begun.summary.unlink()
+    shutil.rmtree(begun.checkpoints)
+    assert set(runs.results([sweep]).run) == {str(sweep / "rate_1")}
+    assert f"{begun.path} has logged nothing yet; there is no row" in capsys.readouterr().err
+
+
 def test_a_number_that_is_text_is_refused_with_its_line(tmp_path):
     log = RunDirectory(Path(shutil.copytree(FIXTURE, tmp_path / "run"))).metrics
     first, *rest = log.read_text().splitlines(keepends=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jaxrnn.runs.directory import RunDirectory, open_run, read_metrics
 from jaxrnn.runs.files import read_json
 from jaxrnn.runs.progress import warn
-from jaxrnn.runs.records import read_record
+from jaxrnn.runs.records import REMEDY, read_record
 from jaxrnn.starting import installing
 
 if TYPE_CHECKING:
@@ -157,7 +157,10 @@ def _lines(run: RunDirectory, record: Row) -> dict[tuple[str, int, int], Row]:
     a chunk and an epoch ended at the same step as one."""
     order = {each["name"]: i for i, each in enumerate(record["settings"])}
     found: dict[tuple[str, int, int], Row] = {}
-    for line in read_metrics(run.metrics) if run.metrics.is_file() else []:
+    lines = read_metrics(run.metrics) if run.metrics.is_file() else []
+    if not lines and order and (run.summary.is_file() or run.checkpoints.is_dir()):
+        raise ValueError(f"{run.metrics} is missing or empty, and the run has trained; {REMEDY}")
+    for line in lines:
         key = (line["setting"], line["seed"], line["step"])
         if key[0] not in order:
             fault = f"{run.metrics} has lines of {key[0]!r}, no setting of the run"
@@ -260,7 +263,11 @@ def _framed(rows: Callable[[Path], Iterator[Row]], paths: Paths) -> "pandas.Data
         raise ModuleNotFoundError(
             f"pandas is not installed, of which a frame is made; {installing('frame')}"
         ) from None
-    return pandas.DataFrame([row for path in run_paths(paths) for row in rows(path)])
+    found = {path: list(rows(path)) for path in run_paths(paths)}
+    if silent := [path for path, its in found.items() if not its]:
+        others = f", nor have {len(silent) - 1} others" if len(silent) > 1 else ""
+        warn(f"{silent[0]} has logged nothing yet{others}; there is no row of it")
+    return pandas.DataFrame([row for its in found.values() for row in its])
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
