@@ -133,7 +133,9 @@ def unbind(run: Path) -> None:
     belong to."""
     for path in run.rglob(checkpoints.MANIFEST):
         content = json.loads(path.read_text(encoding="utf-8"))
-        del content["sha256"], content["record"]["belongs_to"], content["record"]["log_sha256"]
+        del content["sha256"]
+        for name in ("belongs_to", "log_sha256", "beside"):
+            del content["record"][name]
         path.write_text(signed(content), encoding="utf-8")
 
 

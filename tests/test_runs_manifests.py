@@ -41,6 +41,7 @@ FIELDS = {
     "record.seconds is 'x'": ("record", {"seconds": "x"}),
     "record.belongs_to is 'nan'": ("record", {"belongs_to": "nan"}),
     "record.belongs_to.vocabulary is missing": ("record", {"belongs_to": {"config": {}}}),
+    "record.beside is 'x'": ("record", {"beside": "x"}),
     "leaves is None": ("leaves", None),
     "leaves['w'] is 3": ("leaves", {"['w']": 3}),
     "leaves['w'].dtype is missing": ("leaves", {"['w']": {"type": "", "shape": []}}),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from experiments_support import SMALL_TOY, config_of, error_of, logged, small_char, training_of
 from stopping import Killed, assert_same_run, dies_after
+from sweep_support import FIXTURE
 from test_tensorboard_files import accumulated, events_of, hparams_of, scalars_of
 from tiers import mostly_full
 from trained_runs import LOOKS, OFTEN, char_run, shared_text
@@ -20,6 +21,7 @@ from jaxrnn import runs
 from jaxrnn.models import TokenModel
 from jaxrnn.optimizers import current_learning_rate
 from jaxrnn.runs import main as running
+from jaxrnn.runs.beside import check_beside
 from jaxrnn.runs.config import replaced
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.experiment import Setting
@@ -135,6 +137,24 @@ def test_the_results_of_a_run_are_shown_once(run, tmp_path):
     for _ in range(3):
         write_report(experiment, char.Config(), runs.RunLog(RunDirectory(tmp_path / "run")))
     assert len(accumulated(tmp_path / "run" / "tensorboard").Tensors("samples/the_end")) == 1
+
+
+def test_a_resume_misses_what_a_run_wrote(run, tmp_path, capsys):
+    """A seed's events, the sums of the samples; of a run from before checkpoints knew of them
+    nothing."""
+    copy = RunDirectory(Path(shutil.copytree(run, tmp_path / "run")))
+    (events,) = copy.tensorboard.glob("seed_1/events.out.tfevents.*")
+    events.unlink()
+    assert char.main(["--resume", str(copy.path)]) == 0
+    assert f"{events} is missing, which the run wrote; restore it" in capsys.readouterr().err
+    (copy.samples / "SHA256SUMS").unlink()
+    check_beside(copy)
+    said = capsys.readouterr().err
+    assert f"{copy.samples / 'SHA256SUMS'} is missing, which the run wrote, as are 1 others" in said
+    older = RunDirectory(Path(shutil.copytree(FIXTURE, tmp_path / "older")))
+    assert not any(older.samples.glob("SHA256SUMS"))
+    check_beside(older)
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.full

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxrnn.runs.beside import BESIDE, beside
 from jaxrnn.runs.bound import BOUND, bound_to
 from jaxrnn.runs.checkpoints import save_checkpoint
 from jaxrnn.runs.directory import MetricsLog, NoLog
@@ -132,6 +133,7 @@ class Keeper:
             BOUND: self._bound,
         }
         if writes():
+            record[BESIDE] = beside(self.share.run, self._setting.name)
             save_checkpoint(self._directory, step, saved, record, keep=self._rules.keep)
         self._saved_step, self._saved_time = step, time.monotonic()
 

@@ -17,6 +17,7 @@ _RECORD = {
     "log_sha256": str,
     "members": dict,
     "belongs_to": dict,
+    "beside": list,
 }
 _BELONGS_TO = {"config": dict, "vocabulary": dict, "environment": dict}
 _LEAF = {"type": str, "dtype": str, "shape": list, "key": str}

@@ -9,6 +9,7 @@ from jaxrnn.cell_files import cell_file, cell_name
 from jaxrnn.cell_neighbours import code_sha256
 from jaxrnn.data import Vocabulary
 from jaxrnn.parallel import Devices
+from jaxrnn.runs.beside import check_beside
 from jaxrnn.runs.cell_code import check_code, keep_code, kept_in, trust
 from jaxrnn.runs.config import record_of, to_plain
 from jaxrnn.runs.directory import RunDirectory, create_run, open_run, refuse_links_out
@@ -51,6 +52,7 @@ def open_directory(
     if resumed or begun_before:
         remove_leftovers(run.path)
     if resumed:
+        check_beside(run)
         check_samples(run)
         if run.tensorboard.is_dir():
             from jaxrnn.runs.tensorboard.events import check_events
