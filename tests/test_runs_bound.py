@@ -12,7 +12,7 @@ from trained_runs import shared_text
 
 from experiments import char, generate, inspect
 from jaxrnn.runs import load
-from jaxrnn.runs.bound import check_logs, check_run
+from jaxrnn.runs.bound import check_complete, check_run
 from jaxrnn.runs.directory import open_run
 from jaxrnn.runs.records import read_record
 
@@ -212,11 +212,33 @@ def test_a_run_without_these_records_is_held_against_none(run):
     edit(run / "vocabulary.json", swap)
     record = read_record(open_run(run))
     check_run(open_run(run), record)
-    check_logs(open_run(run))
+    check_complete(open_run(run))
     (run / "metrics.jsonl").unlink()
     with pytest.raises(ValueError, match=r"metrics.jsonl is missing, which the run wrote"):
-        check_logs(open_run(run))
+        check_complete(open_run(run))
     load(run)
+
+
+def test_a_complete_run_of_a_sweep_has_its_checkpoints_looked_at(run, capsys):
+    """Nothing restores them, so nothing else would say it."""
+    check_complete(open_run(run))
+    assert not capsys.readouterr().err
+    newest = sorted((run / "checkpoints" / "char").iterdir())[-1]
+    array = max((newest / "state").rglob("*"), key=lambda path: path.stat().st_size)
+    content = bytearray(array.read_bytes())
+    content[len(content) // 2] ^= 1
+    array.write_bytes(content)
+    stays = f"; {run} is complete and stays so: restore it from a copy, or resume it alone"
+    for change, said in [
+        (lambda: None, f"checkpoint 28 is damaged ({array} altered or cut short)"),
+        ((newest / "manifest.json").unlink, f"damaged ({newest / 'manifest.json'} missing or"),
+        (lambda: shutil.rmtree(run / "checkpoints"), f"{run / 'checkpoints'} has no checkpoint"),
+    ]:
+        change()
+        check_complete(open_run(run))
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+        assert line.endswith(stays)
 
 
 @pytest.mark.full

@@ -11,7 +11,7 @@ from typing import Any
 
 from jaxrnn.cell_files import cell_name
 from jaxrnn.cell_neighbours import code_sha256
-from jaxrnn.runs.checkpoints import latest_record
+from jaxrnn.runs.checkpoints import latest_record, newest_fault
 from jaxrnn.runs.directory import RunDirectory, check_log, read_metrics
 from jaxrnn.runs.files import read_json
 from jaxrnn.runs.progress import warn
@@ -92,14 +92,17 @@ def check_log_of(run: RunDirectory, setting: str, kept: Any) -> None:
         check_log(run.metrics, setting, kept["log_lines"], kept["log_sha256"])
 
 
-def check_logs(run: RunDirectory) -> None:
-    """Holds the log against the newest checkpoints of every setting, where nothing else of a run is
-    read, as in a sweep whose other runs go on.
+def check_complete(run: RunDirectory) -> None:
+    """Holds a complete run against the newest checkpoints of every setting, where nothing else of
+    it is read, as in a sweep whose other runs go on: its log, and, with a warning, these.
 
     Raises:
-      ValueError: it is not as it was, in one line that names the file.
+      ValueError: the log is not as it was, in one line that names the file.
     """
-    for folder in sorted(run.checkpoints.iterdir()) if run.checkpoints.is_dir() else ():
+    folders = sorted(run.checkpoints.iterdir()) if run.checkpoints.is_dir() else []
+    for folder in folders or [run.checkpoints]:
+        if fault := newest_fault(folder):
+            warn(f"{fault}; {run.path} is complete and stays so: {REMEDY}, or resume it alone")
         kept = latest_record(folder)
         if kept is None:
             continue

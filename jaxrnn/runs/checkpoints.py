@@ -93,6 +93,21 @@ def latest_record(directory: Path) -> Any:
     return None
 
 
+def newest_fault(directory: Path) -> str:
+    """What is wrong with the newest checkpoint, as one line; "" where it is sound.
+
+    Raises: PermissionError, where nobody can tell.
+    """
+    folders = sorted({*_committed(directory).values(), *_finished(directory)})
+    if not folders:
+        return f"{directory} has no checkpoint"
+    try:
+        _verified(folders[-1])
+    except DamagedCheckpoint as error:
+        return str(error)
+    return ""
+
+
 def restore_checkpoint(
     directory: Path, step: int, like: PyTree, *, part: str = ""
 ) -> tuple[PyTree, Any]:
@@ -200,7 +215,8 @@ def _signed_manifest(folder: Path) -> dict[str, Any]:
     except PermissionError as error:
         raise _unreadable(folder, MANIFEST) from error
     except FileNotFoundError:
-        raise DamagedCheckpoint(f"{name} ({folder / MANIFEST} is a link to nothing)") from None
+        fault = f"{folder / MANIFEST} missing or a link to nothing"
+        raise DamagedCheckpoint(f"{name} ({fault})") from None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise DamagedCheckpoint(f"{name} ({folder / MANIFEST} unreadable)") from None
     if not sound:

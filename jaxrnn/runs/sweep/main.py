@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxrnn.parallel import Devices
 from jaxrnn.runs import processes
-from jaxrnn.runs.bound import check_logs
+from jaxrnn.runs.bound import check_complete
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.comparing import compare_runs, write_comparison
 from jaxrnn.runs.comparing.reading import Unalike
@@ -225,7 +225,7 @@ def _open(
         if own.resume is not None:
             recorded_config(experiment, own.resume, "--resume")  # held against its checkpoints
             if is_complete(begun := RunDirectory(own.resume), point.config):
-                check_logs(begun)
+                check_complete(begun)
         every = [
             each for group, _ in groups for each in group.trained if each.point.name == point.name
         ]
