@@ -25,6 +25,7 @@ from jaxrnn.runs.sweep import training
 from jaxrnn.runs.sweep.directory import SweepRecord, read_sweep, save_search, write_sweep
 from jaxrnn.runs.sweep.grouping import Group, Trained, groups_of
 from jaxrnn.runs.sweep.halving import first_search, halved, kept_of, score_of
+from jaxrnn.runs.sweep.main import _rungs
 from jaxrnn.runs.sweep.points import Point, points_of
 from jaxrnn.runs.sweep.training import side_by_side, train_groups
 
@@ -150,6 +151,20 @@ def test_one_program_is_for_as_many_as_go_to_the_end(platform, devices, seeds, e
     every = [SimpleNamespace(platform=platform)] * devices
     assert side_by_side([1, 2], record_of(), seeds, every) == expected
     assert side_by_side([], record_of(), seeds, every) == 0
+
+
+def test_rungs_are_those_of_the_sweep():
+    """Whatever epochs a point has that was resumed alone; settings of other epochs are named."""
+    config = replaced(toy.PRESETS["smoke"], num_steps=(2, 3), state_size=(2, 2), epochs=(4, 4))
+    points = points_of(config, [{"learning_rate": rate} for rate in (0.01, 0.1, 0.2, 0.5)])
+    points[1] = points[1]._replace(config=replaced(points[1].config, epochs=(8, 4)))
+    record = record_of()._replace(runs={point.name: point.values for point in points})
+    assert _rungs(toy.EXPERIMENT, config, points, record) == [1, 2]
+    with pytest.raises(ValueError, match="steps_2_state_2 has 8, steps_3_state_2 has 4: give each"):
+        _rungs(toy.EXPERIMENT, points[1].config, points, record)
+    by_steps = points_of(config, [{"num_steps": [2, steps]} for steps in (3, 4)])
+    with pytest.raises(ValueError, match="sweep neither epochs nor what says which settings"):
+        _rungs(toy.EXPERIMENT, config, by_steps, record)
 
 
 TOY = ["--preset", "smoke", "--length", "600", "--batch-size", "10", "--log-every", "4", *OFTEN]

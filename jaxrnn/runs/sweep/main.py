@@ -11,7 +11,7 @@ from jaxrnn.runs.bound import check_complete
 from jaxrnn.runs.checking import members
 from jaxrnn.runs.comparing import compare_runs, write_comparison
 from jaxrnn.runs.comparing.reading import Unalike
-from jaxrnn.runs.config import field_value, record_of, replaced
+from jaxrnn.runs.config import field_value, flags_of, record_of, replaced
 from jaxrnn.runs.devices import start_devices
 from jaxrnn.runs.directory import RunDirectory, create_run
 from jaxrnn.runs.environment import as_recorded, describe_environment
@@ -78,7 +78,7 @@ def sweep(experiment: Experiment, config: Any, flags: TrainingFlags, asked: Inte
             point._replace(config=_resolved(experiment, point, single[point.name]))
             for point in points
         ]
-        rungs = _rungs(experiment, points, record)
+        rungs = _rungs(experiment, config, points, record)
         groups = groups_of(
             experiment,
             points,
@@ -180,19 +180,29 @@ def _resolved(experiment: Experiment, point: Point, flags: TrainingFlags) -> Any
     return experiment.resolved(with_stored_code(point.config, flags), begun)
 
 
-def _rungs(experiment: Experiment, points: Sequence[Point], record: SweepRecord) -> list[int]:
+def _rungs(
+    experiment: Experiment, config: Any, points: Sequence[Point], record: SweepRecord
+) -> list[int]:
+    """After which epochs of the sweep's own, whatever a point has that was resumed alone."""
     if not record.halving:
         return []
-    parts = [experiment.settings(point.config) for point in points]
-    # more where a run was resumed alone
-    epochs = [{part.loop.epochs for part in own.values()} for own in parts]
-    alike = len({tuple(own) for own in parts}) == 1 and all(len(own) == 1 for own in epochs)
-    if not alike or "epochs" in record.fields:
+    own = {name: value for name, value in flags_of(config).items() if name in RAISED}
+    first, *others = [
+        {name: part.loop.epochs for name, part in experiment.settings(with_own).items()}
+        for with_own in (replaced(point.config, **own) for point in points)
+    ]
+    if "epochs" in record.fields or any(other != first for other in others):
         raise ValueError(
             f"--halving is {record.halving}, which compares the points setting by setting after "
             "as many epochs; sweep neither epochs nor what says which settings there are"
         )
-    return rungs_of(len(points), min(min(own) for own in epochs), record.halving)
+    if len({*first.values()}) > 1:
+        told = ", ".join(f"{name} has {epochs}" for name, epochs in first.items())
+        raise ValueError(
+            f"--halving is {record.halving}, which compares the settings after as many epochs; "
+            f"{told}: give each the same"
+        )
+    return rungs_of(len(points), min(first.values()), record.halving)
 
 
 def _single(flags: TrainingFlags, point: Point) -> TrainingFlags:
