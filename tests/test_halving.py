@@ -95,6 +95,11 @@ def test_a_halved_sweep_goes_on_with_what_it_chose(trained, capsys):
     trained.make(record_of(), [1, 2])
     assert "checkpoint 2 is damaged" in capsys.readouterr().err
     assert trained.done[2:4] == [("first", "ab", 2), ("first", "a", None)]
+    for damaged in trained.path.glob("search/second/*/manifest.json"):
+        damaged.unlink()
+    trained.make(record_of(), [1, 2])
+    assert "no sound one is left, so the first rung is decided anew" in capsys.readouterr().err
+    assert trained.done[-3:] == [("second", "abcd", 1), ("second", "bd", 2), ("second", "d", None)]
     save_search(trained.path, "first", "bcda", searches(trained.path, "first")[0])
     with pytest.raises(ValueError, match="is of other points"):
         trained.make(record_of(), [1, 2])

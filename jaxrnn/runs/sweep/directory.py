@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxrnn.runs.checkpoints import restore_latest, save_checkpoint
+from jaxrnn.runs.checkpoints import (
+    DamagedCheckpoint,
+    newest_fault,
+    restore_latest,
+    save_checkpoint,
+)
 from jaxrnn.runs.config import record_of
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.files import read_bytes, read_json, write_atomic
@@ -90,15 +95,20 @@ def save_search(path: Path, setting: str, points: Sequence[str], search: Search)
 
 def restored_search(path: Path, record: SweepRecord, setting: str, points: Sequence[str]) -> Search:
     """Of the points of a setting, as far as it came; a damaged checkpoint is reported, and the rung
-    is gone through again.
+    is gone through again, by the logs.
 
-    Raises: DamagedCheckpoint where none is sound; ValueError where it is that of other points.
+    Raises: ValueError where it is that of other points.
     """
-    first = first_search(len(points))
-    if found := restore_latest(path / SEARCH / setting, first, warn):
+    first, folder = first_search(len(points)), path / SEARCH / setting
+    try:
+        found = restore_latest(folder, first, warn)
+    except DamagedCheckpoint:
+        warn(f"{newest_fault(folder)}; no sound one is left, so the first rung is decided anew")
+        found = None
+    if found:
         _, search, kept = found
         if kept.get("points") != [*points]:
-            raise ValueError(f"{path / SEARCH / setting} is of other points; {REMEDY}")
+            raise ValueError(f"{folder} is of other points; {REMEDY}")
         return jax.tree.map(np.asarray, search)
     past = [rung["kept"] for rung in record.rungs if rung.get("setting", setting) == setting]
     if past:
