@@ -269,7 +269,7 @@ def test_a_run_keeps_the_code_of_its_task(own, tmp_path):
     config = runs.replaced(PRESETS["smoke"], tasks=(f"{own}:ends",))
     flags = TrainingFlags(run=tmp_path / "run")
     with releasing_locks():
-        begun = open_directory(battery.EXPERIMENT, config, flags, [], [0], jax.devices()[:1])
+        begun = open_directory(battery.EXPERIMENT, config, flags, [], [], [0], jax.devices()[:1])
     assert begun.task.read_text() == OWN
     resumed = TrainingFlags(resume=tmp_path / "run")
     assert with_stored_code(config, resumed).tasks == (f"{begun.task}:ends",)

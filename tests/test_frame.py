@@ -12,9 +12,11 @@ from sweep_support import FIXTURE, like_the_fixture, make_sweep
 from trained_runs import toy_run
 
 from jaxrnn import runs
+from jaxrnn.runs.bound import check_config
 from jaxrnn.runs.comparing.reading import read
 from jaxrnn.runs.directory import RunDirectory
 from jaxrnn.runs.frame import KEYS, results_rows, run_paths
+from jaxrnn.runs.records import read_record
 
 pytest.importorskip("pandas")
 
@@ -60,6 +62,22 @@ def test_the_config_is_beside_what_it_made(toys):
         "steps_2_state_2": 2,
         "steps_3_state_3": 3,
     }
+
+
+def test_a_setting_has_its_own_numbers_before_it_ends(toys, tmp_path):
+    """As a point that a halved sweep left out: it was compared as another setting."""
+    path = Path(shutil.copytree(toys, tmp_path / "run"))
+    (path / "summary.json").unlink()
+    for name in ("num_steps", "state_size", "epochs"):
+        ended, left_out = (runs.results(run).set_index(["setting", "seed"]) for run in (toys, path))
+        assert list(left_out[name]) == list(ended[name])
+    record = read_record(RunDirectory(path))
+    more = json.loads(json.dumps(record))
+    for setting in more["settings"]:
+        setting["flags"]["epochs"] += 1
+    check_config(path, record, more)  # --epochs was raised
+    with pytest.raises(ValueError, match=r"settings\[0\].flags.epochs is 1, the run was trained"):
+        check_config(path, more, record)
 
 
 def test_results_are_those_of_the_summary(toys):

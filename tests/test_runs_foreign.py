@@ -102,7 +102,7 @@ def test_a_run_keeps_a_cell_that_no_setting_trains(tmp_path):
     config = replaced(toy.Config(), cell=f"{cells}:mine")
     flags = TrainingFlags(run=tmp_path / "run")
     with releasing_locks():
-        begun = open_directory(toy.EXPERIMENT, config, flags, [], [0], jax.devices()[:1])
+        begun = open_directory(toy.EXPERIMENT, config, flags, [], [], [0], jax.devices()[:1])
     assert begun.cell.read_text() == cells.read_text()
 
 

@@ -165,7 +165,8 @@ def check_config(path: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
         if name not in there:
             raise ValueError(f"{path}: {name} is missing, it was {old!r:.60}; {REMEDY}")
         new = there[name]
-        if re.fullmatch(r"config\.epochs(\[\d+\])?", name) and not fixed and _at_least(new, old):
+        epochs = r"(config\.epochs(\[\d+\])?|settings\[\d+\]\.flags\.epochs)"
+        if re.fullmatch(epochs, name) and not fixed and _at_least(new, old):
             continue  # --epochs may be raised
         if name == "config.corpus":
             continue  # its sha256 is in environment.json: the same text may be elsewhere

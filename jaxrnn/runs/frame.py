@@ -206,7 +206,7 @@ def _configs(run: RunDirectory, record: Row) -> dict[str, Row]:
     told, found = _told(run), {}
     common = {name: v for name, v in record["config"].items() if name not in MEMBERS}
     for setting in record["settings"]:
-        own = setting["model"] | told.get(setting["name"], {})
+        own = setting["model"] | setting.get("flags", {}) | told.get(setting["name"], {})
         fields = [name for name in common if name in own and name not in COUNTED]
         mine = {name: own[name] for name in fields if not _is_many(own[name])}
         found[setting["name"]] = {name: _cell(value) for name, value in (common | mine).items()}

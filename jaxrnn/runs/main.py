@@ -106,7 +106,9 @@ def run(
         if processes.stop_asked(asked):
             raise KeyboardInterrupt
         run = processes.by_first(
-            lambda: open_directory(experiment, config, flags, settings, seeds, devices)
+            lambda: open_directory(
+                experiment, config, flags, settings, [*parts.values()], seeds, devices
+            )
         )
         print(f"{'run' if resumed is None else 'resuming'} {run.path}", flush=True)
         if resumed is None and (notice := experiment.notice(config)):

@@ -28,6 +28,7 @@ def open_directory(
     config: Any,
     flags: TrainingFlags,
     settings: Sequence[Setting],
+    parts: Sequence[Any],
     seeds: Sequence[int],
     devices: Devices,
     *,
@@ -36,6 +37,7 @@ def open_directory(
     """The run directory, ready to train in; what makes the run is in it.
 
     Args:
+      parts: the config of each setting.
       begun_before: as in `create_run`, of a run that is not resumed.
 
     Raises:
@@ -61,7 +63,10 @@ def open_directory(
     record = {
         "experiment": experiment.name,
         "config": record_of(config),
-        "settings": [{"name": each.name, "model": to_plain(each.model)} for each in settings],
+        "settings": [
+            {"name": each.name, "model": to_plain(each.model), "flags": _own(config, part)}
+            for each, part in zip(settings, parts, strict=True)
+        ],
         "seeds": list(seeds),
     }
     if flags.tensorboard:
@@ -83,6 +88,17 @@ def open_directory(
         found = describe_environment(_texts(settings), len(devices), experiment.source)
         write_json(run.environment, found)
     return run
+
+
+def _own(config: Any, part: Any) -> dict[str, Any]:
+    """The numbers of a setting where the config has one to each setting."""
+    whole = record_of(config)
+    return {
+        name: value[0]
+        for name, value in record_of(part).items()
+        if isinstance(value, list) and len(value) == 1 < len(whole[name])
+        if isinstance(value[0], int | float)
+    }
 
 
 def with_stored_code(config: Any, flags: TrainingFlags) -> Any:

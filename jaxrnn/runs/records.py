@@ -23,7 +23,8 @@ def recorded_experiment(run: RunDirectory) -> str:
 
 
 def read_record(run: RunDirectory) -> dict[str, Any]:
-    """The content of config.json: experiment, config, settings (name and model) and seeds.
+    """The content of config.json: experiment, config, settings (name, model, and those flags
+    of which the config has a number to each setting) and seeds.
 
     Raises: OSError; ValueError, one line that names the file and the field.
     """
@@ -36,6 +37,7 @@ def read_record(run: RunDirectory) -> dict[str, Any]:
         _require(path, f"settings[{i}]", setting, dict)
         _require_field(path, f"settings[{i}].", setting, "name", str)
         _require_field(path, f"settings[{i}].", setting, "model", dict)
+        _require(path, f"settings[{i}].flags", setting.get("flags", {}), dict)  # new since 0.2.0
         if not is_file_name(setting["name"]):
             fault = f"settings[{i}].name is {setting['name']!r:.60}, no name of a file"
             raise ValueError(f"{path}: {fault}; {REMEDY}")

@@ -239,11 +239,11 @@ def _open(
         every = [
             each for group, _ in groups for each in group.trained if each.point.name == point.name
         ]
-        settings = [each.setting for each in every]
+        settings, parts = [each.setting for each in every], [each.part for each in every]
         seeds = members(point.config.loop.seed, point.config.loop.seeds)
         again = flags.resume is not None
         runs[point.name] = open_directory(
-            experiment, point.config, own, settings, seeds, devices, begun_before=again
+            experiment, point.config, own, settings, parts, seeds, devices, begun_before=again
         )
         texts |= {name: sha256 for each in settings for name, sha256 in each.texts.items()}
     if not flags.only and not (path / "environment.json").exists():
