@@ -20,7 +20,7 @@ from jax._src import clusters
 from experiments import char, toy
 from jaxrnn.runs import processes
 from jaxrnn.runs.interrupt import Interrupts
-from jaxrnn.runs.watching import Joined, _why_aborted
+from jaxrnn.runs.watching import BEAT, SILENT, Joined, _why_aborted
 
 PROCESSES, DEVICES = 2, 2
 TOY = [
@@ -41,6 +41,19 @@ def test_alone_nothing_is_asked_of_anybody():
     processes.meet(jax.devices())
     processes.leave_together()
     processes.leave_alone(1, "this would end the process")
+
+
+def test_who_waits_for_a_cause_waits_as_long_as_the_watch(monkeypatch):
+    """By the same beats: after a process was stopped for a while, a single long wait was over
+    before the watch had looked again, and the error of the network was said."""
+    slept: list[float] = []
+    monkeypatch.setattr(processes, "several", lambda: True)
+    monkeypatch.setattr(processes.time, "sleep", slept.append)
+    processes.await_cause(ValueError("its own"))
+    assert not slept
+    processes.await_cause(jax.errors.JaxRuntimeError("connection reset"))
+    assert max(slept) <= BEAT
+    assert sum(slept) > SILENT
 
 
 def test_where_a_process_stands():

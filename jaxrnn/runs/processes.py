@@ -214,7 +214,8 @@ def await_cause(error: Exception) -> None:
     """Of an error inside a computation, waits for the word that another process is gone, which ends
     this one; returns where none comes, and the error is this process's own."""
     if several() and isinstance(error, jax.errors.JaxRuntimeError):
-        time.sleep(SILENT + 5 * BEAT)
+        for _ in range(round(SILENT / BEAT) + 5):
+            time.sleep(BEAT)  # by beats, as `watch`: where this process was stopped, both go on
 
 
 def leave_alone(code: int, said: str) -> None:
