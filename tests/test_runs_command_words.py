@@ -1,5 +1,6 @@
 """What a command says of a value: its flag, a little of it, and what to do."""
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from jaxrnn.data import load_corpus
 from jaxrnn.runs.command import one_line, parse, run_command
 from jaxrnn.runs.directory import create_run
 from jaxrnn.runs.files import read_json
+from jaxrnn.runs.lock import lock_run
 from jaxrnn.runs.progress import warn
 
 
@@ -86,6 +88,19 @@ def test_a_run_has_a_name_that_can_be_written(tmp_path):
 def test_json_that_cannot_be_read(tmp_path):
     with pytest.raises(IsADirectoryError, match="cannot be read: is a directory; make it a file"):
         read_json(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_what_may_not_be_written_is_said_with_what_to_do(number, tmp_path):
+    """As of a run in a folder of somebody else's."""
+    error = OSError(number, os.strerror(number), str(tmp_path / "metrics.jsonl"))
+    said = f"{tmp_path / 'metrics.jsonl'}: {os.strerror(number).lower()}; see to it that you may"
+    assert one_line(error).startswith(said)
+    (tmp_path / ".lock").mkdir()  # what no rights of the superuser open
+    with pytest.raises(OSError, match=r"\.lock cannot be written: is a directory; see to it that"):
+        lock_run(tmp_path)
+    gone = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "text")
+    assert one_line(gone) == "text: no such file or directory"
 
 
 def test_a_pipe_or_a_device_is_no_text(tmp_path):

@@ -1,6 +1,7 @@
 """Command lines: flags to a dataclass, and whatever goes wrong as one line."""
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -153,6 +154,10 @@ def _replacing(stream: Any) -> Iterator[None]:
 def one_line(error: Exception) -> str:
     """What an exception says, in one line, with its type unless it is one of ours."""
     text = _quoting_little(str(error).strip())
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        remedy = "; see to it that you may write it, or go on with a copy" if denied else ""
+        text = f"{error.filename}: {error.strerror.lower()}{remedy}"
     if "\n" in text:
         text = textwrap.shorten(text, 400, placeholder=" ...")
     if isinstance(error, ValueError | OSError) and text:

@@ -53,7 +53,8 @@ def lock_run(path: Path) -> None:
             if place.parent != Path(name):
                 continue
             cause = str(error.strerror).lower()
-            raise OSError(f"{place} cannot be written: {cause}; make it a file you may") from None
+            remedy = "see to it that you may write it, or go on with a copy"
+            raise OSError(f"{place} cannot be written: {cause}; {remedy}") from None
         for lock in _ways():
             try:
                 lock(descriptor)
