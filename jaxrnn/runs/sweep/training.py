@@ -74,6 +74,10 @@ def train_groups(
             if epochs is not None:
                 search = _halved(setting, epochs, points, search, record, runs, flags)
         left_out |= {*points} - {*alive_of(points, search)}
+    if left_out:
+        print(
+            f"{len(left_out)} runs were left out on the way, and are compared as far as they came"
+        )
     return left_out
 
 
