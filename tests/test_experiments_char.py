@@ -229,7 +229,7 @@ def test_dynamic_evaluation_is_a_figure_of_its_own(tmp_path_factory):
     config = config_in(char.Config, summary(run)["config"])
     asked = replaced(config, dynamic_rate=1e-3, dynamic_steps=7)
     found = char.report(asked, runs.RunLog(open_run(run)))
-    assert "in dynamic evaluation, where the model learns every 7" in found.notes[0]
+    assert "in dynamic evaluation, which learns every 7" in found.notes[0]
     (row,) = found.results
     cell, params, _, _ = runs.load(run, member=1)
     held_out = read_text(config.text.corpus, "character", valid_fraction=0.1).valid
