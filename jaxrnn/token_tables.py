@@ -51,7 +51,7 @@ def with_table(
     row_of = as_function(needed([*fixed, *alone], rows, token), [*known, *token], rows)
     rest = needed([*fixed, *behind], program.outputs, rows)
     step_of = as_function(rest, [*known, *of_carry, *token, *rows], program.outputs)
-    table = jax.vmap(lambda token: row_of(*values, token))(jnp.arange(vocab_size))
+    table = jax.vmap(lambda token: row_of(*values, token))(jnp.arange(vocab_size, dtype=jnp.int32))
 
     def step(carry: Carry, token: jax.Array) -> tuple[Carry, PyTree]:
         found = [column[token] for column in table]
