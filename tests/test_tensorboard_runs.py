@@ -150,7 +150,7 @@ def test_a_resume_misses_what_a_run_wrote(run, tmp_path, capsys):
     (copy.samples / "SHA256SUMS").unlink()
     check_beside(copy)
     said = capsys.readouterr().err
-    assert f"{copy.samples / 'SHA256SUMS'} is missing, which the run wrote, as are 1 others" in said
+    assert f"{copy.samples / 'SHA256SUMS'} is missing, which the run wrote, and 1 more" in said
     older = RunDirectory(Path(shutil.copytree(FIXTURE, tmp_path / "older")))
     assert not any(older.samples.glob("SHA256SUMS"))
     check_beside(older)

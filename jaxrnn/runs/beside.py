@@ -27,5 +27,5 @@ def check_beside(run: RunDirectory) -> None:
     folders = sorted(run.checkpoints.iterdir()) if run.checkpoints.is_dir() else []
     names = [name for folder in folders for name in (latest_record(folder) or {}).get(BESIDE, ())]
     if lost := [name for name in dict.fromkeys(names) if not (run.path / name).is_file()]:
-        others = f", as are {len(lost) - 1} others" if len(lost) > 1 else ""
+        others = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
         warn(f"{run.path / lost[0]} is missing, which the run wrote{others}; {REMEDY}")

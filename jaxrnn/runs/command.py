@@ -156,7 +156,9 @@ def one_line(error: Exception) -> str:
     text = _quoting_little(str(error).strip())
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-        remedy = "; see to it that you may write it, or go on with a copy" if denied else ""
+        remedy = (
+            "; see to it that you may read and write it, or go on with a copy" if denied else ""
+        )
         text = f"{error.filename}: {error.strerror.lower()}{remedy}"
     if "\n" in text:
         text = textwrap.shorten(text, 400, placeholder=" ...")

@@ -265,8 +265,8 @@ def _framed(rows: Callable[[Path], Iterator[Row]], paths: Paths) -> "pandas.Data
         ) from None
     found = {path: list(rows(path)) for path in run_paths(paths)}
     if silent := [path for path, its in found.items() if not its]:
-        others = f", nor have {len(silent) - 1} others" if len(silent) > 1 else ""
-        warn(f"{silent[0]} has logged nothing yet{others}; there is no row of it")
+        others = f", and so for {len(silent) - 1} more" if len(silent) > 1 else ""
+        warn(f"{silent[0]} has logged nothing yet; there is no row of it{others}")
     return pandas.DataFrame([row for its in found.values() for row in its])
 
 

@@ -33,6 +33,8 @@ def is_as_signed(text: str) -> bool:
     """Whether it is what `signed` made. Raises: ValueError, LookupError, TypeError where it is
     nothing like that."""
     digest = json.loads(text)["sha256"]
+    if not isinstance(digest, str):
+        return False
     return digest == hashlib.sha256(text.replace(digest, "", 1).encode()).hexdigest()
 
 

@@ -36,10 +36,8 @@ class Chunks(NamedTuple):
 # A time step of the loop passes over the whole matrix several times. Of 64 x 64 numbers, 4 examples
 # and 2,048 time steps a gradient takes on two cores, in chunks of 16, 32 and 64 time steps: with a
 # decay of each key 44, 35 and 29 ms, by the delta rule 48, 48 and 58, gated 64, 53 and 64; that of
-# the plain loop 183, 251 and 320 (`python -m experiments.speed --case matrix-state`). Of 16 to 64
-# time steps and 32 examples of four 36 x 36 matrices a gradient is 1.5 to 4 times as fast as that
-# of the loop in its place, and a forward pass alone takes 0.6 to 1.5 times as long, in chunks of 64
-# twice.
+# the plain loop 183, 251 and 320 (`python -m experiments.speed --case matrix-state`). Of few time
+# steps the gradient still wins; a forward pass alone, at 64 a chunk, took up to twice the loop's.
 ON_A_CPU = Chunks(32, 16)
 # Products want more rows there, and a time step costs a launch: unmeasured.
 ELSEWHERE = Chunks(64, 128)

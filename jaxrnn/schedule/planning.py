@@ -100,9 +100,9 @@ def make_plan(
     linear_in_parallel: bool,
     rows: int = 0,
     *,
+    chunk: int,
     bulky_in_parallel: bool = True,
     in_chunks: Literal["none", "bulky", "all"] = "none",
-    chunk: int = 64,
     by_newton: bool = False,
 ) -> Plan:
     """Distributes the step's loop over its recurrences, in the order in which they feed each other.
@@ -112,10 +112,10 @@ def make_plan(
     Args:
       linear_in_parallel: linear recurrences are worked out for all time steps at once.
       rows: time steps times examples, by which bulky values are weighed; 0 weighs none.
+      chunk: time steps of a chunk, a power of two.
       bulky_in_parallel: also those whose carry is bulky, for which the parallel form needs several
         arrays of all time steps.
       in_chunks: which matrices are worked out chunk by chunk.
-      chunk: time steps of each.
       by_newton: whether the other recurrences of floats are solved by Newton's method.
 
     Raises:
