@@ -1,63 +1,60 @@
-"""How much of a program has to be done one behind another."""
+"""How much of a compiled program has to be done one behind another."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 
 import jax
 
-from jaxrnn.unstable import is_literal, opened
+NAME = re.compile(r"%([\w.\-]+)")
+OPERATION = re.compile(r"[\])}] ([a-z\-]+)\(")
+TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
 def longest_chain(function, *args, trips: int) -> tuple[int, int]:
-    """The longest chain of iterations of loops of a function, and of its equations: those of a
-    loop's body count once for every iteration.
+    """The longest chain of iterations of loops of a function as XLA compiles it, and of its
+    instructions: those of a loop's body count once for every iteration.
 
     Args:
-      trips: iterations of a `while`, which the program does not tell.
+      trips: iterations of a loop of which the program does not tell how many it has.
     """
-    return _of_jaxpr(opened(jax.make_jaxpr(function)(*args))[0], trips)
+    return of_program(jax.jit(function).lower(*args).compile().as_text(), trips)
 
 
-def _of_jaxpr(jaxpr, trips: int) -> tuple[int, int]:
-    behind: dict = {}
-    for equation in jaxpr.eqns:
-        before = [behind.get(v, (0, 0)) for v in equation.invars if not is_literal(v)]
-        loops, equations = _longest(before)
-        more_loops, more_equations = _of_equation(equation, trips)
-        here = loops + more_loops, equations + more_equations
-        behind.update(dict.fromkeys(equation.outvars, here))
+def of_program(text: str, trips: int) -> tuple[int, int]:
+    found: dict[str, tuple[int, int]] = {}
+    name = ""
+    for computation in text.split("\n\n"):  # the entry is the last, what another calls before it
+        head, *lines = computation.strip("\n").split("\n")
+        if head.endswith("{"):
+            name = NAME.search(head)[1]
+            found[name] = _of_computation(lines, found, trips)
+    return found[name]
+
+
+def _of_computation(lines, found, trips: int) -> tuple[int, int]:
+    behind: dict[str, tuple[int, int]] = {}
+    for line in lines:
+        made, _, rest = line.partition(" = ")
+        if rest:
+            names = NAME.findall(rest.partition(", metadata=")[0])
+            before = _longest(behind[name] for name in names if name in behind)
+            called = [found[name] for name in names if name in found]
+            here = _of_instruction(OPERATION.search(rest)[1], called, TRIPS.search(line), trips)
+            behind[NAME.search(made)[1]] = before[0] + here[0], before[1] + here[1]
     return _longest(behind.values())
 
 
-def _longest(chains: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    loops, equations = zip((0, 0), *chains, strict=True)
-    return max(loops), max(equations)
-
-
-def _of_equation(equation, trips: int) -> tuple[int, int]:
-    name, settings = equation.primitive.name, equation.params
-    if name == "scan":
-        return _times(settings["length"], [settings["jaxpr"]], trips)
-    if name == "while":
-        return _times(trips, [settings["body_jaxpr"], settings["cond_jaxpr"]], trips)
-    if name == "cond":
+def _of_instruction(operation: str, called: list, known, trips: int) -> tuple[int, int]:
+    if operation == "while":
+        count = int(known[1]) if known else trips
+        loops, instructions = (sum(each) for each in zip(*called, strict=True))
+        return count * max(1, loops), count * instructions
+    if operation == "conditional":
         # the schedules have in front what runs where something is not finite or not converged
-        return _times(None, settings["branches"][-1:], trips)
-    if name == "call_hi_primitive":
-        rule = settings["_prim"]
-        inner = jax.make_jaxpr(rule.expand)(*jax.tree.map(_shape, rule.in_avals))
-        return _times(None, [inner], trips)
-    inside = [value for value in settings.values() if hasattr(opened(value)[0], "eqns")]
-    return _times(None, inside, trips) if inside else (0, 1)
+        return called[-1]
+    return called[0] if operation == "call" else (0, 1)
 
 
-def _shape(aval) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
-
-
-def _times(count: int | None, bodies: Sequence, trips: int) -> tuple[int, int]:
-    """Of bodies one behind another, `count` times; None for once, and no loop."""
-    found = [_of_jaxpr(opened(body)[0], trips) for body in bodies]
-    loops, equations = sum(each[0] for each in found), sum(each[1] for each in found)
-    if count is None:
-        return loops, equations
-    return count * max(1, loops), count * equations
+def _longest(chains: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    loops, instructions = zip((0, 0), *chains, strict=True)
+    return max(loops), max(instructions)
