@@ -8,9 +8,9 @@ Expected:  training loss of epoch 3 below 3.20 nats per character; 3.28 were pub
            `--preset cells`, the post's comparison: layer-norm LSTM, then GRU, then LSTM, where
            1.72, 1.75 and 2.03 were published. With `--init default` all learn sooner, the GRU most.
            `--preset best` aims below 1.47 nats on validation, a transformer's of 10.7 million.
-           `--preset modern` compares cells of today as pre-norm blocks of equally many parameters
+           `--preset modern`: cells of today in pre-norm blocks of a million parameters; GRU: 1.428
 Run time:  about 1 minute on two CPU cores; `--preset quick` about 1.5, `--preset cells` about 20,
-           `--preset best` below 60; `--preset modern` was not run whole yet
+           `--preset best` below 60; `--preset modern` about 30 for the GRU alone
 """
 
 from collections.abc import Sequence
@@ -77,11 +77,11 @@ CUSTOM = {"cells": ("gru_reset_before", "mixture_gru"), "num_steps": 30, "epochs
 # Tried for the lowest validation loss of an hour on two cores, 12 epochs each: half the hidden size
 # and dropout settles at 1.494, this is at 1.497 and falls; four times the epochs bring 0.056
 LOWEST = {"num_layers": 2, "hidden_size": 512, "dropout": 0.4, "dropout_kind": "variational"}
-SLOWLY = {"num_steps": 128, "decay": "cosine", "warmup": 100, "epochs": 48, "dynamic_rate": 1e-4}
+SLOWLY = {"num_steps": 128, "decay": "cosine", "warmup": 100}
 OF_TODAY = ("gru", "slstm", "mlstm", "gated_delta_net", "rg_lru")
 BLOCK = {"block": "pre-norm", "convolution": 4, "heads": 4, "hidden_size": 100, "parameters": 10**6}
-# a GRU with dropout 0.15 and 30 epochs is lowest after 23, 1.443; as it is here it was not run yet
-SLOWER = LOWEST | SLOWLY | BLOCK | {"dropout": 0.2, "dynamic_rate": 0.0}
+# without the weights' decay a GRU is lowest after 23 epochs, 1.443, and learns by heart from there
+MODERN = LOWEST | SLOWLY | BLOCK | {"dropout": 0.15, "optimizer": "adamw", "weight_decay": 0.2}
 
 PUBLISHED = Config()
 COMPARISON = replaced(PUBLISHED, **AS_POST, cells=IN_ORDER, num_steps=80)
@@ -92,8 +92,8 @@ PRESETS = {
     "cells": COMPARISON,
     # the post's own cell beside its GRU; what they came to there is not handed down
     "custom": replaced(COMPARISON, **CUSTOM),
-    "best": replaced(PUBLISHED, **LEARNING, **LOWEST, **SLOWLY),
-    "modern": replaced(PUBLISHED, **LEARNING, **SLOWER, cells=OF_TODAY),
+    "best": replaced(PUBLISHED, **LEARNING, **LOWEST, **SLOWLY, epochs=48, dynamic_rate=1e-4),
+    "modern": replaced(PUBLISHED, **LEARNING, **MODERN, cells=OF_TODAY, epochs=30),
     # the post names no rate; `--dropout 0` is what to hold it against
     "dropout": replaced(PUBLISHED, num_steps=80, dropout=0.1),
 }
