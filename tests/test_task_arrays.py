@@ -84,11 +84,19 @@ def test_a_file_is_its_arguments(tmp_path):
         ({"lengths": np.ones(9)}, r"lengths are float64\[9\]; give 9 whole numbers"),
         ({"inputs": np.full((9, 5), np.nan)}, "inputs holds numbers that are not finite"),
         ({"targets": np.full(9, -1)}, "targets holds -1; count tokens and classes from 0"),
+        ({"targets": np.full(9, 2**40)}, "targets holds 1099511627776; count tokens"),
         ({"held_out": 0.01}, "held_out is 0.01, 0 of 9 sequences"),
+        ({"held_out": float("nan")}, "held_out is nan, 0 of 9 sequences"),
+        ({"targets": np.array([*"abcabcabc"])}, r"targets are <U1\[9\]; give integers or floats"),
+        ({"targets": np.arange(9) > 4}, r"targets are bool\[9\]; .* a.astype\(int\)"),
+        ({"inputs": np.zeros((9, 5)) + 1j}, r"inputs are complex128\[9, 5\]; give integers"),
+        ({"inputs": np.zeros((9, 5, 0))}, r"inputs have shape \[9, 5, 0\]; give at least one"),
+        ({"targets": np.zeros(9, int)}, "targets of the 2 held-out sequences are all what"),
+        ({"targets": np.full(9, 0.1)}, "targets of the 2 held-out sequences are all what"),
     ],
 )
 def test_arrays_that_cannot_be_meant(given, problem):
-    usual = {"inputs": np.zeros((9, 5)), "targets": np.zeros(9, int)}
+    usual = {"inputs": np.zeros((9, 5)), "targets": np.arange(9) % 2}
     with pytest.raises(ValueError, match=problem):
         arrays(**usual | given)
 

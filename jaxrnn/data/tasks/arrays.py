@@ -13,6 +13,8 @@ from jaxrnn.base import Key
 from jaxrnn.data.tasks.task import Example, Task, answered, constantly, places
 
 UNKNOWN = float("nan")
+LEAST = 1e-9
+"""Below this part of what there is an error is one of rounding."""
 
 
 class _Examples(NamedTuple):
@@ -45,14 +47,18 @@ def arrays(
     than a sequence has holds its beginning.
 
     Raises:
-      ValueError: shapes that do not fit together, lengths outside 1 to T, negative tokens or
-        classes, numbers that are not finite, or too few sequences.
+      ValueError: shapes that do not fit together, what is neither integers nor floats, lengths
+        outside 1 to T, negative tokens or classes, numbers that are not finite, too few sequences,
+        or held-out ones whose answers are all those of the best constant answer.
     """
-    xs, ys = np.asarray(inputs), np.asarray(targets)
+    xs, ys = _of_numbers("inputs", inputs), _of_numbers("targets", targets)
     if xs.ndim not in (2, 3) or (xs.ndim == 3 and np.issubdtype(xs.dtype, np.integer)):
         raise ValueError(
             f"inputs are {xs.dtype}{list(xs.shape)}; give tokens [N, T], or numbers [N, T, I]"
         )
+    for name, a in (("inputs", xs), ("targets", ys)):
+        if 0 in a.shape[1:]:
+            raise ValueError(f"{name} have shape {list(a.shape)}; give at least one number to each")
     count, room = xs.shape[:2]
     ends = np.full(count, room) if lengths is None else np.asarray(lengths)
     if ends.shape != (count,) or not np.issubdtype(ends.dtype, np.integer):
@@ -61,7 +67,7 @@ def arrays(
         raise ValueError(f"lengths reach from {ends.min()} to {ends.max()}; give 1 to {room}")
     if not ys.ndim or len(ys) != count:
         raise ValueError(f"targets have shape {list(ys.shape)}; give one entry to each of {count}")
-    tested = round(count * held_out)
+    tested = round(count * held_out) if 0 < held_out < 1 else 0
     if not 0 < tested < count:
         raise ValueError(
             f"held_out is {held_out}, {tested} of {count} sequences; leave some for each side"
@@ -80,18 +86,35 @@ def arrays(
         _Examples(*(a[part] for a in whole)) for part in (slice(-tested), slice(-tested, None))
     )
     longest = int(ends.max())
+    chance = _constant(train, test, every)
+    left = 1 - chance(longest) if classes else chance(longest)
+    if left <= LEAST * (1.0 if classes else np.square(test.targets, dtype=float).mean()):
+        raise ValueError(
+            f"targets of the {tested} held-out sequences are all what the best constant answer is, "
+            "so that nothing can be learnt; shuffle the sequences, or give other targets"
+        )
     return Task(
         draw=partial(_draw, train, every),
         draw_test=partial(_draw, test, every),
         reads=int(xs.max()) + 1 if xs.ndim == 2 else xs.shape[2],
         answers=int(ys.max()) + 1 if classes else ys.shape[2],
         metric="accuracy" if classes else "mean squared error",
-        chance=_constant(train, test, every),
+        chance=chance,
         floor=constantly(UNKNOWN),
         shortest=1,
         train_lengths=(longest, longest),
         test_lengths=(longest,),
     )
+
+
+def _of_numbers(name: str, given: ArrayLike) -> np.ndarray:
+    a = np.asarray(given)
+    if not any(jnp.issubdtype(a.dtype, kind) for kind in (jnp.integer, jnp.floating)):
+        raise ValueError(
+            f"{name} are {a.dtype}{list(a.shape)}; give integers or floats, of truth values "
+            "a.astype(int), of names numpy.unique(a, return_inverse=True)[1]"
+        )
+    return a
 
 
 def _draw(examples: _Examples, every: bool, key: Key, size, length: int) -> Example:
@@ -115,10 +138,12 @@ def _with_room(a: np.ndarray, length: int) -> np.ndarray:
 def _plain(name: str, a: np.ndarray, inside: np.ndarray, *, tokens: bool) -> np.ndarray:
     """Tokens or classes as int32 [N, T], numbers as float32 [N, T, O]; zeros behind the ends."""
     if not tokens:
-        a = a.astype(np.float32).reshape(*a.shape[:2], -1)
+        with np.errstate(over="ignore"):  # what is too large is refused below
+            a = a.astype(np.float32).reshape(*a.shape[:2], -1)
     a = np.where(inside.reshape(*inside.shape, *(1,) * (a.ndim - 2)), a, 0)
-    if tokens and a.min(initial=0) < 0:
-        raise ValueError(f"{name} holds {a.min()}; count tokens and classes from 0")
+    if tokens and (a.min() < 0 or a.max() > np.iinfo(np.int32).max):
+        wrong = a.min() if a.min() < 0 else a.max()
+        raise ValueError(f"{name} holds {wrong}; count tokens and classes from 0")
     if not np.isfinite(a).all():
         raise ValueError(f"{name} holds numbers that are not finite; leave them out, or fill them")
     return a.astype(np.int32) if tokens else a.astype(np.float32)
