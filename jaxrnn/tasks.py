@@ -21,6 +21,7 @@ from jaxrnn.base import (
 )
 from jaxrnn.cell_files import factory_in
 from jaxrnn.data.tasks import TASKS, Scored, Task
+from jaxrnn.data.tasks.checking import require_sound
 from jaxrnn.models import cross_entropy
 from jaxrnn.optimizers import Optimizer
 from jaxrnn.training import Ingredients, Training, epoch_training
@@ -35,8 +36,8 @@ def find_task(name: str) -> Task:
     whose factory is called without arguments.
 
     Raises:
-      ValueError: unknown name, no such factory in the file, one that returns no task, or a file
-        that fails when it is run.
+      ValueError: unknown name, no such factory in the file, one that returns no task, or one whose
+        examples are not what the task says, or a file that fails when it is run.
     """
     if name in TASKS:
         return TASKS[name]()
@@ -51,6 +52,7 @@ def find_task(name: str) -> Task:
             f"{name} returns {type(found).__name__}; let it return a jaxrnn.data.tasks.Task, such "
             "as arrays(inputs, targets)"
         )
+    require_sound(name, found)
     return found
 
 

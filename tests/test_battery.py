@@ -40,6 +40,10 @@ def ends():
     return arrays(tokens, tokens[:, -1])
 
 
+def endless():
+    return ends()._replace(test_lengths=())
+
+
 def nothing():
     return None
 """
@@ -56,6 +60,8 @@ def test_a_task_of_a_file_of_ones_own(own):
     assert (task.reads, task.answers, task.test_lengths) == (3, 3, (9,))
     with pytest.raises(ValueError, match="returns NoneType; let it return a"):
         find_task(f"{own}:nothing")
+    with pytest.raises(ValueError, match=r"own.py:endless: test_lengths are \(\)"):
+        find_task(f"{own}:endless")
     with pytest.raises(ValueError, match="task 'parties' is not known; give one of lag, copy"):
         find_task("parties")
 
