@@ -247,6 +247,16 @@ def test_exponential_gates_do_not_overflow(factory):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
 
 
+def test_input_gates_of_nearly_nothing_still_weigh_what_came():
+    """exp(-100) is no number of 32 bits; of one thing that was seen it is the whole mean."""
+    cell = slstm(3, 4)
+    params = cell.init(KEY)
+    biased = params._replace(b=params.b.at[:, 4:8].set(-100.0))
+    _, plain = run(cell, params, XS[:1])
+    _, faint = run(cell, biased, XS[:1])
+    np.testing.assert_allclose(faint, plain, rtol=1e-5)
+
+
 def test_decays_begin_where_papers_have_them():
     decay = np.asarray(rg_lru(3, 300).init(KEY).decay)
     kept = (1 / (1 + np.exp(-decay))) ** 8

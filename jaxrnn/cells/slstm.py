@@ -11,6 +11,9 @@ from jaxrnn.base import Cell, require_positive
 from jaxrnn.cells.heads import by_head, head_size
 from jaxrnn.cells.weights import input_weights, recurrent_weights
 
+NOTHING = -1e4
+"""m before anything was seen: below every i, so that the first n is 1 however small exp(i) is."""
+
 
 class SLSTMParams(NamedTuple):
     """Columns, for each head, in the order z, i, f, o."""
@@ -41,8 +44,8 @@ def slstm(input_size: int, hidden_size: int, heads: int = 1) -> Cell:
 
     R are block-diagonal: each of `heads` sees its own H / heads numbers of h. m changes nothing but
     the size of the numbers: c exp(m) and n exp(m) are c and n of (8) and (9). The carry is (h, c,
-    n, m), [heads, H / heads] each and zero at first; the output is h'. Forget biases begin evenly
-    between 3 and 6 within a head.
+    n, m), [heads, H / heads] each, at first zero, and m -10,000; the output is h'. Forget biases
+    begin evenly between 3 and 6 within a head.
 
     Reference: Beck et al. (2024), https://arxiv.org/abs/2405.04517; of the two forget gates of (13)
     the sigmoid, as in the authors' code (github.com/NX-AI/xlstm), whose "small_init" the biases
@@ -62,7 +65,8 @@ def slstm(input_size: int, hidden_size: int, heads: int = 1) -> Cell:
         )
 
     def init_carry(params, key):
-        return SLSTMCarry(*(jnp.zeros((heads, size), params.b.dtype) for _ in range(4)))
+        zeros = jnp.zeros((heads, size), params.b.dtype)
+        return SLSTMCarry(h=zeros, c=zeros, n=zeros, m=jnp.full_like(zeros, NOTHING))
 
     def step(params, carry, x):
         h, c, n, m = carry

@@ -9,7 +9,7 @@ PARAMETERS = {"w_ih": (3, 16), "w_hh": (1, 4, 16), "b": (1, 16)}
 
 
 def initial_carry(params):
-    return tuple(np.zeros((1, 4)) for _ in range(4))
+    return (*(np.zeros((1, 4)) for _ in range(3)), np.full((1, 4), -1e4))
 
 
 def step(params, carry, x):
