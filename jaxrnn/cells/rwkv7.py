@@ -54,8 +54,9 @@ def rwkv7(input_size: int, hidden_size: int, heads: int = 1, rank: int = 16) -> 
         o = (g * p) W_o
 
     norm subtracts the mean of a head and divides by its standard deviation, then scales (by 1 at
-    first) and shifts (by 0). Vectors are rows. The carry is (x [I], S [heads, D, D]), zero at
-    first. A transition's eigenvalues lie between -1 and 1, as a is below 1.
+    first) and shifts (by 0); of a head of one number it leaves nothing. Vectors are rows. The carry
+    is (x [I], S [heads, D, D]), zero at first. A transition's eigenvalues lie between -1 and 1, as
+    a is below 1.
 
     Reference: Peng et al. (2025), https://arxiv.org/abs/2503.14456, section 4.1: the first layer,
     without the share that later layers take of its v. First values: A zero, b_d from
