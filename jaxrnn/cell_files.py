@@ -68,15 +68,27 @@ def check_cells(names: Sequence[str]) -> None:
     Raises:
       ValueError: two cells of one name, or cells from two files.
     """
-    for name, times in Counter(map(cell_name, names)).most_common(1):
-        if times > 1:
-            raise ValueError(f"--cells holds {name} {times} times; give it once")
+    require_apart("--cells", names, cell_name)
     files = {str(path) for name in names if (path := cell_file(name)) is not None}
     if len(files) > 1:
         raise ValueError(
             f"--cells names {len(files)} files, {' and '.join(sorted(files))}; "
             "put the factories into one"
         )
+
+
+def require_apart(flag: str, names: Sequence[str], called: Callable[[str], str]) -> None:
+    """No two names are called alike.
+
+    Raises:
+      ValueError: two are.
+    """
+    for name, times in Counter(map(called, names)).most_common(1):
+        if times > 1:
+            same = dict.fromkeys(each for each in names if called(each) == name)
+            apart = f"one of {', '.join(same)}, or rename the factory"
+            remedy = apart if len(same) > 1 else "it once"
+            raise ValueError(f"{flag} holds {name} {times} times; give {remedy}")
 
 
 def _that_stays(name: str, path: Path, factory: CellFactory) -> CellFactory:

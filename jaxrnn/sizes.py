@@ -41,7 +41,8 @@ def size_by_parameters(model: TokenModel, parameters: int, flag: str = "--parame
         guess = round(guess * (parameters / counts[guess]) ** 0.5)
         guess = (low + high) // 2 if len(counts) > 6 else min(max(guess, low + 1), high - 1)
     if not low:
-        raise ValueError(f"{flag} is {parameters}, too few for {model.cell} of any size; give more")
+        said = f"{flag} is {parameters}, too few for {model.cell} of any size"
+        raise ValueError(f"{said}; give at least {counts[1]}")
     return low * unit
 
 

@@ -143,7 +143,7 @@ def test_a_comparison_is_resumed_cell_by_cell(comparison, tmp_path):
     ("cells", "message"),
     [
         (("gru", "gru"), "--cells holds gru 2 times"),
-        (("lstm", "cells.py:lstm"), "--cells holds lstm 2 times"),
+        (("lstm", "cells.py:lstm"), "2 times; give one of lstm, cells.py:lstm, or rename the"),
         (("cells.py:mine", "other.py:yours"), "--cells names 2 files, cells.py and other.py"),
         (("gru", "nonsense"), "cell 'nonsense' is not known"),
     ],
@@ -390,7 +390,9 @@ def test_models_are_as_large_as_their_parameters_allow(small):
     larger = replace(model, hidden_size=model.hidden_size + 4)
     assert model.hidden_size % 4 == 0
     assert parameters_of(model) <= 20_000 < parameters_of(larger)
-    with pytest.raises(ValueError, match="--parameters is 10, too few for mlstm of any size"):
+    with pytest.raises(
+        ValueError, match=r"is 10, too few for mlstm of any size; give at least \d{3}"
+    ):
         char.build(replaced(config, parameters=10))
 
 

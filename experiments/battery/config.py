@@ -2,14 +2,13 @@
 
 import importlib.util
 import math
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 from jaxrnn import runs
 from jaxrnn.base import require_positive
-from jaxrnn.cell_files import cell_file, cell_name, check_cells
+from jaxrnn.cell_files import cell_file, cell_name, check_cells, require_apart
 from jaxrnn.data.tasks import NEEDS, TASKS, Task
 from jaxrnn.data.tasks.published import AS_DELETANG as DELETANGS
 from jaxrnn.data.tasks.published import PUBLISHED
@@ -135,9 +134,7 @@ def settings(config: Config) -> dict[str, Config]:
     for what, given in (("tasks", config.tasks), ("cells", config.cells), ("rates", config.rates)):
         if not given:
             raise ValueError(f"--{what} is empty; give at least one")
-    for name, times in Counter(map(task_name, config.tasks)).most_common(1):
-        if times > 1:
-            raise ValueError(f"--tasks holds {name} {times} times; give it once")
+    require_apart("--tasks", config.tasks, task_name)
     files = {task_file(name) for name in config.tasks} - {None}
     if len(files) > 1:
         named = " and ".join(sorted(map(str, files)))
