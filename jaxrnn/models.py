@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from jaxrnn.base import Cell, Params, PyTree, Y, named_leaves
-from jaxrnn.cell_files import find_cell
+from jaxrnn.cell_files import cell_file, find_cell
 from jaxrnn.compose import (
     chain,
     computing_in,
@@ -140,12 +140,38 @@ def _layers(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Ce
 
 def _layer(config: TokenModel, size: int, training: bool) -> Cell:
     """A cell on inputs of `size`, or several side by side."""
-    layer = find_cell(config.cell)(size, config.hidden_size // config.heads)
+    hidden_size = config.hidden_size // config.heads
+    layer = find_cell(config.cell)(size, hidden_size)
+    if cell_file(config.cell) is not None:
+        _own_outputs(config.cell, layer, size, hidden_size)
     if config.zoneout:
         layer = zoneout(layer, config.zoneout, training=training)
     if config.learnt_carry:
         layer = learnt_carry(layer)
     return layer if config.heads == 1 else multi_head(layer, config.heads)
+
+
+def _own_outputs(name: str, cell: Cell, input_size: int, hidden_size: int) -> None:
+    """What a researcher's own cell returns has to be what the next layer reads.
+
+    Raises:
+      RuntimeError, ValueError: what its functions raise, with its name.
+      TypeError: an output that is no vector of hidden_size.
+    """
+
+    def run(key):
+        params = cell.init(key)
+        return cell.step(params, cell.init_carry(params, key), jnp.zeros(input_size))[1]
+
+    try:
+        y = jax.eval_shape(run, jax.random.key(0))
+    except Exception as error:
+        kind = ValueError if isinstance(error, ValueError) else RuntimeError
+        raise kind(f"cell {name}: {type(error).__name__}: {error}") from error
+    if getattr(y, "shape", None) != (hidden_size,):
+        raise TypeError(
+            f"cell {name}: step returns {y}; give a vector of hidden_size, [{hidden_size}]"
+        )
 
 
 def _blocks(config: TokenModel, size: int, training: bool) -> tuple[dict[str, Cell], int]:

@@ -54,6 +54,16 @@ def drifts(input_size, hidden_size):
     return cell._replace(step=lambda params, h, x: (jnp.concatenate([h, h]), h))
 
 
+def too_many(input_size, hidden_size):
+    cell = elman(input_size, hidden_size)
+    return cell._replace(step=lambda params, h, x: (h, jnp.concatenate([h, h])))
+
+
+def refuses(input_size, hidden_size):
+    cell = elman(input_size, hidden_size)
+    return cell._replace(step=lambda params, h, x: (h, h.sum() @ h))
+
+
 def interrupts(input_size, hidden_size):
     raise KeyboardInterrupt
 """

@@ -183,6 +183,7 @@ def test_a_cell_that_is_none(says, tmp_path, experiment, cell, message):
         (char, "raises", "RuntimeError: no such luck and a second line"),
         (char, "number", "(JAXRNN_TRACEBACK=1 shows where)"),
         (char, "wrong_shapes", "TypeError"),
+        (char, "too_many", "give a vector of hidden_size, [6]"),
         (char, "drifts", "float32[8,6] but the corresponding output"),
         (toy, "drifts", "float32[10,2] but the corresponding output"),
     ],
@@ -193,6 +194,12 @@ def test_a_cell_that_fails_is_named(refused, tmp_path, experiment, cell, message
     line = refused("--cell", cell, experiment=experiment)
     assert line.startswith(f"error: with --cell {cell}: ")
     assert message in line
+
+
+def test_a_cell_whose_step_jax_refuses_is_named(refused, tmp_path):
+    """By a ValueError, of which JAX has many and whose lines are shown as they are."""
+    cell = f"{write_cells(tmp_path)}:refuses"
+    assert refused("--cell", cell).startswith(f"error: cell {cell}: ValueError: matmul")
 
 
 @pytest.mark.parametrize("source", ["def f(:", "import nosuchmodule", "1 / 0"])
