@@ -66,6 +66,13 @@ def test_a_task_of_a_file_of_ones_own(own):
         find_task("parties")
 
 
+def test_losses_have_the_unit_of_their_task():
+    parts = settings(PRESETS["smoke"])
+    found = {name: battery.build(part).loss_unit for name, part in parts.items()}
+    assert found["parity-gru"] == "nats"
+    assert found["adding-gru"] == "squared error"
+
+
 def test_losses_and_scores_are_of_scored_places_alone():
     values, weights = jnp.array([[0, 1], [1, 1]]), jnp.array([[2.0, 0.0], [0.0, 2.0]])
     right, wrong = jnp.array([9.0, 0.0]), jnp.array([0.0, 9.0])

@@ -66,6 +66,7 @@ def network(config: Config, devices: Devices = ()) -> runs.Setting:
             task, build_model(model), task.test_lengths, config.test_sequences
         ),
         may_diverge=True,
+        loss_unit="nats" if task.classifies else "squared error",
     )
 
 

@@ -39,6 +39,7 @@ class Setting(NamedTuple):
       sample: `(params of one member, key) -> {name: text}` at the end of an epoch.
       divides: whether a single member's batch is divided over the devices.
       may_diverge: a loss that is NaN or infinite ends this setting, and the others go on.
+      loss_unit: what losses are in.
       recorders: callbacks, each made of `(run, name, seeds)`.
       name: in the log and under `checkpoints/`; the key in `settings`.
     """
@@ -54,6 +55,7 @@ class Setting(NamedTuple):
     sample: Callable[[Params, Key], Mapping[str, str]] | None = None
     divides: bool = True
     may_diverge: bool = False
+    loss_unit: str = "nats"
     recorders: Sequence[Callable[[RunDirectory, str, Sequence[int]], Recorder]] = ()
     name: str = ""
 

@@ -167,10 +167,12 @@ class _Clock:
 def _epoch_line(
     setting: Setting, epoch: int, losses: list[float], valid: dict[str, np.ndarray], seconds: float
 ) -> str:
-    parts = [f"epoch {epoch}/{setting.epochs}", f"train {_median(losses):.4f} nats"]
+    unit = setting.loss_unit
+    parts = [f"epoch {epoch}/{setting.epochs}", f"train {_median(losses):.4f} {unit}"]
     if "valid_loss" in valid:
         loss = _median(valid["valid_loss"])
-        parts.append(f"valid {loss:.4f} nats ({loss / np.log(2):.4f} bits)")
+        bits = f" ({loss / np.log(2):.4f} bits)" if unit == "nats" else ""
+        parts.append(f"valid {loss:.4f} {unit}{bits}")
     return "  ".join([setting.name, *parts, f"{seconds:.1f} s"])
 
 
