@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxrnn.analysis.plots import Band, Panel, heat_map, learning_curves, rate_curves
+from jaxrnn.analysis.plots.style import broken
 
 RATES = np.array([1e-3, 1e-2, 1e-1])
 INF = np.full(3, np.inf)
@@ -16,6 +17,14 @@ def is_drawn(path) -> bool:
 def seeds(*ends: float) -> list[np.ndarray]:
     """Curves of three steps that end at these losses."""
     return [np.array([[1.0, 3.0], [2.0, 2.0 + i], [3.0, end]]) for i, end in enumerate(ends)]
+
+
+@pytest.mark.parametrize("name", ["gru", "gated_delta_net", "lru(r_min=0.9,r_max=0.99)", 30 * "n"])
+def test_names_are_broken_where_they_are_long(name):
+    lines = broken(name, 12).split("\n")
+    assert "".join(lines) == name
+    assert max(map(len, lines)) <= 12
+    assert all(len(line) == 12 or line[-1] in "_(,=" for line in lines[:-1])
 
 
 @pytest.mark.parametrize("ends", [(1.0, 1.1, 1.2), (1.0, np.nan, 1.2), (np.nan, np.nan, np.nan)])

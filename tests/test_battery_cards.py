@@ -47,6 +47,15 @@ def made(cells, measured):
     return card_of(config, cells[0], mine, best, windows(every), measured)
 
 
+def test_curves_over_the_length_say_whose_they_are_and_what_is_cut_off():
+    best = {("parity", name): found("parity", name, s) for name, s in (("a", 0.1), ("b", -0.4))}
+    chart = cards._lengths("parity", best["parity", "a"], best)
+    assert [line.label for line in chart.lines] == ["a", "b, best of the others at 80"]
+    assert chart.y_label == "scaled score, 0 is chance, lower than −0.1 as −0.1"
+    del best["parity", "b"]
+    assert cards._lengths("parity", best["parity", "a"], best).y_label.endswith("chance")
+
+
 @pytest.fixture(scope="module")
 def looked():
     """Of a small model, before and after nothing was learnt."""

@@ -96,7 +96,7 @@ def card_of(
             "hidden size": _range(sizes),
             "numbers in the carry": _range(sorted({m["carry"] for m in measured.values()})),
             "training": f"{config.loop.epochs * config.steps:,} steps of {config.loop.batch_size} "
-            f"sequences, {config.loop.seeds} seeds",
+            f"sequences, {config.loop.seeds} seed{'s' * (config.loop.seeds > 1)}",
         },
         text=text[1:] if summary else text,
         tables=[
@@ -276,11 +276,14 @@ def _lengths(task: str, found: Found, best: Best) -> Chart:
         scores = np.array([which.score_at(length) for length in which.scores])
         return Line(label, lengths, scores, faint)
 
-    lines = [line(found.cell, found, False)]
+    lines, longest = [line(found.cell, found, False)], int(lengths[-1])
     if others:
-        first = max(others.values(), key=lambda each: each.score_at(int(lengths[-1])))
-        lines.append(line(f"{first.cell}, best of the others", first, True))
-    return Chart(task, "time steps", "scaled score, 0 is chance", lines, -0.1, 1.05)
+        first = max(others.values(), key=lambda each: each.score_at(longest))
+        lines.append(line(f"{first.cell}, best of the others at {longest}", first, True))
+    label, low = "scaled score, 0 is chance", -0.1
+    if any(-np.inf < y < low for each in lines for y in each.y):
+        label += ", lower than −0.1 as −0.1"
+    return Chart(task, "time steps", label, lines, low, 1.05)
 
 
 def _flow(task: str, measured: Mapping[str, Any]) -> Chart | None:

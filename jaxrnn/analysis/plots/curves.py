@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxrnn.analysis.coverage import interval_note
-from jaxrnn.analysis.plots.style import caption, colour, dash, legend_columns, save
+from jaxrnn.analysis.plots.style import DASHED, caption, colour, dash, legend_columns, save
 from jaxrnn.analysis.statistics import iqm_by_step
 
 
@@ -84,6 +84,7 @@ def learning_curves(
                 loc="upper center",
                 bbox_to_anchor=(0.5, -0.2),
                 ncols=columns,
+                handlelength=DASHED,
                 fontsize=7,
                 frameon=False,
             )
@@ -94,6 +95,7 @@ def learning_curves(
             labels,
             loc="outside upper center",
             ncols=legend_columns(labels, float(figure.get_figwidth()), 4, 8.0),
+            handlelength=DASHED,
             fontsize=8,
             frameon=False,
         )

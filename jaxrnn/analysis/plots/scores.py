@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxrnn.analysis.plots.style import save
+from jaxrnn.analysis.plots.style import broken, save
 
 
 def score_map(
@@ -21,7 +21,9 @@ def score_map(
     """
     from matplotlib.figure import Figure
 
-    size = (2.4 + 0.86 * len(columns), 1.3 + 0.42 * len(rows))
+    columns, rows = [broken(name, 12) for name in columns], [broken(name, 24) for name in rows]
+    lines = max(1 + name.count("\n") for name in columns)
+    size = (2.4 + 0.86 * len(columns), 1.2 + 0.13 * lines + 0.42 * len(rows))
     figure = Figure(figsize=(max(size[0], 4.6), max(size[1], 2.4)), layout="constrained")
     ax = figure.subplots()
     known = np.where(np.isfinite(values), values, np.nan)

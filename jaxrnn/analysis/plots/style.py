@@ -1,5 +1,6 @@
 """What all figures share: colours, line styles, and how they become a file."""
 
+import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, told apart by colour-blind readers."""
 DASHES = ("-", "--", ":")
 """Of lines: where there are more curves than colours, the colours come again."""
+DASHED = 3.5
+"""How long a line is in a legend, so that its dashes show beside a mark."""
 SHAPES = "os^Dv"
 """Of marks, likewise."""
 
@@ -39,8 +42,14 @@ def legend_columns(labels: Iterable[str], width: float, most: int, fontsize: flo
     """How many columns of labels fit side by side into a `width` in inches: at least one, at most
     `most`."""
     longest = max(map(len, labels), default=0)
-    one = 0.5 + longest * fontsize / 120  # the line and the space before it, and the letters
+    one = 0.6 + longest * fontsize / 120  # the line and the space before it, and the letters
     return max(1, min(most, int(width / one)))
+
+
+def broken(name: str, width: int) -> str:
+    """A name in lines of at most `width` characters, which end behind a bracket, a comma or such
+    where there is one."""
+    return "\n".join(re.findall(rf".{{1,{width}}}$|.{{1,{width}}}(?<=[_(,=])|.{{1,{width}}}", name))
 
 
 def save(figure: Any, path: Path, *, bbox: str | None = None) -> None:
