@@ -208,6 +208,12 @@ def test_claims_are_of_what_was_trained_as_they_say():
     }
 
 
+@pytest.mark.parametrize("own", [{"cells": ("own.py:gru",)}, {"tasks": ("own.py:parity",)}])
+def test_nothing_is_claimed_of_what_is_called_as_one_of_the_library(own):
+    config = runs.replaced(PRESETS["smoke"], **{"tasks": ("parity",), "cells": ("gru",)} | own)
+    assert not claims(config, {("parity", "gru"): ({40: [1.0], 256: [1.0]}, [0.0])})
+
+
 def test_claims_about_options_of_a_cell():
     """Negative eigenvalues, and states of several sizes; modular arithmetic at the paper's size."""
     negative, name = "delta_net(heads=2,eigenvalues=-1..1)", "arithmetic to 40, tested at 256"

@@ -140,6 +140,15 @@ def test_a_constant_line_is_drawn():
     assert len(picture.strokes[0].points) == 1
 
 
+def test_figures_are_not_of_a_task_that_is_called_alike(looked):
+    config = runs.replaced(PRESETS["smoke"], tasks=("own.py:parity",), cells=("gru",))
+    mine = {"parity": found("parity", "gru", 0.5)}
+    best = {("parity", "gru"): mine["parity"]}
+    card = card_of(config, "gru", mine, best, windows([*best.values()]), {"parity": looked})
+    assert [table.title for table in card.tables] == ["Tasks", "Largest Lyapunov exponent"]
+    assert not card.sources
+
+
 def test_published_figures_are_of_known_tasks():
     assert {figure.task for figure in FIGURES} <= {*TASKS}
     assert all(0 <= figure.score <= 1 and "https://" in figure.source for figure in FIGURES)

@@ -85,7 +85,8 @@ def card_of(
     text = paragraphs(inspect.getdoc(find_cell(cell)) or "Its factory has no docstring.")
     summary = "".join(part for part, _ in text[0].parts) if not text[0].equations else ""
     first = next(iter(measured.values()))
-    published, sources = _published(list(mine))
+    # a task of a researcher's file is another, whatever it is called
+    published, sources = _published([name for name in names_of(config) if name in mine])
     sizes = sorted({each["hidden_size"] for each in measured.values()})
     counts = sorted({each.parameters for each in mine.values()})
     return Card(

@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from experiments.battery.config import Config, names_of, task_of
+from jaxrnn.cell_files import cell_file, cell_name
 from jaxrnn.cell_options import without_options, written_options
 from jaxrnn.data.tasks.published import ARJOVSKY, BASED, DELETANG, GRAZZI
 from jaxrnn.runs.claims import Claim, above, at_least, at_most, below
-from jaxrnn.tasks import task_name
+from jaxrnn.tasks import task_file, task_name
 
 PARITY = "parity to 40, tested at 256"
 MODULAR = "modular arithmetic to 40, tested at 256"
@@ -30,7 +31,15 @@ Best = Mapping[tuple[str, str], tuple[Scores, Sequence[float]]]
 
 
 def claims(config: Config, best: Best) -> list[Claim]:
-    """Of the run's tasks and cells; open (None) where it did not train or test at that length."""
+    """Of the run's tasks and cells, those of the library: one of a researcher's file may be called
+    gru too. Open (None) where it did not train or test at that length."""
+    own_cells = {cell_name(name) for name in config.cells if cell_file(name) is not None}
+    own_tasks = {task_name(name) for name in config.tasks if task_file(name) is not None}
+    best = {
+        (task, cell): scores
+        for (task, cell), scores in best.items()
+        if task not in own_tasks and cell not in own_cells
+    }
     found: list[Claim] = [*_by_state(best)]
     # the best seed counts, as in the papers
     for task, cell in best:
