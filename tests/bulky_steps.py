@@ -38,6 +38,28 @@ def _delta(params, s, x):
     return s, s @ x["q"]
 
 
+def _momentum(params, carry, x):
+    """A matrix that is written to another one, whole."""
+    m, s = carry
+    m = jax.nn.sigmoid(x["f"] @ params["w"])[:, None] * m + jnp.outer(x["v"], x["k"])
+    s = 0.9 * s + m
+    return (m, s), s @ x["q"]
+
+
+def _read_late(params, carry, x):
+    """A matrix that is read through what is made of it in a loop of its own."""
+    s, h = carry
+    s = 0.9 * s + jnp.outer(x["v"], x["k"])
+    h = jnp.tanh(h @ params["w"] + s @ x["q"])
+    return (s, h), s @ h
+
+
+def _mixed(params, s, x):
+    """A matrix that a weight turns."""
+    s = 0.9 * jnp.tanh(s @ params["w"]) + jnp.outer(x["v"], x["k"])
+    return s, s @ x["q"]
+
+
 def _ring(params, carry, x):
     """Attention over the last time steps, in a ring buffer."""
     buffer, i = carry
@@ -66,6 +88,11 @@ def _by_token(params, h, x):
 STEPS = {
     "decayed matrix": _matrix(_decayed),
     "delta rule": _matrix(_delta),
+    "momentum": Cell(
+        _weights, lambda params, key: (jnp.zeros((D, D)), jnp.zeros((D, D))), _momentum
+    ),
+    "read late": Cell(_weights, lambda params, key: (jnp.zeros((D, D)), jnp.zeros(D)), _read_late),
+    "turned matrix": _matrix(_mixed),
     "ring buffer": Cell(_weights, lambda params, key: (jnp.zeros((SLOTS, D)), jnp.int32(0)), _ring),
     "outer product": _vector(_outer),
     "noise": Cell(_weights, lambda params, key: (jnp.zeros(D), key, jnp.int32(0)), _noise),

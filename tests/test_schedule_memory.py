@@ -61,9 +61,22 @@ def require_sparing(cell, xs):
         assert ours <= max(1.2 * plain, plain + FEW), taken
 
 
-@pytest.mark.parametrize("name", mostly_full([*STEPS], "weights by token"))
+@pytest.mark.parametrize(
+    "name", mostly_full([*STEPS], "weights by token", "momentum", "turned matrix")
+)
 def test_a_step_takes_no_more_than_the_plain_loop(name):
     require_sparing(STEPS[name], inputs(T, B))
+
+
+def test_a_matrix_that_another_loop_reads_whole_is_in_that_loop():
+    cases = {"momentum": "carry[0] [64, 64], carry[1] [64, 64]"}
+    cases["read late"] = "carry[0] [64, 64], carry[1] [64]"
+    for name, carried in cases.items():
+        params, carry = made(STEPS[name], B)
+        report = str(explain(STEPS[name], params, carry, inputs(T, B)))
+        assert f"loop over {carried}: " in report
+        assert "not parallel: of several recurrences one reads a bulky value of another\n" in report
+        assert "not chunked: of several recurrences one reads a bulky value of another\n" in report
 
 
 @pytest.mark.full

@@ -11,7 +11,7 @@ from jaxrnn.schedule.affine import why_not_linear
 from jaxrnn.schedule.choosing import Choice, jacobian_bytes
 from jaxrnn.schedule.loops import decide
 from jaxrnn.schedule.newton import MOST_ITERATIONS
-from jaxrnn.schedule.planning import AllSteps, Loop, Once
+from jaxrnn.schedule.planning import AllSteps, Loop, Once, carry_read_by, components
 from jaxrnn.schedule.readers import find_readers
 from jaxrnn.schedule.reading import HEAVY, Step
 
@@ -106,7 +106,10 @@ def _loop(
         if many > 1:
             what = f"{carried} feed each other affinely, {many} x {many} numbers a unit"
         return [f"made parallel: {what}, an associative scan"]
-    why = why_not_linear(step, loop.carry)
+    apart = [each for each in components(step, carry_read_by(step)) if each[0] in loop.carry]
+    handed_on = "of several recurrences one reads a bulky value of another"
+    handed_on = handed_on if len(apart) > 1 else None
+    why = handed_on or why_not_linear(step, loop.carry)
     bulky = [v for v in loop.carried if v in loop.bulky]
     if why is None:
         why = "linear, kept as a loop by this schedule"
@@ -115,7 +118,7 @@ def _loop(
         f"loop over {carried}: {len(loop.equations)} equations a time step; not parallel: {why}"
     ]
     if loop.no_matrix:
-        lines.append(f"  not chunked: {loop.no_matrix}")
+        lines.append(f"  not chunked: {handed_on or loop.no_matrix}")
     outside = {v for v in loop.outputs if v in loop.bulky} - {*loop.carried}
     inside = [v for v in made_by(loop.equations) if v in loop.bulky and v not in outside]
     if inside := [*bulky, *inside]:

@@ -90,6 +90,12 @@ class Saving:
     saved: list[Variable]
     reverse: Reverse
 
+    @property
+    def kept(self) -> list[Variable]:
+        """What is saved, and what is bulky of the carry: to put its new values together with the
+        first one, for those before each time step, would take another array of them all."""
+        return [*self.saved, *(v for v in self.loop.carried if v in self.loop.bulky)]
+
 
 def decide(loop: Loop, readers: list[Reader]) -> Saving:
     forward = forward_of(loop, readers)
@@ -108,19 +114,19 @@ def _save(saving: Saving, weights, carry, streams, length):
     """What the plain scan gives, and the values of what is saved."""
     loop, forward = saving.loop, saving.forward
     given_out = [*forward.targets, *forward.emitted]
-    outputs = [*given_out, *(v for v in saving.saved if v not in given_out)]
+    outputs = [*given_out, *(v for v in saving.kept if v not in given_out)]
     held = dict(zip(loop.weights, weights, strict=True)) | forward.constants
     equations = needed(forward.equations, outputs, ())
     last, new, out = _run(loop, equations, held, outputs, carry, streams, length)
     values = dict(zip(outputs, [*new, *out], strict=True))
-    return last, new, out[: len(loop.emitted)], [values[v] for v in saving.saved]
+    return last, new, out[: len(loop.emitted)], [values[v] for v in saving.kept]
 
 
 def _saved(saving: Saving, saved, cotangents) -> tuple[Reverse, dict[Variable, Any]]:
     """The reverse step for those cotangents that there are, and what it reads of the forward
     pass."""
     loop, forward = saving.loop, saving.forward
-    values = dict(zip(saving.saved, saved, strict=True))
+    values = dict(zip(saving.kept, saved, strict=True))
     _, _, d_emitted = cotangents
     given = zip(loop.emitted, d_emitted, strict=True)
     emitted = floats_of([v for v, d in given if d is not None])

@@ -1,5 +1,6 @@
 """From a step's equations to a plan: what is done once, for all time steps at once, in loops."""
 
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -127,7 +128,10 @@ def make_plan(
     bulky = bulky_variables(step, fixed, rows)
     plan: Plan = []
     behind: set[int] = set()
-    for carry in components(step, reads):
+    bound: set[tuple[int, int]] = set()
+    waiting = components(step, reads)
+    while waiting:
+        carry, *waiting = waiting
         matrix, no_matrix = None, ""
         if in_chunks == "all" or (in_chunks == "bulky" and bulky & {leaf.old for leaf in carry}):
             try:
@@ -143,7 +147,14 @@ def make_plan(
         else:
             body = _body(step, carry, reads, fixed, once | streams, bulky)
             if not (linear or solved):
-                body = with_readers(step, carry, reads, behind, fixed, body, once | streams, bulky)
+                body, later = with_readers(
+                    step, carry, reads, behind, fixed, body, once | streams, bulky
+                )
+                if later:  # what is larger than all else is handed on within a time step
+                    bound |= {(carry[0].place, place) for place in later}
+                    every = components(step, reads, bound)
+                    waiting = [each for each in every if each[0].place not in behind]
+                    continue
         inside = {*made_by(body), *(leaf.old for leaf in carry)}
         read = read_by(body, [leaf.new for leaf in carry])
         external = [v for v in read if v not in inside]
@@ -272,10 +283,15 @@ def carry_read_by(step: Step) -> Reads:
     return reads
 
 
-def components(step: Step, reads: Reads) -> list[list[Leaf]]:
-    """The strongly connected components of "feeds", each before those that it feeds."""
+def components(
+    step: Step, reads: Reads, bound: Collection[tuple[int, int]] = ()
+) -> list[list[Leaf]]:
+    """The strongly connected components of "feeds", each before those that it feeds; as if the
+    first leaf of each of `bound`, places, read the second."""
     count = len(step.carry)
     reach = [set(reads[leaf.new]) if is_variable(leaf.new) else set() for leaf in step.carry]
+    for one, other in bound:
+        reach[one].add(other)
     for middle in range(count):
         for i in range(count):
             if middle in reach[i]:

@@ -46,15 +46,18 @@ def with_readers(
     body: list[Equation],
     known: set[Variable],
     bulky: frozenset[Variable],
-) -> list[Equation]:
+) -> tuple[list[Equation], frozenset[int]]:
     """The body, and what reads a bulky value of it, if then none is read outside: of a matrix that
-    is carried and read through a vector, there is the product of every time step alone."""
+    is carried and read through a vector, there is the product of every time step alone.
+
+    Also the places of the leaves without whose loops what is read outside cannot come inside.
+    """
     targets = [leaf.new for leaf in carry]
     members = {leaf.place for leaf in carry}
     behind = members | before
     made = {*made_by(body), *(leaf.old for leaf in carry)}
     if not bulky & made:
-        return body
+        return body, frozenset()
     ours = {id(e) for e in body}
     # what no loop that is still to come has to be waited for, and is no product with a weight
     able = [
@@ -84,11 +87,18 @@ def with_readers(
     outside = [e for e in step.equations if id(e) not in grown]
     left = {*read_by(outside, [*step.y, *(leaf.new for leaf in step.carry if leaf not in carry)])}
     still = bulky & left & {*made_by(inside), *made, *variables(targets)}
-    return body if still else inside
+    waited_for = [
+        reads[v] for e in outside if still.intersection(variables(e.invars)) for v in e.outvars
+    ]
+    return (body if still else inside), frozenset().union(*waited_for) - behind
 
 
 def _of_weights(equation: Equation, fixed: set[Variable]) -> bool:
-    """Whether it is a contraction with what is the same at every time step: to do it for all of
-    them at once is worth the array of all time steps."""
-    contraction = equation.primitive.name in ("dot_general", "conv_general_dilated")
-    return contraction and any(v in fixed for v in variables(equation.invars))
+    """Whether it is a contraction with what is the same at every time step, of no more numbers than
+    a vector and its product with that weight have: to do it for all time steps at once is worth the
+    array of them. A product of a whole matrix gains nothing by that."""
+    if equation.primitive.name not in ("dot_general", "conv_general_dilated"):
+        return False
+    every = variables([*equation.invars, *equation.outvars])
+    weights = sum(v.aval.size for v in every if v in fixed)
+    return 0 < sum(v.aval.size for v in every if v not in fixed) <= weights + 1
