@@ -274,6 +274,27 @@ def test_any_number_of_time_steps(length):
     require_gradients(cell, *made(cell, batch_size=1, num_steps=length))
 
 
+def test_what_many_heads_read_of_an_input_is_one_product_for_all_time_steps():
+    """Of 5 heads of 3 x 5 numbers the keys are more than a matrix has."""
+    heads, keys, values = 5, 5, 3
+    sizes = {"k": heads * keys, "q": heads * keys, "v": heads * values}
+
+    def step(params, s, x):
+        k, q, v = ((x @ params[name]).reshape(heads, -1) for name in "kqv")
+        s = 0.9 * s + v[:, :, None] * k[:, None]
+        return s, jnp.einsum("hvk,hk->hv", s, q)
+
+    cell = Cell(
+        lambda key: {name: jnp.ones((INPUTS, size)) for name, size in sizes.items()},
+        lambda params, key: jnp.zeros((heads, values, keys)),
+        step,
+    )
+    report = str(explain(cell, *made(cell), schedule="chunked"))
+    assert "chunked: carry" in report
+    for name, size in sizes.items():
+        assert f"params['{name}'] [4, {size}]" in report
+
+
 def gradient_of(cell, schedule):
     def loss(params, carry, xs):
         return total(unroll(cell, params, carry, xs, schedule=schedule))

@@ -46,12 +46,14 @@ def find_matrix(
     carry: list[Leaf],
     reads: dict[Variable, frozenset[int]],
     behind: frozenset[int],
+    fixed: set[Variable],
     size: int,
 ) -> Matrix:
     """
     Args:
       carry: the leaves of a recurrence.
       reads: which leaves each variable depends on.
+      fixed: variables that are the same at every time step.
       behind: places of the leaves whose loops come before.
       size: time steps of a chunk, a power of two.
 
@@ -75,7 +77,7 @@ def find_matrix(
     able = {
         id(e) for e in of_it if all(reads[v] <= behind | {leaf.place} for v in variables(e.invars))
     }
-    feeding = _feeding(step, [e for e in of_it if id(e) in able], leaf, reads)
+    feeding = _feeding(step, [e for e in of_it if id(e) in able], leaf, reads, fixed)
     every = {id(e) for e in [*of_it, *feeding]}
     equations = [e for e in step.equations if id(e) in every]
     made = {*made_by(equations), leaf.old}
@@ -108,9 +110,10 @@ def find_matrix(
     return Matrix(along, _decay(pieces, along[0]), len(pieces.fed), size, inside, emitted)
 
 
-def _feeding(step: Step, reading: list[Equation], leaf: Leaf, reads) -> list[Equation]:
+def _feeding(step: Step, reading: list[Equation], leaf: Leaf, reads, fixed) -> list[Equation]:
     """What makes, of vectors, values as large as the matrix that it meets: done with it, since
-    there should be no array of all time steps."""
+    there should be no array of all time steps. Not a product of a vector with a weight, though it
+    may be as large where there are many heads: it is one product for all time steps."""
     maker = {v: e for e in step.equations for v in e.outvars}
     found: dict[int, Equation] = {}
     waiting = read_by(reading)
@@ -122,11 +125,23 @@ def _feeding(step: Step, reading: list[Equation], leaf: Leaf, reads) -> list[Equ
             and leaf.place not in reads[v]
             and v.aval.size >= as_large_as_a_matrix(leaf.old.aval.shape)
             and equation.primitive.name in PRODUCTS | ELEMENTWISE
+            and not _projects(equation, fixed)
             and id(equation) not in found
         ):
             found[id(equation)] = equation
             waiting += variables(equation.invars)
     return list(found.values())
+
+
+def _projects(equation: Equation, fixed: set[Variable]) -> bool:
+    """Whether it is a product of one vector and a weight."""
+    inputs = variables(equation.invars)
+    moving = [v for v in inputs if v not in fixed]
+    return (
+        equation.primitive.name == "dot_general"
+        and len(moving) < len(inputs)
+        and all(v.aval.ndim == 1 for v in moving)
+    )
 
 
 class _Walk:

@@ -135,7 +135,7 @@ def make_plan(
         matrix, no_matrix = None, ""
         if in_chunks == "all" or (in_chunks == "bulky" and bulky & {leaf.old for leaf in carry}):
             try:
-                matrix = find_matrix(step, carry, reads, frozenset(behind), chunk)
+                matrix = find_matrix(step, carry, reads, frozenset(behind), fixed, chunk)
             except NotAffine as cause:
                 no_matrix = str(cause)
         linear = matrix is None and linear_in_parallel
