@@ -19,10 +19,15 @@ class NotAffine(Exception):
 
 
 class Factor(NamedTuple):
-    """An array spread over those axes of the value, in ascending order; none is of size 1."""
+    """An array spread over those axes of the value, in ascending order; none is of size 1.
+
+    Attributes:
+      identity: whether it is 1 where its two axes agree, and 0 elsewhere.
+    """
 
     array: Any
     axes: tuple[int, ...]
+    identity: bool = False
 
 
 class Core(NamedTuple):
@@ -46,7 +51,7 @@ class Term(NamedTuple):
         core = self.core
         if core is not None and core.axes is not None:
             core = core._replace(axes=tuple(map(place, core.axes)))
-        return Term(core, tuple(_spread(f.array, map(place, f.axes)) for f in self.factors))
+        return Term(core, tuple(_spread(f, map(place, f.axes)) for f in self.factors))
 
 
 class Value(NamedTuple):
@@ -69,19 +74,29 @@ def lifted(array: Any, shape: Sequence[int], dtype: Any) -> Value:
     if jnp.issubdtype(array.dtype, jnp.inexact):
         array = array.astype(dtype)
     axes = tuple(i for i, n in enumerate(array.shape) if n != 1)
-    return Value(tuple(shape), (Term(None, (_spread(squeezed(array), axes),)),))
+    return Value(tuple(shape), (Term(None, (Factor(squeezed(array), axes),)),))
+
+
+def identity(size: int, dtype: Any) -> Value:
+    factor = Factor(jnp.eye(size, dtype=dtype), (0, 1), identity=True)
+    return Value((size, size), (Term(None, (factor,)),))
+
+
+def zeros(shape: Sequence[int]) -> Value:
+    return Value(tuple(shape), ())
 
 
 def squeezed(array: Any) -> Any:
     return array.reshape([n for n in array.shape if n != 1])
 
 
-def _spread(array: Any, axes: Any) -> Factor:
+def _spread(factor: Factor, axes: Any) -> Factor:
     axes = tuple(axes)
     order = sorted(range(len(axes)), key=axes.__getitem__)
+    array = factor.array
     if order != list(range(len(axes))):
         array = jnp.transpose(array, order)
-    return Factor(array, tuple(axes[i] for i in order))
+    return factor._replace(array=array, axes=tuple(axes[i] for i in order))
 
 
 def product(factors: Sequence[Factor], axes: Sequence[int] | None = None) -> Factor:
@@ -172,6 +187,13 @@ def _contracted(term: Term, axis: int, size: int, read: Callable[..., Term]) -> 
     along = [f for f in term.factors if axis in f.axes]
     beside = tuple(f for f in term.factors if axis not in f.axes)
     core = term.core
+    for f in along:
+        if f.identity:
+            (other,) = {*f.axes} - {axis}
+            others = tuple(each for each in term.factors if each is not f)
+            axes = [each.axes for each in others] + [core.axes if core and core.axes else ()]
+            if not any({axis, other} <= {*each} for each in axes):
+                return Term(core, others).moved(lambda a, other=other: other if a == axis else a)
     if core is None or core.axes is None or axis not in core.axes:
         if not along:
             return Term(core, (*beside, Factor(jnp.asarray(size), ())))

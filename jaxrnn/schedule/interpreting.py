@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.jaxprs.equations import (
     Atom,
@@ -32,6 +33,7 @@ from jaxrnn.schedule.factored import (
     compact,
     contracted,
     each_number,
+    identity,
     is_array,
     lifted,
     multiplied,
@@ -40,6 +42,7 @@ from jaxrnn.schedule.factored import (
     reshaped,
     squeezed,
     whole,
+    zeros,
 )
 
 # What is done to each number by itself. Of a value that is free of the matrix it is done before it
@@ -62,8 +65,8 @@ PRODUCTS = primitives(
 
 def as_large_as_a_matrix(shape: Sequence[int]) -> int:
     """Numbers from which on a value is not made of vectors, but kept as a product of them: of all
-    heads or of one."""
-    return math.prod(shape[-2:])
+    heads or of one, or a matrix by which either axis is multiplied."""
+    return min(math.prod(shape[-2:]), sorted(shape)[-2] ** 2)
 
 
 class Reading:
@@ -72,6 +75,7 @@ class Reading:
     Args:
       matrix: variable of the matrix.
       dtype: in which floats are worked out.
+      known: of the equations, an identity matrix each.
       found: z of each contraction, along the axes of S without the one of the contraction; None
         where they are still to be found.
 
@@ -79,17 +83,26 @@ class Reading:
       vectors: of each contraction, the vector over axes of S, and the axis of the contraction.
     """
 
-    def __init__(self, matrix: Variable, dtype: Any, found: Sequence[Any] | None = None):
+    def __init__(
+        self,
+        matrix: Variable,
+        dtype: Any,
+        known: frozenset[Variable],
+        found: Sequence[Any] | None = None,
+    ):
         self.shape = matrix.aval.shape
         self.large = as_large_as_a_matrix(self.shape)
         self.dtype = dtype
         self.found = found
         self.vectors: list[tuple[Factor, int]] = []
         core = Term(Core(None, tuple(range(len(self.shape)))), ())
+        self.known = {
+            v: identity(v.aval.shape[0], dtype if is_float(v.aval) else v.aval.dtype) for v in known
+        }
         self.values: dict[Variable, Any] = {matrix: Value(self.shape, (core,))}
 
     def know(self, values: Mapping[Variable, Any]) -> None:
-        self.values.update(values)
+        self.values.update({v: self.known.get(v, a) for v, a in values.items()})
 
     def run(self, equation: Equation) -> None:
         """
@@ -140,6 +153,8 @@ class Reading:
         if name == "reduce_sum":
             return self._summed(values[0], [int(a) for a in params["axes"]])
         if name == "broadcast_in_dim":
+            if _is_zero(equation.invars[0]):
+                return zeros(aval.shape)
             places = [int(a) for a in params["broadcast_dimensions"]]  # NumPy's, some of them
             if _stretched(values[0], places, aval.shape):
                 raise NotAffine("it is repeated")
@@ -155,7 +170,8 @@ class Reading:
 
     def _each_number(self, equation: Equation, values: list[Value], aval: Any) -> Value:
         name = equation.primitive.name
-        if all(v.free for v in values):
+        diagonal = name == "select_n" and _is_identity(values[0])
+        if all(v.free for v in values) and not diagonal:
             kinds = [atom.aval for atom in equation.invars]
 
             def function(*arrays):
@@ -173,6 +189,8 @@ class Reading:
             )
             for k in (0, 1)
         ]
+        if diagonal:
+            shares[1] = identity(aval.shape[0], self.dtype)
         parts = [multiplied(c, share) for c, share in zip(cases, shares, strict=True)]
         return added(*(p._replace(shape=aval.shape) for p in parts))
 
@@ -230,6 +248,15 @@ class Reading:
         z = jnp.transpose(z, order)
         kept = tuple(a for a, n in zip(sorted(left), z.shape, strict=True) if n != 1)
         return Term(None, (Factor(squeezed(z), kept),))
+
+
+def _is_identity(value: Value) -> bool:
+    """Whether it is an identity matrix by itself."""
+    return len(value.terms) == 1 and [f.identity for f in value.terms[0].factors] == [True]
+
+
+def _is_zero(atom: Atom) -> bool:
+    return not is_variable(atom) and is_float(atom.aval) and not np.any(atom.val)
 
 
 def _stretched(value: Value, places: Sequence[int], shape: Sequence[int]) -> bool:

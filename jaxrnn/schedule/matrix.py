@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxrnn.jaxprs.equations import (
     Equation,
@@ -16,7 +17,12 @@ from jaxrnn.jaxprs.equations import (
     variables,
 )
 from jaxrnn.schedule.factored import NotAffine, Value, dtype_inside
-from jaxrnn.schedule.interpreting import ELEMENTWISE, PRODUCTS, Reading, as_large_as_a_matrix
+from jaxrnn.schedule.interpreting import (
+    ELEMENTWISE,
+    PRODUCTS,
+    Reading,
+    as_large_as_a_matrix,
+)
 from jaxrnn.schedule.layouts import Along, layouts_of, pieces_of
 from jaxrnn.schedule.reading import Leaf, Step
 
@@ -31,6 +37,7 @@ class Matrix(NamedTuple):
       size: time steps of a chunk.
       equations: of the loop, those that read the matrix.
       emitted: what else is read of them at every time step.
+      identities: what is an identity matrix of what they read.
     """
 
     along: tuple[Along, ...]
@@ -39,6 +46,7 @@ class Matrix(NamedTuple):
     size: int
     equations: list[Equation]
     emitted: list[Variable]
+    identities: frozenset[Variable]
 
 
 def find_matrix(
@@ -77,7 +85,8 @@ def find_matrix(
     able = {
         id(e) for e in of_it if all(reads[v] <= behind | {leaf.place} for v in variables(e.invars))
     }
-    feeding = _feeding(step, [e for e in of_it if id(e) in able], leaf, reads, fixed)
+    known = _identities(step)
+    feeding = _feeding(step, [e for e in of_it if id(e) in able], leaf, reads, fixed, known)
     every = {id(e) for e in [*of_it, *feeding]}
     equations = [e for e in step.equations if id(e) in every]
     made = {*made_by(equations), leaf.old}
@@ -85,7 +94,7 @@ def find_matrix(
     found: list[Any] = []
 
     def interpret(values):
-        walk = _Walk(leaf, able, {id(e) for e in feeding})
+        walk = _Walk(leaf, able, {id(e) for e in feeding}, known)
         walk.reading.know(dict(zip(given, values, strict=True)))
         for equation in equations:
             walk.go(equation)
@@ -107,10 +116,13 @@ def find_matrix(
     emitted = [v for v in made_by(inside) if v in set(read) and leaf.place in reads[v]]
     if any(walk.large(v) or v.aval.size >= aval.size for v in emitted):
         raise NotAffine("it is read by more than vectors")
-    return Matrix(along, _decay(pieces, along[0]), len(pieces.fed), size, inside, emitted)
+    decay, rank = _decay(pieces, along[0]), len(pieces.fed)
+    return Matrix(along, decay, rank, size, inside, emitted, known.intersection(given))
 
 
-def _feeding(step: Step, reading: list[Equation], leaf: Leaf, reads, fixed) -> list[Equation]:
+def _feeding(
+    step: Step, reading: list[Equation], leaf: Leaf, reads, fixed, known
+) -> list[Equation]:
     """What makes, of vectors, values as large as the matrix that it meets: done with it, since
     there should be no array of all time steps. Not a product of a vector with a weight, though it
     may be as large where there are many heads: it is one product for all time steps."""
@@ -123,6 +135,7 @@ def _feeding(step: Step, reading: list[Equation], leaf: Leaf, reads, fixed) -> l
         if (
             equation is not None
             and leaf.place not in reads[v]
+            and v not in known
             and v.aval.size >= as_large_as_a_matrix(leaf.old.aval.shape)
             and equation.primitive.name in PRODUCTS | ELEMENTWISE
             and not _projects(equation, fixed)
@@ -131,6 +144,34 @@ def _feeding(step: Step, reading: list[Equation], leaf: Leaf, reads, fixed) -> l
             found[id(equation)] = equation
             waiting += variables(equation.invars)
     return list(found.values())
+
+
+def _identities(step: Step) -> frozenset[Variable]:
+    """Variables that are an identity matrix, whatever goes in."""
+    found = {
+        v
+        for v, a in step.constants.items()
+        if _is_square(v) and is_float(v.aval) and np.array_equal(a, np.eye(len(a)))
+    }
+    counting: dict[Variable, int] = {}  # along which axis
+    for equation in step.equations:
+        name, made = equation.primitive.name, equation.outvars[0]
+        read = variables(equation.invars)
+        if name == "iota" and _is_square(made):
+            counting[made] = equation.params["dimension"]
+        elif name == "add" and len(read) == 1 and read[0] in counting:
+            if all(is_variable(a) or a.val == 0 for a in equation.invars):
+                counting[made] = counting[read[0]]
+        elif name == "eq":
+            if {counting.get(v) for v in read} == {0, 1}:
+                found.add(made)
+        elif name == "convert_element_type" and found.intersection(read):
+            found.add(made)
+    return frozenset(found)
+
+
+def _is_square(v: Variable) -> bool:
+    return v.aval.ndim == 2 and v.aval.shape[0] == v.aval.shape[1] > 1
 
 
 def _projects(equation: Equation, fixed: set[Variable]) -> bool:
@@ -154,9 +195,8 @@ class _Walk:
       thin: what equations that read the matrix itself made that is smaller.
     """
 
-    def __init__(self, leaf: Leaf, able: set[int], feeding: set[int]):
-        aval = leaf.old.aval
-        self.reading = Reading(leaf.old, dtype_inside(aval.dtype))
+    def __init__(self, leaf: Leaf, able: set[int], feeding: set[int], known: frozenset[Variable]):
+        self.reading = Reading(leaf.old, dtype_inside(leaf.old.aval.dtype), known)
         self.able, self.feeding = able, feeding
         self.inside: list[Equation] = []
         self.outside: dict[Variable, str] = {}
@@ -207,7 +247,7 @@ def interpreted(
 ) -> Reading:
     """The loop's equations at one time step; with z of each contraction, or to find what they
     contract with."""
-    reading = Reading(leaf.old, dtype_inside(leaf.old.aval.dtype), found)
+    reading = Reading(leaf.old, dtype_inside(leaf.old.aval.dtype), matrix.identities, found)
     reading.know(values)
     for equation in matrix.equations:
         reading.run(equation)
