@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from tiers import WIDE, mostly_full
@@ -16,6 +17,7 @@ from jaxrnn.laws.comparing import require_close
 from jaxrnn.laws.schedules import gradients_of_every_part
 from jaxrnn.laws.subject import subject
 from jaxrnn.schedule import linear
+from jaxrnn.unroll import explain
 
 
 def gated(size, hidden_size):
@@ -156,6 +158,47 @@ def test_finite_where_the_loop_is(case):
         finite = np.isfinite(other) & ((a != 0) if other.shape == a.shape else True)
         assert np.isfinite(one)[finite].all()
         np.testing.assert_allclose(one[finite], other[finite], rtol=1e-4)
+
+
+def test_a_reset_at_the_start_cuts_off_the_gradient_too():
+    """Of what decays, whose slope is what the carry was."""
+
+    def step(w, h, x):
+        h = jnp.where(x > 0, 0, h) * w + 1
+        return h, h
+
+    cell = Cell(lambda key: jnp.float32(0.5), lambda w, key: jnp.ones(1), step)
+    xs = jnp.zeros((4, 1, 1)).at[0].set(1)
+    carry = jnp.full((1, 1), jnp.nan, jnp.float32)
+
+    def total(w, schedule):
+        return unroll(cell, w, carry, xs, schedule=schedule)[1].sum()
+
+    assert "made parallel" in str(
+        explain(cell, jnp.float32(0.5), carry, xs, schedule="associative")
+    )
+    # 1, 1 + w, 1 + w + w^2, 1 + w + w^2 + w^3
+    np.testing.assert_allclose(jax.grad(total)(0.5, "associative"), 3 + 4 * 0.5 + 3 * 0.25)
+
+
+def test_a_named_carry_is_linear_too():
+    """What `jax.checkpoint_policies` calls it by changes no number."""
+
+    def step(w, h, x):
+        h = checkpoint_name(w * h, "decayed") + x
+        return h, h
+
+    cell = Cell(lambda key: jnp.ones(3), lambda w, key: jnp.ones(3), step)
+    given = jnp.ones(3), jnp.ones((1, 3)), jnp.ones((4, 1, 3))
+    assert "made parallel" in str(explain(cell, *given, schedule="associative"))
+
+
+def test_a_tangent_through_a_decay_of_zero_is_there_in_the_loop_too():
+    """Of a h + b with a = 0, beside a recurrence with NaN, which takes both to the loop."""
+    a, b, first = RESETS[:60], np.ones((60, 2), np.float32), np.array([np.nan, 1], np.float32)
+    a = np.repeat(a, 2, 1)
+    new, pushed = jax.jvp(linear_recurrence, (a, b, first), (np.ones_like(a), 0 * b, 0 * b[0]))
+    np.testing.assert_allclose(pushed[50, 1], new[49, 1], rtol=1e-5)
 
 
 @pytest.mark.full

@@ -8,7 +8,7 @@ from jaxrnn.schedule.reading import Leaf, Step
 MOST = 4
 
 # Equations that keep "a * carry + b, elementwise" what it is.
-_SUMS = ("add", "sub", "add_any", "neg", "copy")
+_SUMS = ("add", "sub", "add_any", "neg", "copy", "name")
 
 
 def why_not_linear(step: Step, carry: list[Leaf]) -> str | None:

@@ -91,7 +91,7 @@ def _function(reverse: bool, a, b, first):
 
 def _one_after_another(reverse: bool, a, b, first):
     def times(a, h):
-        return jnp.where(a == 0, 0, a * h)
+        return _cut_off(a, h, a * h)
 
     def body(carry, coefficients):
         a, b = coefficients
@@ -99,6 +99,11 @@ def _one_after_another(reverse: bool, a, b, first):
         return carry, carry
 
     return lax.scan(body, first, (a, b), reverse=reverse)[1]
+
+
+def _cut_off(a: jax.Array, h: jax.Array, product: jax.Array) -> jax.Array:
+    """A product with h, and 0 where a = 0 cuts off an h that is not finite."""
+    return jnp.where((a == 0) & ~jnp.isfinite(h), 0, product)
 
 
 def _applied(a: Block, h: Sequence[jax.Array], times=operator.mul) -> Leaves:
@@ -143,7 +148,10 @@ def _backward(reverse: bool, args, new, cotangents):
     d = linear_recurrence(onward, cotangents, nothing, reverse=not reverse)
     edge = -1 if reverse else 0
     before = [_shifted(h, leaf, reverse) for h, leaf in zip(new, first, strict=True)]
-    d_a = tuple(tuple(each * h for h in before) for each in d)
+    d_a = tuple(
+        tuple(_cut_off(of, h, each * h) for of, h in zip(row, before, strict=True))
+        for row, each in zip(a, d, strict=True)
+    )
     ends = jax.tree.map(lambda each: each[edge], (_transposed(a), d))
     return d_a, d, _applied(*ends)
 
