@@ -43,7 +43,7 @@ def unroll(
     - "chunked" is "distributed", with every matrix of the carry that is affine in itself and read
       through vectors (linear attention, the delta rule, however they are written) worked out chunk
       by chunk: products of matrices in a chunk, S kept once a chunk for gradients. Where NaN or
-      infinity goes in, each time step is done as the plain loop does it.
+      infinity comes about, each time step is done as the plain loop does it.
     - "newton" takes "associative" and "chunked" where they fit, and solves every other recurrence
       of floats for all time steps at once by Newton's method, each iteration O(log T) deep. The
       structure of d carry' / d carry is read from the step. Where an example does not converge, the

@@ -11,15 +11,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxrnn.jaxprs.equations import Variable
+from jaxrnn.jaxprs.equations import Variable, is_float
 from jaxrnn.schedule.agreeing import all_agree
 from jaxrnn.schedule.chunks import Steps, by_halves, by_quotients, is_finite, is_mild
-from jaxrnn.schedule.devices import vary_alike
+from jaxrnn.schedule.devices import vary_alike, vary_like
 from jaxrnn.schedule.factored import as_given, dtype_inside, is_array, whole
 from jaxrnn.schedule.layouts import Along, pieces_of, steps_of
 from jaxrnn.schedule.matrix import Matrix, interpreted
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.reading import Leaf
+from jaxrnn.schedule.reversing import floats_of
+from jaxrnn.schedule.rules import Moving, Rule, apply_rule
 from jaxrnn.schedule.stepping import over_batch
 
 # S behind a chunk, and z, out of S before it.
@@ -30,8 +32,8 @@ def run_chunked(loop: Loop, weights: list, carry: list, streams: list, length: i
     """Like `run_loop`, of a loop over a matrix; there are no new carry leaves of every step.
 
     Numbers that are not finite a product of matrices would spread over their whole chunk, to
-    earlier time steps too. With such ones each time step is done as the plain loop does it, and a
-    reset (0 in place of S) cuts off what was before.
+    earlier time steps too. Where such ones go in, or come about in between, each time step is done
+    as the plain loop does it, and a reset (0 in place of S) cuts off what was before.
     """
     matrix, (leaf,), (first,) = loop.matrix, loop.carry, carry
     assert matrix is not None
@@ -39,7 +41,6 @@ def run_chunked(loop: Loop, weights: list, carry: list, streams: list, length: i
     count = -(-length // size)
     missing = count * size - length
     dtype = dtype_inside(leaf.old.aval.dtype)
-    example = _Example(loop, matrix, leaf, dict(zip(loop.weights, weights, strict=True)))
 
     def in_chunks(a):
         # at a last chunk that is not full the last time step is repeated, and changes nothing
@@ -47,40 +48,119 @@ def run_chunked(loop: Loop, weights: list, carry: list, streams: list, length: i
             a = jnp.concatenate([a, jnp.broadcast_to(a[-1:], (missing, *a.shape[1:]))])
         return a.reshape(count, size, *a.shape[1:])
 
-    def in_products(way):
-        of_chunk = jax.vmap(example.run(way, bool(missing)), (0, 1, None), (0, 1))
-        return lambda state, xs: of_chunk(state, *xs)
+    real = (jnp.arange(count * size) < length).reshape(count, size)
+    given = weights, first.astype(dtype), ([in_chunks(a) for a in streams], real)
+    last, out = apply_rule(_rule(loop, matrix, leaf, bool(missing)), *vary_alike(given))
+    out = [a.reshape(count * size, *a.shape[2:])[:length] for a in out]
+    return [last.astype(first.dtype)], [], out
 
-    def one_by_one(state, xs):
-        step = example.of_batch()
+
+def _rule(loop: Loop, matrix: Matrix, leaf: Leaf, masked: bool) -> Rule:
+    """(weights, first S, (chunks, what is real of them)) to S at the end and what is emitted. Its
+    backward pass is in the same ways as the forward pass, of which S at each chunk is kept."""
+
+    def example(weights):
+        return _Example(loop, matrix, leaf, dict(zip(loop.weights, weights, strict=True)))
+
+    def in_products(way):
+        def body(weights, state, xs):
+            of_chunk = jax.vmap(example(weights).run(way, masked), (0, 1, None), (0, 1, 0))
+            return of_chunk(state, *xs)
+
+        return body
+
+    def one_by_one(weights, state, xs):
+        step = example(weights).of_batch()
 
         def one(state, now):
             streams, real = now
             new, *out = step([state, *streams])
             return jnp.where(real, new, state), out
 
-        state, out = lax.scan(one, state.astype(first.dtype), xs)
-        return state.astype(dtype), out
+        new, out = lax.scan(one, state.astype(leaf.old.aval.dtype), xs)
+        return new.astype(state.dtype), out, vary_like(jnp.ones(len(state), bool), state)
 
-    def along_chunks(body):
+    ways = [one_by_one, in_products(by_halves), in_products(by_quotients)]
+
+    def along_chunks(way):
+        def body(weights, state, xs):
+            new, out, finite = way(weights, state, xs)
+            return new, (state, out, finite)
+
         # inside a loop there is nothing that the barriers of the default would have to keep apart
         body = jax.checkpoint(body, prevent_cse=False)
-        return lambda start, xs: lax.scan(body, start, xs, length=count)
 
-    real = (jnp.arange(count * size) < length).reshape(count, size)
-    start, xs = vary_alike((first.astype(dtype), ([in_chunks(a) for a in streams], real)))
-    # once for all chunks: in each of them the choice took as long as the products
-    over_examples = jax.vmap(example.fit_for, (1, None), axis_size=first.shape[0])
-    fit = lax.map(lambda chunk: over_examples(*chunk), lax.stop_gradient(xs))
-    finite, *mild = (all_agree(each) for each in fit)
-    which = (finite & all_agree(jnp.isfinite(lax.stop_gradient(first)))).astype(jnp.int32)
-    bodies = [one_by_one, in_products(by_halves)]
-    if mild:
-        which = jnp.where(mild[0], 2 * which, which)
-        bodies.append(in_products(by_quotients))
-    last, out = lax.switch(which, [along_chunks(body) for body in bodies], start, xs)
-    out = [a.reshape(count * size, *a.shape[2:])[:length] for a in out]
-    return [last.astype(first.dtype)], [], out
+        def run(weights, start, xs):
+            return lax.scan(lambda state, x: body(weights, state, x), start, xs)
+
+        return run
+
+    def forward(weights, start, xs):
+        # once for all chunks: in each of them the choice took as long as the products
+        held = lax.stop_gradient(weights)
+        over_examples = jax.vmap(example(held).fit_for, (1, None), axis_size=len(start))
+        fit = lax.map(lambda chunk: over_examples(*chunk), lax.stop_gradient(xs))
+        finite, *mild = (all_agree(each) for each in fit)
+        of_way = [along_chunks(way) for way in ways]
+        found = (
+            lax.cond(mild[0], of_way[2], of_way[1], weights, start, xs)
+            if mild
+            else of_way[1](weights, start, xs)
+        )
+        finite &= all_agree(found[1][2]) & all_agree(jnp.isfinite(lax.stop_gradient(start)))
+        last, (states, out, _) = lax.cond(
+            finite, lambda *given: found, of_way[0], weights, start, xs
+        )
+        return (last, out), (states, finite, *mild)
+
+    def backward(args, kept, cotangents):
+        states, finite, *mild = kept
+        weights, start, xs = args
+        leaves, tree = jax.tree.flatten(args)
+        moving = Moving(tuple(i for i, a in enumerate(leaves) if is_float(a)))
+        held = [w for w in weights if is_float(w)]
+        emitted = floats_of(loop.emitted)
+        shape = xs[1].shape + start.shape[:1]
+        d_last, d_out = cotangents
+        d_out = [d for v, d in zip(loop.emitted, d_out, strict=True) if is_float(v.aval)]
+        d_out = [
+            vary_like(jnp.zeros(shape + v.aval.shape, v.aval.dtype), start) if d is None else d
+            for v, d in zip(emitted, d_out, strict=True)
+        ]
+        nothing = [vary_like(jnp.zeros_like(a), a) for a in (start, *held)]
+        d_first = nothing[0] if d_last is None else d_last
+
+        def back(way):
+            def of_floats(weights, state, xs):
+                new, out, _ = way(weights, state, xs)
+                return new, [a for a in out if is_float(a)]
+
+            def one(carry, now):
+                d_new, d_held = carry
+                state, x, d_out = now
+                function, numbers = moving.apart(of_floats, (weights, state, x))
+                _, pull = jax.vjp(function, numbers)
+                (d,) = pull((d_new, d_out))
+                d_state, d_x = d[len(held)], d[len(held) + 1 :]
+                return (d_state, [a + b for a, b in zip(d_held, d, strict=False)]), d_x
+
+            one = jax.checkpoint(one, prevent_cse=False)
+
+            def run():
+                (d_start, d_held), d_xs = lax.scan(
+                    one, (d_first, nothing[1:]), (states, xs, d_out), reverse=True
+                )
+                return [*d_held, d_start, *d_xs]
+
+            return run
+
+        way, *by = (all_agree(each).astype(jnp.int32) for each in (finite, *mild))
+        way *= 1 + sum(by)
+        found = lax.switch(way, [back(way) for way in ways[: 2 + len(mild)]])
+        by_place = dict(zip(moving.places, found, strict=True))
+        return tree.unflatten(by_place.get(i) for i in range(len(leaves)))
+
+    return Rule(lambda *args: forward(*args)[0], forward, backward)
 
 
 def size_of(size: int, length: int) -> int:
@@ -140,7 +220,8 @@ class _Example(NamedTuple):
                 news.append(new)
                 found |= dict(zip(along.reads, z, strict=False))
             read = [found[r] for r in range(len(found))]
-            return news[0], jax.vmap(self.emitted, axis_size=len(real))(chunk, read)
+            finite = jnp.stack([jnp.isfinite(a).all() for a in (news[0], *read)]).all()
+            return news[0], jax.vmap(self.emitted, axis_size=len(real))(chunk, read), finite
 
         return of_chunk
 
