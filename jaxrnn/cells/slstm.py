@@ -65,8 +65,8 @@ def slstm(input_size: int, hidden_size: int, heads: int = 1) -> Cell:
         )
 
     def init_carry(params, key):
-        zeros = jnp.zeros((heads, size), params.b.dtype)
-        return SLSTMCarry(h=zeros, c=zeros, n=zeros, m=jnp.full_like(zeros, NOTHING))
+        h, c, n = (jnp.zeros((heads, size), params.b.dtype) for _ in range(3))
+        return SLSTMCarry(h, c, n, m=jnp.full_like(h, NOTHING))
 
     def step(params, carry, x):
         h, c, n, m = carry
