@@ -17,16 +17,14 @@ def longest_chain(function, *args, trips: int) -> tuple[int, int]:
     Args:
       trips: iterations of a loop of which the program does not tell how many it has.
     """
-    return of_program(jax.jit(function).lower(*args).compile().as_text(), trips)
-
-
-def of_program(text: str, trips: int) -> tuple[int, int]:
+    text = jax.jit(function).lower(*args).compile().as_text()
+    assert text is not None
     found: dict[str, tuple[int, int]] = {}
     name = ""
     for computation in text.split("\n\n"):  # the entry is the last, what another calls before it
         head, *lines = computation.strip("\n").split("\n")
         if head.endswith("{"):
-            name = NAME.search(head)[1]
+            name = NAME.findall(head)[0]
             found[name] = _of_computation(lines, found, trips)
     return found[name]
 
@@ -39,8 +37,8 @@ def _of_computation(lines, found, trips: int) -> tuple[int, int]:
             names = NAME.findall(rest.partition(", metadata=")[0])
             before = _longest(behind[name] for name in names if name in behind)
             called = [found[name] for name in names if name in found]
-            here = _of_instruction(OPERATION.search(rest)[1], called, TRIPS.search(line), trips)
-            behind[NAME.search(made)[1]] = before[0] + here[0], before[1] + here[1]
+            here = _of_instruction(OPERATION.findall(rest)[0], called, TRIPS.search(line), trips)
+            behind[NAME.findall(made)[0]] = before[0] + here[0], before[1] + here[1]
     return _longest(behind.values())
 
 
