@@ -90,7 +90,7 @@ EIGENVALUES |= {"hidden_size": 16, "rates": (3e-3, 1e-2, 3e-2), "steps": 300, "s
 # T = 200 and 100 blanks, as Arjovsky et al. (2016) have them
 MEMORY = {"tasks": ("adding", "copy"), "cells": ("gru", "lstm"), "equal": "hidden_size"}
 MEMORY |= {"tasks_as": "published", "hidden_size": 32, "rates": (3e-3, 1e-2), "epochs": 4}
-MEMORY |= {"steps": 1_000, "seeds": 2}
+MEMORY |= {"steps": 2_500, "seeds": 2}
 # one cell with states of H^2 / 8, H^2 / 2 and H^2 numbers
 RECALL = {"tasks": ("recall",), "equal": "hidden_size", "hidden_size": 32, "block": "pre-norm"}
 RECALL |= {"cells": ("delta_net(heads=8)", "delta_net(heads=2)", "delta_net"), "convolution": 4}
