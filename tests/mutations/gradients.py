@@ -236,4 +236,28 @@ FAULTS = [
         "test_padding.py",
         "",
     ),
+    (
+        "chunks: numbers that overflow in between stay",
+        "schedule/chunked.py",
+        "finite &= all_agree(found[1][2]) & ",
+        "finite &= ",
+        "test_schedule_chunked.py",
+        "reset",
+    ),
+    (
+        "a recurrence that hands on a matrix has a loop of its own",
+        "schedule/planning.py",
+        "if later:",
+        "if False:",
+        "test_schedule_memory.py",
+        "momentum",
+    ),
+    (
+        "linear: a decay of 0 does not cut off its own gradient",
+        "schedule/linear.py",
+        "(a == 0) & ~jnp.isfinite(h), 0, product",
+        "a != a, 0, product",
+        "test_linear_recurrence.py",
+        "reset",
+    ),
 ]
