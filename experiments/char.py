@@ -36,7 +36,7 @@ from jaxrnn.sizes import size_by_parameters
 
 Rows = Sequence[dict[str, Any]]
 COLUMNS = {"cell": "{setting}", "size": "{hidden_size}", "parameters": "{parameters:,}"}
-COLUMNS |= {"train": "{train_loss:.4f}", "the post's": "{post:.4f}", "valid": "{valid_loss:.4f}"}
+COLUMNS |= {"train": "{train_loss:.4f}", "post's last": "{post:.4f}", "valid": "{valid_loss:.4f}"}
 COLUMNS |= {"s / epoch": "{seconds_per_epoch:.3g}", "ratio": "{ratio:.2f}"}
 
 
@@ -194,14 +194,14 @@ def _comparison(config: Config, rows: Rows, post: dict[str, float]) -> runs.Tabl
     title = (
         f"{model.num_layers} x {size} on {config.text.corpus}, {config.num_steps} "
         f"time steps, {model.init} weights: nats per character, training loss of epoch "
-        f"{config.loop.epochs} (the post's of its last), lowest validation loss; median of "
-        f"{config.loop.seeds} seed(s)"
+        f"{config.loop.epochs}, lowest validation loss; median of {config.loop.seeds} seed(s)"
     )
     shown = []
     for row in rows:
         beside = {"post": post.get(row["cell"]), "ratio": row["seconds_per_epoch"] / fastest}
         shown.append(row | beside)
-    return runs.written(title, shown, COLUMNS)
+    columns = {name: text for name, text in COLUMNS.items() if post or "{post" not in text}
+    return runs.written(title, shown, columns)
 
 
 POST = "R2RT, Recurrent Neural Networks in Tensorflow II (25 July 2016)"
