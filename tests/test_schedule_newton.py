@@ -328,7 +328,6 @@ def test_nobody_gets_it_without_asking():
 # What it is for
 
 
-@pytest.mark.full
 def test_what_is_one_behind_another_grows_with_the_logarithm():
     cell, trips = MADE["diagonal gru"], 5
 
