@@ -5,6 +5,7 @@
 
 import functools
 import importlib
+import re
 from typing import Any, get_args
 
 import jax
@@ -62,7 +63,8 @@ def program(function, *arguments) -> export.Exported:
 
 
 def computes_in(found: export.Exported) -> str:
-    return "bfloat16" if "bf16" in found.mlir_module() else "float32"
+    # by the types of its arrays: elsewhere the text has addresses of functions, in any digits
+    return "bfloat16" if re.search(r"[<x]bf16>", found.mlir_module()) else "float32"
 
 
 class _Reached(BaseException):
@@ -130,6 +132,14 @@ def test_the_training_step_of_every_style(name, schedule, precision, optimizer):
     step = jax.jit(make_train_step(style, rule))
     found = program(step, state, Batch(inputs, inputs[case.history :]))
     assert computes_in(found) == precision
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+def test_a_precision_is_told_by_types_alone(dtype):
+    def bf16(x):  # the name is in the program's text
+        return jnp.sin(x)
+
+    assert computes_in(program(jax.jit(bf16), jnp.ones(2, dtype))) == dtype
 
 
 @pytest.mark.parametrize(("there", "lacking"), [PLATFORMS, PLATFORMS[::-1]])
