@@ -2,10 +2,12 @@
 
 In the reverse scan only the cotangent of the carry is sequential. It gives out the cotangents of
 the equations that read a weight, and each weight's gradient is one product over time and batch
-afterwards. Only that of a weight that scales elementwise is summed up in the scan.
+afterwards. Only that of a weight that scales elementwise is summed up in the scan. What is given
+out and only puts together what there is of all time steps is worked out behind the scan, too: each
+small operation in it is started anew at every time step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,22 +17,30 @@ from jax import lax
 from jaxrnn.base import Size
 from jaxrnn.jaxprs.equations import (
     Atom,
+    Equation,
     Variable,
     as_function,
     is_float,
     is_variable,
+    made_by,
+    needed,
     read_by,
     variables,
 )
+from jaxrnn.jaxprs.reach import ELEMENTWISE
+from jaxrnn.schedule import stepping
 from jaxrnn.schedule.devices import vary_like, zeros
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.products import as_rows, precision_of, transposed_product
 from jaxrnn.schedule.readers import Reader
+from jaxrnn.schedule.reading import COSTLY
 from jaxrnn.schedule.reversing import Reverse, floats_of
 from jaxrnn.schedule.scanning import scan
-from jaxrnn.schedule.stepping import over_batch, products_of
 
 Values = dict[Variable, Any]
+
+# What may wait until the scan is over: it reads nothing twice and makes nothing larger.
+PATIENT = (ELEMENTWISE | {"concatenate"}) - COSTLY
 
 
 class _Reversed(NamedTuple):
@@ -112,16 +122,21 @@ def _reverse_scan(
         for pair in zip(each.reader.weights, each.added, strict=True)
     ]
     d_carry = [d for d in reverse.d_carry if d is not None]
-    wanted = variables([*d_carry, *given_out, *(d for _, d in summed)])
-    read = read_by(reverse.equations, wanted)
+    inside = [*d_carry, *(d for _, d in summed)]
+    later = _can_wait(reverse.equations, inside, given_out, over_time)
+    waiting = [v for v in given_out if v in set(made_by(later))]
+    given_out = [v for v in given_out if v not in waiting]
+    wanted = variables([*inside, *given_out])
+    equations = needed(reverse.equations, wanted, ())
+    read = read_by(equations, wanted)
     held = {v: fixed[v] for v in read if v in fixed}
     streamed = [v for v in read if v in over_time]
     batch_size = first[0].shape[0]
     # of a transposed weight the transpose is the weight
     back = {v: weight_of[e.invars[1]] for v, e in zip(reverse.transposed, products, strict=True)}
-    ways = products_of(reverse.equations, held, batch_size, back)
+    ways = stepping.products_of(equations, held, batch_size, back)
     moves = [*reverse.d_targets, *reverse.d_emitted, *streamed]
-    step = over_batch(reverse.equations, held, moves, wanted, ways)
+    step = stepping.over_batch(equations, held, moves, wanted, ways)
 
     def body(state, xs):
         (d_carry, sums), (d_new_t, d_emitted_t, values) = state, xs
@@ -154,7 +169,38 @@ def _reverse_scan(
     d_weights = [
         (v, total.sum(0).astype(v.aval.dtype)) for (v, _), total in zip(summed, sums, strict=True)
     ]
-    return _Reversed(d_first, dict(zip(given_out, out, strict=True)), d_weights)
+    found = dict(zip(given_out, out, strict=True))
+    if waiting:
+        known = over_time | found
+        moving = [v for v in read_by(later) if v in known]
+        wait = stepping.over_time(later, fixed, moving, waiting)
+        found |= dict(zip(waiting, wait([known[v] for v in moving]), strict=True))
+    return _Reversed(d_first, found, d_weights)
+
+
+def _can_wait(
+    equations: Sequence[Equation],
+    inside: list[Atom],
+    given_out: list[Variable],
+    over_time: Collection[Variable],
+) -> list[Equation]:
+    """The equations that no time step needs for `inside`, and that read only what there is of all
+    time steps anyway."""
+    staying = needed(equations, inside, ())
+    there = {v for v in read_by(staying) if v in over_time}
+    there |= set(given_out).intersection(made_by(staying))
+    ids = {id(e) for e in staying}
+    found = []
+    for equation in equations:
+        read = variables(equation.invars)
+        if id(equation) in ids:
+            continue
+        if equation.primitive.name in PATIENT and read and there.issuperset(read):
+            found.append(equation)
+            there.update(equation.outvars)
+        else:
+            there.update(v for v in equation.outvars if v in given_out)
+    return needed(found, given_out, ())
 
 
 def _weight_gradients(
