@@ -390,6 +390,7 @@ MILD = 0.5, 0.07, 0.9, 3.0, -0.9, 0.5, 15.0, 1.0
             ("scalar", by_halves, WILD),
             ("key", by_halves, WILD),
             ("value", by_halves, WILD),
+            ("scalar", by_quotients, MILD),
             ("key", by_quotients, MILD),
             ("value", by_quotients, MILD),
         ],
@@ -408,7 +409,7 @@ def test_any_decay_is_right(kind, way, decays):
     )
 
     def ours(decays, w, k, v):
-        steps = Steps(**decays, read=w, fed=w[:, :0], keys=k, values=v)
+        steps = Steps(**decays, read=w, keys=k, values=v, fed=jnp.zeros((len(w), k.shape[1], 0)))
         return way(jnp.ones((4, 4)), steps)
 
     def plain(decays, w, k, v):
@@ -429,6 +430,38 @@ def test_any_decay_is_right(kind, way, decays):
 
     both = jax.jit(lambda f: (f(decays, w, k, v), gradient(f)), static_argnums=0)
     require_close(both(ours), both(plain), 1e-4)
+
+
+def crossed(s, x):
+    """Two keys, under each of which both readings are written."""
+    one, other = s @ x["k"], s @ x["q"]
+    s = 0.5 * s + jnp.outer(x["v"] - one + 0.3 * other, x["k"]) / 9
+    return s + jnp.outer(0.5 * one - other, x["q"]) / 9, s @ x["q"]
+
+
+@pytest.mark.parametrize(
+    ("function", "keys"),
+    [
+        (lambda s, x: (s + jnp.outer(x["v"] - s @ x["k"], x["k"]), s @ x["q"]), 1),
+        (lambda s, x: (written(s, x) - jnp.outer(s @ x["k"], x["k"]), s @ x["q"]), 1),
+        (crossed, 2),
+    ],
+)
+def test_what_stands_under_one_key_is_written_once(function, keys, monkeypatch):
+    """Another key is another product in each chunk, of all its time steps with themselves."""
+    seen = set()
+
+    def recorded(matrix, steps):
+        seen.add(steps.keys.shape[1])
+        return by_halves(matrix, steps)
+
+    monkeypatch.setattr("jaxrnn.schedule.chunked.by_halves", recorded)
+    cell = step_of(function)
+    if function is crossed:
+        require_gradients(cell, *made(cell))
+    else:
+        jax.eval_shape(lambda *given: unroll(cell, *given, schedule="chunked"), *made(cell))
+    assert seen == {keys}
 
 
 @pytest.mark.parametrize(

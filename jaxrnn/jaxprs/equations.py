@@ -59,6 +59,22 @@ class Program(NamedTuple):
         """Values of `outputs` as the function returns them."""
         return jax.tree.unflatten(jax.tree.structure(self.results), values)
 
+    def without_repeats(self, primitives: Collection[str]) -> "Program":
+        """With each equation of these primitives once, where it is written several times."""
+        names: dict[Variable, Variable] = {}
+        first: dict[Any, Equation] = {}
+        for equation in self.equations:
+            if equation.primitive.name in primitives:
+                inputs = [names.get(a, a) if is_variable(a) else str(a) for a in equation.invars]
+                what = (equation.primitive.name, *inputs, str(equation.params))
+                once = first.setdefault(what, equation)
+                names |= zip(equation.outvars, once.outvars, strict=True)
+        repeats = {v for v, once in names.items() if v is not once}
+        kept = [e for e in self.equations if repeats.isdisjoint(e.outvars)]
+        found = self._replace(equations=kept).renamed(names)
+        results = jax.tree.map(lambda a: names.get(a, a) if is_variable(a) else a, self.results)
+        return found._replace(results=results)
+
     def renamed(self, names: Mapping[Variable, Variable]) -> "Program":
         """The same program with other variables in place of those that `names` has."""
 

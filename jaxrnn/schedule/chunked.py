@@ -19,6 +19,7 @@ from jaxrnn.schedule.factored import as_given, dtype_inside, is_array, whole
 from jaxrnn.schedule.layouts import Along, pieces_of, steps_of
 from jaxrnn.schedule.matrix import Matrix, interpreted
 from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.products import as_rows
 from jaxrnn.schedule.reading import Leaf
 from jaxrnn.schedule.reversing import floats_of
 from jaxrnn.schedule.rules import Moving, Rule, apply_rule
@@ -64,8 +65,7 @@ def _rule(loop: Loop, matrix: Matrix, leaf: Leaf, masked: bool) -> Rule:
 
     def in_products(way):
         def body(weights, state, xs):
-            of_chunk = jax.vmap(example(weights).run(way, masked), (0, 1, None), (0, 1, 0))
-            return of_chunk(state, *xs)
+            return example(weights).run(way, masked)(state, *xs)
 
         return body
 
@@ -78,7 +78,7 @@ def _rule(loop: Loop, matrix: Matrix, leaf: Leaf, masked: bool) -> Rule:
             return jnp.where(real, new, state), out
 
         new, out = lax.scan(one, state.astype(leaf.old.aval.dtype), xs)
-        return new.astype(state.dtype), out, vary_like(jnp.ones(len(state), bool), state)
+        return new.astype(state.dtype), out, vary_like(jnp.asarray(True), state)
 
     ways = [one_by_one, in_products(by_halves), in_products(by_quotients)]
 
@@ -202,16 +202,20 @@ class _Example(NamedTuple):
         ]
 
     def fit_for(self, chunk, real) -> list[jax.Array]:
-        """Whether products of matrices serve, and where decays are many whether quotients do."""
+        """Whether products of matrices serve, and where it decays whether quotients do."""
         steps = jax.vmap(self.apart, axis_size=len(real))(chunk)
         fit = [jnp.stack([is_finite(each) for each in steps]).all()]
-        if any(d is not None for each in steps for d in (each.key, each.value)):
+        if any(d is not None for each in steps for d in each[:3]):
             fit.append(jnp.stack([is_mild(each) for each in steps]).all())
         return fit
 
     def run(self, way: Way, masked: bool):
+        """A chunk of all examples: S [B, ...] and streams [C, B, ...]."""
+
         def of_chunk(state, chunk, real):
-            steps = jax.vmap(self.apart, axis_size=len(real))(chunk)
+            size = len(real)
+            apart = jax.vmap(self.apart, axis_size=size)
+            steps = jax.vmap(apart, 1, axis_size=len(state))(chunk)
             found: dict[int, jax.Array] = {}
             news = []
             for along, each in zip(self.matrix.along, steps, strict=True):
@@ -221,7 +225,9 @@ class _Example(NamedTuple):
                 found |= dict(zip(along.reads, z, strict=False))
             read = [found[r] for r in range(len(found))]
             finite = jnp.stack([jnp.isfinite(a).all() for a in (news[0], *read)]).all()
-            return news[0], jax.vmap(self.emitted, axis_size=len(real))(chunk, read), finite
+            emitted = jax.vmap(self.emitted, axis_size=size)
+            out = jax.vmap(emitted, (1, 0), 1, axis_size=len(state))(chunk, read)
+            return news[0], out, finite
 
         return of_chunk
 
@@ -236,31 +242,34 @@ def _only(real: jax.Array, steps: Steps) -> Steps:
     """Other time steps neither decay nor write."""
 
     def where(a, neutral) -> Any:
-        return None if a is None else jnp.where(real.reshape(-1, *[1] * (a.ndim - 1)), a, neutral)
+        if a is None:
+            return None
+        return jnp.where(real.reshape(1, -1, *[1] * (a.ndim - 2)), a, neutral)
 
     scalar, key, value = (where(a, 1) for a in steps[:3])
-    return Steps(
-        scalar, key, value, steps.read, where(steps.fed, 0), where(steps.keys, 0), steps.values
-    )
+    return steps._replace(scalar=scalar, key=key, value=value, keys=where(steps.keys, 0))
 
 
 def _along(along: Along, shape, state: jax.Array, steps: Steps, way: Way):
-    """S behind a chunk, and z of each contraction along an axis, [C, axes of S but that one]."""
-    heads, values, size = along.sizes(shape)
-    decays: Any = [None if a is None else 1 for a in steps[:3]]
-    others: Any = [2] * len(steps[3:])
-    places = Steps(*decays, *others)
-    ordered = jnp.transpose(state, along.order).reshape(heads, values, size)
-    new, z = jax.vmap(way, (0, places))(ordered, steps)
+    """S [B, ...] behind a chunk, and z of each contraction along an axis, [B, C, axes of S but that
+    one]; of steps [B, C, ...]."""
+    count = len(state)
     sizes = [shape[a] for a in along.order]
-    new = jnp.transpose(new.reshape(sizes), _inverse(along.order))
-    # [heads, C, R, M] to R times [C, axes of S]
+    decays: Any = [None if a is None else 2 for a in steps[:3]]
+    others: Any = [3, 3, 3, 4]
+
+    # the heads of all examples along one axis: XLA on a CPU is slower at products of more axes
+    def together(a, heads):
+        return as_rows(jnp.moveaxis(a, heads, 1))
+
+    ordered = jnp.transpose(state, (0, *(1 + a for a in along.order)))
+    ordered = ordered.reshape(-1, *along.sizes(shape)[1:])
+    new, z = jax.vmap(way)(ordered, jax.tree.map(together, steps, Steps(*decays, *others)))
+    new = new.reshape(count, *sizes)
+    new = jnp.transpose(new, (0, *(1 + along.order.index(a) for a in range(len(shape)))))
+    # [B heads, C, R, M] to R times [B, C, axes of S]
     left = along.order[:-1]
-    z = jnp.transpose(z, (2, 1, 0, 3))
-    z = z.reshape(*z.shape[:2], *sizes[:-1])
+    z = jnp.transpose(z.reshape(count, len(z) // count, *z.shape[1:]), (3, 0, 2, 1, 4))
+    z = z.reshape(*z.shape[:3], *sizes[:-1])
     axes = sorted(range(len(left)), key=left.__getitem__)
-    return new, jnp.transpose(z, (0, 1, *(2 + a for a in axes)))
-
-
-def _inverse(order: tuple[int, ...]) -> list[int]:
-    return [order.index(a) for a in range(len(order))]
+    return new, jnp.transpose(z, (0, 1, 2, *(3 + a for a in axes)))

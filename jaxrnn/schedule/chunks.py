@@ -1,4 +1,4 @@
-"""S_t = D_t S_{t-1} + Z_t U_t^T + V_t K_t^T, read as z_t = S_{t-1} w_t, chunk by chunk.
+"""S_t = D_t S_{t-1} + (V_t + Z_t F_t) K_t^T, read as z_t = S_{t-1} w_t, chunk by chunk.
 
 Within a chunk all time steps are products of matrices, and where z feeds back (Z) one triangular
 system. A chunk is halved again and again, and what the first half writes is read by the second half
@@ -17,24 +17,26 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxrnn.schedule.products import as_rows, product
+
 
 class Steps(NamedTuple):
     """The time steps of a chunk, of one matrix S [M, N]; N is the axis along which it is read.
 
     Attributes:
       scalar, key, value: factors of D, [C], [C, N] and [C, M]; None for 1.
-      read: w [C, R, N]; the first F of them feed back.
-      fed: U [C, F, N].
+      read: w [C, R, N]; what the first of them give feeds back.
       keys, values: what is written, [C, W, N] and [C, W, M].
+      fed: by how much z of each of these w is written beside a value, [C, W, F].
     """
 
     scalar: jax.Array | None
     key: jax.Array | None
     value: jax.Array | None
     read: jax.Array
-    fed: jax.Array
     keys: jax.Array
     values: jax.Array
+    fed: jax.Array
 
 
 class Span(NamedTuple):
@@ -46,9 +48,13 @@ class Span(NamedTuple):
     whole: jax.Array
 
 
-# Powers of two: decays of each key or value that are no farther from 1 are mild, where those of a
-# chunk come to no more altogether. A gradient to such a decay loses as many binary digits.
+# Powers of two: decays that are no farther from 1 are mild, where those of a chunk come to no more
+# altogether. A gradient to such a decay loses as many binary digits.
 APART, ALTOGETHER = 4, 50
+
+SMALL = 4
+"""Rows of matrices up to which many products are sums of one elementwise function: on a CPU each of
+those of 4 rows takes as long as one of 32 (`python -m experiments.speed --case matrix-state`)."""
 
 
 def is_finite(steps: Steps) -> jax.Array:
@@ -57,8 +63,8 @@ def is_finite(steps: Steps) -> jax.Array:
 
 
 def is_mild(steps: Steps) -> jax.Array:
-    """Whether decays of each key or value may be divided by one another."""
-    decays = [d for d in (steps.key, steps.value) if d is not None]
+    """Whether the decays may be divided by one another."""
+    decays = [d for d in _decays(steps)[::2] if d is not None]
     apart = [jnp.abs(jnp.log2(jnp.abs(d))) for d in decays]
     mild = [(a <= APART).all() & (a.sum(0) <= ALTOGETHER).all() for a in apart]
     return jnp.stack(mild).all()
@@ -67,63 +73,95 @@ def is_mild(steps: Steps) -> jax.Array:
 def by_quotients(matrix: jax.Array, steps: Steps) -> tuple[jax.Array, jax.Array]:
     """What `by_halves` gives: S divided by its decays up to each time step has none."""
     of_z = None
-    read, fed, keys, values = steps.read, steps.fed, steps.keys, steps.values
+    read, keys, values = steps.read, steps.keys, steps.values
     whole = []
-    if steps.key is not None:
-        before, upto = _up_to_each(steps.key)
-        read, fed, keys = read * before, fed / upto, keys / upto
-        whole.append(upto[-1])
-    if steps.value is not None:
-        of_z, upto = _up_to_each(steps.value)
-        values = values / upto
-        whole.append(upto[-1].T)
-    new, z = by_halves(matrix, Steps(steps.scalar, None, None, read, fed, keys, values))
+    decay, _, of_values = _decays(steps)
+    if decay is not None:
+        before, upto = _up_to_each(decay)
+        read, keys = _scaled(read, before), _scaled(keys, 1 / upto)
+        whole.append(upto[-1:])
+    if of_values is not None:
+        of_z, upto = _up_to_each(of_values)
+        values = _scaled(values, 1 / upto)
+        whole.append(upto[-1:].T)
+    new, z = by_halves(matrix, Steps(None, None, None, read, keys, values, steps.fed))
     for factor in whole:
         new = new * factor
-    return new, z if of_z is None else z * of_z
+    return new, z if of_z is None else _scaled(z, of_z)
 
 
 def _up_to_each(decay: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Products [C, 1, N] of the decays before each time step, and with its own."""
+    """Products [C, N] of the decays before each time step, and with its own."""
     upto = jnp.cumprod(decay, 0)
-    before = jnp.concatenate([jnp.ones_like(upto[:1]), upto[:-1]])
-    return before[:, None], upto[:, None]
+    return jnp.concatenate([jnp.ones_like(upto[:1]), upto[:-1]]), upto
 
 
 def by_halves(matrix: jax.Array, steps: Steps) -> tuple[jax.Array, jax.Array]:
     """S behind the chunk, and z [C, R, M]; C is a power of two, and nothing feeds back where D has
     a factor of values."""
-    size, count, _ = steps.read.shape
-    feedback = steps.fed.shape[1]
-    written = jnp.concatenate([steps.fed, steps.keys], 1)
     decay, of_keys, of_values = _decays(steps)
     spans = spans_of(decay) if decay is not None else []
-    read, left = steps.read, written
-    if spans:
-        read, left = read * spans[-1].before[0][:, None], left * spans[-1].after[0][:, None]
-        matrix, entered = matrix * spans[-1].whole, matrix
-    else:
-        entered = matrix
-    z = (_rows(read) @ entered.T).reshape(size, count, -1)
-    values = steps.values
+    before, after = (spans[-1].before[0], spans[-1].after[0]) if spans else (None, None)
+    onward = matrix * spans[-1].whole if spans else matrix
+    left, values = as_rows(_scaled(steps.keys, after)), steps.values
+    size, count = len(steps.read), steps.fed.shape[2]
+
+    def entered(read):
+        """What there is of S before the chunk, [C R, M]."""
+        return product(as_rows(_scaled(read, before)), matrix, "b")
+
     if of_values is not None:
-        value_spans = spans_of(of_values)
-        z *= value_spans[-1].before[0][:, None]
-        z += _through_middles(steps.read, written, values, spans, value_spans)
-        values = values * value_spans[-1].after[0][:, None]
-        matrix = matrix * value_spans[-1].whole.T
-        return matrix + _rows(values).T @ _rows(left), z
-    scores = _scores(steps.read, written, spans, of_keys)
-    z += _apply(scores[:, :, :, feedback:], values)
-    if feedback:
-        system = scores[:, :feedback, :, :feedback].reshape(size * feedback, -1)
-        known = _rows(z[:, :feedback])
-        found = solve_unit_lower(system, known, feedback).reshape(size, feedback, -1)
-        z = jnp.concatenate(
-            [found, z[:, feedback:] + _apply(scores[:, feedback:, :, :feedback], found)], 1
-        )
-        values = jnp.concatenate([found, values], 1)
-    return matrix + _rows(values).T @ _rows(left), z
+        over = spans_of(of_values)
+        z = _scaled(_unrows(entered(steps.read), size), over[-1].before[0])
+        z += _through_middles(steps.read, steps.keys, values, spans, over)
+        values = _scaled(values, over[-1].after[0])
+        return onward * over[-1].whole.T + product(as_rows(values), left, "a"), z
+    found = []
+    if count:
+        feeding = steps.read[:, :count]
+        scores = _scores(feeding, steps.keys, spans, of_keys)
+        known = entered(feeding) + product(scores, as_rows(values))
+        z = _unrows(solve_unit_lower(_system(scores, steps.fed), known, count), size)
+        values = values + _fed_into(steps.fed, z)
+        found.append(z)
+    if count < steps.read.shape[1]:
+        read = steps.read[:, count:]
+        scores = _scores(read, steps.keys, spans, of_keys)
+        found.append(_unrows(entered(read) + product(scores, as_rows(values)), size))
+    z = found[0] if len(found) == 1 else jnp.concatenate(found, 1)
+    return onward + product(as_rows(values), left, "a"), z
+
+
+def _system(scores: jax.Array, fed: jax.Array) -> jax.Array:
+    """[C F, C F]: what each w_t that feeds back finds of what z before it has written."""
+    size, writes, count = fed.shape
+    scores = scores.reshape(len(scores), size, writes)
+    each = [_repeated(scores[:, :, w].T, count).T * fed[:, w].reshape(1, -1) for w in range(writes)]
+    return sum(each[1:], start=each[0])
+
+
+def _fed_into(fed: jax.Array, z: jax.Array) -> jax.Array:
+    """What z [C, F, M] adds to the values, [C, W, M]."""
+    _, writes, count = fed.shape
+
+    def into(w):
+        each = [z[:, f] * fed[:, w, f, None] for f in range(count)]
+        return sum(each[1:], start=each[0])
+
+    return jnp.stack([into(w) for w in range(writes)], 1)
+
+
+def _scaled(a: jax.Array, factor: jax.Array | None) -> jax.Array:
+    """[C, K, N] times [C, N or 1]. As rows: of arrays with further axes XLA on a CPU sums up the
+    gradient of a factor at a fraction of the speed."""
+    if factor is None:
+        return a
+    return _unrows(as_rows(a) * _repeated(factor, a.shape[1]), len(a))
+
+
+def _repeated(a: jax.Array, count: int) -> jax.Array:
+    """Each row so many times."""
+    return a if count == 1 else as_rows(jnp.stack([a] * count, 1))
 
 
 def _decays(steps: Steps) -> tuple[jax.Array | None, bool, jax.Array | None]:
@@ -156,14 +194,14 @@ def spans_of(decay: jax.Array) -> list[Span]:
 
 
 def _scores(read: jax.Array, written: jax.Array, spans: list[Span], of_keys: bool) -> jax.Array:
-    """What each w_t finds of what was written under each key before, [C, R, C, W]."""
+    """What each w_t finds of what was written under each key before, [C R, C W]."""
     size, count, _ = read.shape
     many = written.shape[1]
     if of_keys:
         blocks = jnp.zeros((size, count, many), read.dtype)
         for span in spans[:-1]:
             blocks = _joined(blocks, _crossing(read, written, span))
-        return blocks.reshape(size, count, size, many)
+        return blocks[0]
     if spans:
         mask = jnp.zeros((size, 1, 1), read.dtype)
         for span in spans[:-1]:
@@ -172,8 +210,8 @@ def _scores(read: jax.Array, written: jax.Array, spans: list[Span], of_keys: boo
         mask = mask[0]
     else:
         mask = jnp.tri(size, k=-1, dtype=read.dtype)
-    products = _rows(read) @ _rows(written).T
-    return products.reshape(size, count, size, many) * mask[:, None, :, None]
+    mask = _repeated(_repeated(mask, count).T, many).T
+    return product(as_rows(read), as_rows(written), "b") * mask
 
 
 def _crossing(read: jax.Array, written: jax.Array, span: Span | None, block: int = 0) -> jax.Array:
@@ -218,15 +256,8 @@ def _joined(blocks: jax.Array, crossing: jax.Array) -> jax.Array:
     return jnp.concatenate([above, jnp.concatenate([crossing, second], -1)], -2)
 
 
-def _apply(scores: jax.Array, values: jax.Array) -> jax.Array:
-    """[C, R, C, W] of values [C, W, M]: [C, R, M]."""
-    size, count = scores.shape[:2]
-    flat = scores.reshape(size * count, -1) @ _rows(values)
-    return flat.reshape(size, count, -1)
-
-
-def _rows(a: jax.Array) -> jax.Array:
-    return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
+def _unrows(a: jax.Array, size: int) -> jax.Array:
+    return a.reshape(size, -1, *a.shape[1:])
 
 
 def solve_unit_lower(system: jax.Array, known: jax.Array, block: int) -> jax.Array:
@@ -240,7 +271,7 @@ def solve_unit_lower(system: jax.Array, known: jax.Array, block: int) -> jax.Arr
         lambda x: x - system @ x,
         known,
         lambda _, b: inverse @ b,
-        lambda _, b: inverse.T @ b,
+        lambda _, b: product(inverse, b, "a"),
     )
 
 
@@ -254,6 +285,11 @@ def _inverse(system: jax.Array, block: int) -> jax.Array:
         own = jnp.eye(count, dtype=bool)[:, None, :, None]
         below = jnp.where(own, below, 0).sum(2)
         first, second = _halves(blocks)[:, 0], _halves(blocks)[:, 1]
-        blocks = _joined(blocks, second @ below @ first)
+        multiplied = jnp.matmul if h > SMALL else _summed
+        blocks = _joined(blocks, multiplied(multiplied(second, below), first))
         h *= 2
     return blocks[0]
+
+
+def _summed(a: jax.Array, b: jax.Array) -> jax.Array:
+    return (a[..., None] * b[..., None, :, :]).sum(-2)

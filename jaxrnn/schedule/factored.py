@@ -71,7 +71,7 @@ class Value(NamedTuple):
 def lifted(array: Any, shape: Sequence[int], dtype: Any) -> Value:
     """Of an array of that shape, or a scalar in its place; floats in that type."""
     array = jnp.asarray(array)
-    if jnp.issubdtype(array.dtype, jnp.inexact):
+    if jnp.issubdtype(array.dtype, jnp.inexact) and array.dtype != dtype:
         array = array.astype(dtype)
     axes = tuple(i for i, n in enumerate(array.shape) if n != 1)
     return Value(tuple(shape), (Term(None, (Factor(squeezed(array), axes),)),))
@@ -87,7 +87,9 @@ def zeros(shape: Sequence[int]) -> Value:
 
 
 def squeezed(array: Any) -> Any:
-    return array.reshape([n for n in array.shape if n != 1])
+    """The same array where there is nothing to squeeze."""
+    shape = [n for n in array.shape if n != 1]
+    return array if len(shape) == array.ndim else array.reshape(shape)
 
 
 def _spread(factor: Factor, axes: Any) -> Factor:

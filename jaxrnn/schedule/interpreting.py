@@ -81,6 +81,7 @@ class Reading:
 
     Attributes:
       vectors: of each contraction, the vector over axes of S, and the axis of the contraction.
+      lifted: arrays that were read as a value.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Reading:
             v: identity(v.aval.shape[0], dtype if is_float(v.aval) else v.aval.dtype) for v in known
         }
         self.values: dict[Variable, Any] = {matrix: Value(self.shape, (core,))}
+        self.lifted: dict[Variable, Value] = {}
 
     def know(self, values: Mapping[Variable, Any]) -> None:
         self.values.update({v: self.known.get(v, a) for v, a in values.items()})
@@ -137,10 +139,9 @@ class Reading:
 
     def _products(self, equation: Equation, inputs: list[Any], aval: Any) -> Value:
         name, params = equation.primitive.name, equation.params
-        shapes = [atom.aval.shape for atom in equation.invars]
         values = [
-            lifted(v, shape, self.dtype) if is_array(v) else v
-            for v, shape in zip(inputs, shapes, strict=True)
+            self._lifted(atom, v) if is_array(v) else v
+            for atom, v in zip(equation.invars, inputs, strict=True)
         ]
         if name in ELEMENTWISE:
             return self._each_number(equation, values, aval)
@@ -167,6 +168,14 @@ class Reading:
         if name == "convert_element_type":
             return self._converted(values[0], equation, aval)
         return _BINARY[name](*values) if name in _BINARY else _UNARY[name](values[0])
+
+    def _lifted(self, atom: Atom, array: Any) -> Value:
+        """The same factor wherever it is read: what is written under one key is known by that."""
+        if not is_variable(atom):
+            return lifted(array, atom.aval.shape, self.dtype)
+        if atom not in self.lifted:
+            self.lifted[atom] = lifted(array, atom.aval.shape, self.dtype)
+        return self.lifted[atom]
 
     def _each_number(self, equation: Equation, values: list[Value], aval: Any) -> Value:
         name = equation.primitive.name

@@ -1,8 +1,8 @@
-"""S_t = D_t S_{t-1} + Z_t U_t^T + V_t K_t^T out of the terms of what S becomes."""
+"""S_t = D_t S_{t-1} + (V_t + Z_t F_t) K_t^T out of the terms of what S becomes."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -50,6 +50,15 @@ class Along(NamedTuple):
         """Of heads, values and the axis."""
         heads, values = (math.prod(shape[a] for a in axes) for axes in (self.heads, self.values))
         return heads, values, shape[self.axis]
+
+
+class _Write(NamedTuple):
+    """What is written under one key: its factors, the values, and z of each contraction that feeds
+    back by how much."""
+
+    keys: list[Factor]
+    values: list[Any]
+    fed: list[list[Any]]
 
 
 def pieces_of(value: Value, axes: Sequence[int]) -> Pieces:
@@ -140,8 +149,11 @@ def _merged(decay: list[Factors]) -> list[Factor]:
 def steps_of(
     along: Along, pieces: Pieces, vectors: Sequence[tuple[Factor, int]], shape, dtype
 ) -> Steps:
-    """Of one time step, each with an axis of heads in front of the last one: [heads], [heads, N],
-    [R, heads, N] and so on."""
+    """Of one time step, each with an axis of heads in front of N or M, or behind all others:
+    [heads], [heads, N], [R, heads, N], [W, F, heads].
+
+    What is written under the same key is written together: a delta rule's v - z under k once.
+    """
 
     def over(factors, axes):
         inside = [f for f in factors if set(f.axes) <= {*along.heads, *axes}]
@@ -168,14 +180,31 @@ def steps_of(
     of_heads = [f for f in beside if not {*f.axes} & {*along.values}]
     _, values, size = along.sizes(shape)
     read = [over([vectors[r][0]], (along.axis,)) for r in along.reads]
-    fed = [sum(over(f, (along.axis,)) for f in pieces.fed[r]) for r in along.reads[: along.fed]]
-    apart = [split(factors) for factors in pieces.written]
+    writes: dict[Any, _Write] = {}
+
+    def under(factors):
+        keys, beside = split(factors)
+        name = tuple(sorted((id(f.array), f.axes) for f in keys))
+        return writes.setdefault(name, _Write(keys, [], [[] for _ in range(along.fed)])), beside
+
+    for place, r in enumerate(along.reads[: along.fed]):
+        for factors in pieces.fed[r]:
+            write, beside = under(factors)
+            write.fed[place].append(over(beside, ()))
+    for factors in pieces.written:
+        write, beside = under(factors)
+        write.values.append(over(beside, along.values))
+    heads = math.prod(shape[a] for a in along.heads)
+    every = list(writes.values())
+    fed = [[sum(f, start=jnp.zeros(heads, dtype)) for f in write.fed] for write in every]
     return Steps(
         scalar=over(of_heads, ()) if of_heads else None,
         key=over(keys, (along.axis,)) if keys else None,
         value=over(of_values, along.values) if of_values else None,
         read=stacked(read, size),
-        fed=jnp.stack(fed) if fed else stacked([], size)[:0],
-        keys=stacked([over(k, (along.axis,)) for k, _ in apart], size),
-        values=stacked([over(v, along.values) for _, v in apart], values),
+        keys=stacked([over(write.keys, (along.axis,)) for write in every], size),
+        values=stacked(
+            [sum(w.values, start=jnp.zeros((heads, values), dtype)) for w in every], values
+        ),
+        fed=jnp.asarray(fed).reshape(max(len(every), 1), along.fed, heads),
     )

@@ -19,6 +19,7 @@ from jaxrnn.jaxprs.equations import (
     trace,
     variables,
 )
+from jaxrnn.jaxprs.reach import ELEMENTWISE
 from jaxrnn.schedule.devices import explicitly_sharded, varies_like
 from jaxrnn.unstable import CUSTOM, new_variable
 
@@ -41,6 +42,10 @@ COSTLY = HEAVY | primitives(
     sin cos tan asin acos atan atan2 sinh cosh asinh acosh atanh
     reduce_sum reduce_max reduce_min reduce_prod argmax argmin
     """
+)
+# What is worked out once where a step says it twice, so that there is one array of it.
+REPEATED = ELEMENTWISE | primitives(
+    "broadcast_in_dim dot_general reshape slice split squeeze transpose"
 )
 CONTROL_FLOW = ("scan", "while", "cond")
 CUTS = ("slice", "split")
@@ -101,7 +106,7 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
             "which what a schedule joins may not be joined; AxisType.Auto and jax.shard_map may"
         )
     inputs = (shapes_of(params, 0), shapes_of(carry, 1), shapes_of(xs, 2))
-    program = trace(cell.step, *inputs)
+    program = trace(cell.step, *inputs).without_repeats(REPEATED)
     if program.effects:
         raise Unreadable(f"effects: {', '.join(map(str, program.effects))}")
     if any(equation.primitive.name == "custom_vmap_call" for equation in program.equations):
