@@ -1,5 +1,6 @@
 """Matrices of the carry worked out chunk by chunk, beside the plain loop."""
 
+import math
 from typing import Any
 
 import jax
@@ -124,7 +125,10 @@ CAUSES = {
     "a product of two values that read it": lambda s, x: (written(s, x), (s * s) @ x["q"]),
     "reduce_max of it": lambda s, x: (written(s, x), s.max(0)),
     "slice of it": lambda s, x: (written(s, x), s[0]),
-    "a product with a matrix": lambda s, x: (written(s, x), s @ x["w"].reshape(5, 3)),
+    "a product with a matrix": lambda s, x: (
+        written(s, x),
+        s @ jnp.tile(x["w"].reshape(5, 3), (1, 6)),
+    ),
     "what feeds back is scaled along the axis that is not read along": lambda s, x: (
         written(s, x) - jnp.outer(x["p"] * (s @ x["q"]), x["k"]),
         s @ x["q"],
@@ -430,6 +434,53 @@ def test_any_decay_is_right(kind, way, decays):
 
     both = jax.jit(lambda f: (f(decays, w, k, v), gradient(f)), static_argnums=0)
     require_close(both(ours), both(plain), 1e-4)
+
+
+def several(function, vectors=3):
+    """A step whose S [3, 5] is read and written by several vectors in one array."""
+    sizes = {"keys": (vectors, 5), "values": (vectors, 3), "k": (5,)}
+    return Cell(
+        lambda key: {
+            name: jax.random.normal(jax.random.fold_in(key, i), (INPUTS, math.prod(shape))) / 3
+            for i, (name, shape) in enumerate(sizes.items())
+        },
+        lambda params, key: jnp.ones((3, 5)),
+        lambda params, s, x: function(
+            s, *((x @ params[name]).reshape(shape) for name, shape in sizes.items())
+        ),
+    )
+
+
+def queries_of_a_group(s, keys, values, k):
+    s = 0.9 * s + jnp.outer(values[0], k)
+    return s, jnp.einsum("vk,gk->gv", s, keys)
+
+
+def several_deltas(s, keys, values, k):
+    s += (values - keys @ s.T).T @ keys / 9
+    return s, s @ k
+
+
+def several_written(s, keys, values, k):
+    return 0.9 * s + jnp.einsum("gv,gk->vk", values, keys), s @ k
+
+
+@pytest.mark.parametrize(
+    "function", mostly_full([several_deltas, queries_of_a_group, several_written], several_deltas)
+)
+def test_several_vectors_in_one_array(function):
+    cell = several(function)
+    require_gradients(cell, *made(cell))
+
+
+def test_many_that_feed_back_take_the_loop(monkeypatch):
+    def all_of(step):
+        return frozenset(leaf.old for leaf in step.carry)
+
+    cell = several(several_deltas, 5)
+    monkeypatch.setattr("jaxrnn.schedule.planning.bulky_variables", lambda step, *_: all_of(step))
+    report = str(explain(cell, *made(cell)))
+    assert "not chunked: it feeds back through 5 vectors: a loop is quicker" in report
 
 
 def crossed(s, x):

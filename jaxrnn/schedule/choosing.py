@@ -34,10 +34,11 @@ class Chunks(NamedTuple):
 
 
 # A time step of the loop passes over the whole matrix several times. Of 64 x 64 numbers, 4 examples
-# and 2,048 time steps a gradient takes on two cores, in chunks of 16, 32 and 64 time steps: with a
-# decay of each key 44, 35 and 29 ms, by the delta rule 48, 48 and 58, gated 64, 53 and 64; that of
-# the plain loop 183, 251 and 320 (`python -m experiments.speed --case matrix-state`). Of few time
-# steps the gradient still wins; a forward pass alone, at 64 a chunk, took up to twice the loop's.
+# and 2,048 time steps a gradient takes on two cores, in chunks of 32 time steps, 29 ms with a decay
+# of each key, 32 by the delta rule and 38 by the gated one; that of the plain loop 180, 245 and 333
+# (`python -m experiments.speed --case matrix-state`). Chunks of 16 are slower at most of them, of
+# 64 at the delta rule. Of few time steps the gradient still wins; a forward pass alone, at 64 a
+# chunk, took up to twice the loop's.
 ON_A_CPU = Chunks(32, 16)
 # Products want more rows there, and a time step costs a launch: unmeasured.
 ELSEWHERE = Chunks(64, 128)

@@ -117,6 +117,8 @@ def find_matrix(
     if any(walk.large(v) or v.aval.size >= aval.size for v in emitted):
         raise NotAffine("it is read by more than vectors")
     decay, rank = _decay(pieces, along[0]), len(pieces.fed)
+    if rank > 1:  # its triangular system has as many rows a time step
+        size = max(size >> (rank - 1).bit_length(), 4)
     return Matrix(along, decay, rank, size, inside, emitted, known.intersection(given))
 
 
