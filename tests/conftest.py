@@ -10,6 +10,7 @@ import typing
 from pathlib import Path
 
 import beartype
+import hypothesis
 import jax
 import jaxtyping
 import numpy as np
@@ -56,6 +57,10 @@ alone = beartype.beartype(conf=beartype.BeartypeConf(violation_type=TypeError))
 # The annotations of jaxrnn hold in every call that a test makes.
 jaxtyping.jaxtyped = sparing(jaxtyping.jaxtyped)
 jaxtyping.install_import_hook("jaxrnn", "beartype.beartype")
+
+# How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 # A command that a shell puts into the background ignores Ctrl-C, and so would the tests of it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

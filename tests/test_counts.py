@@ -38,7 +38,7 @@ def slow(name, text, context, token):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(train=texts, held_out=texts, longest=st.integers(0, 5), less=st.integers(0, 2))
 def test_nats_are_those_of_the_definition(name, train, held_out, longest, less):
     context = max(longest - less, 0)
@@ -51,7 +51,7 @@ def test_nats_are_those_of_the_definition(name, train, held_out, longest, less):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(train=texts, before=st.lists(st.integers(0, VOCAB_SIZE - 1), max_size=7))
 def test_probabilities_are_those_of_the_definition_and_sum_to_one(name, train, before):
     model = MODELS[name](count(np.array(train), VOCAB_SIZE, 3), 3)
@@ -66,7 +66,7 @@ def test_probabilities_are_those_of_the_definition_and_sum_to_one(name, train, b
     np.testing.assert_allclose(found.sum(), 1)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(train=texts, longest=st.integers(0, 4))
 def test_every_gram_is_counted_once(train, longest):
     counts = count(np.array(train), VOCAB_SIZE, longest)
@@ -179,7 +179,6 @@ def test_a_text_is_a_copy_of_itself(length):
     assert copied_shares([TEXT.upper().replace(" ", "_")], TEXT, max(length, 2)) in ([0], [None])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.text("ab", max_size=30), max_size=3),
     st.text("abc", max_size=30),

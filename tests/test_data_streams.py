@@ -12,7 +12,7 @@ from tiers import mostly_full
 from jaxrnn.data import Streams, num_segments, segment, streams, text_streams
 
 # Shapes are static: every new one compiles, so there are few.
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15)
 
 
 @pytest.mark.parametrize("arrays", mostly_full([np, jnp], np))

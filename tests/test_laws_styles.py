@@ -117,7 +117,7 @@ TRUNCATING = [name for name in STYLES if STYLES[name].truncates]
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", TRUNCATING)
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(case=cases())
 def test_any_window_and_stride(name, case):
     equals_by_hand(STYLES[name], case)

@@ -128,7 +128,7 @@ def both_ways(xs, lengths):
 
 
 @pytest.mark.full
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(lengths=st.lists(st.integers(0, T), min_size=2, max_size=2), seed=st.integers(0, 99))
 def test_any_lengths(lengths, seed):
     """Sequences do not depend on what they are beside, nor on their padding; the second cell's are

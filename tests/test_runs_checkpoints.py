@@ -104,7 +104,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(tree=trees)
 def test_any_tree_comes_back(tmp_path_factory, tree):
     directory = tmp_path_factory.mktemp("any")

@@ -55,7 +55,7 @@ def of_each(part: int, count: int, hold: Callable[[RandomStep], None]) -> None:
     """`hold` of so many steps of this part, the same ones at every call."""
 
     @seed(part)
-    @settings(max_examples=count, deadline=None, database=None)
+    @settings(max_examples=count, database=None)
     @given(random_steps())
     def of_one(step):
         hold(step)

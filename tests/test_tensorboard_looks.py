@@ -29,7 +29,7 @@ FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 jitted_bucket_of = jax.jit(bucket_of)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from((1, 20)).flatmap(lambda n: st.lists(FLOATS, min_size=n, max_size=n)))
 def test_buckets_are_those_of_the_limits(values):
     values = np.array(values, np.float32)

@@ -187,7 +187,7 @@ ZEROS = {"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @example(gradient=ZEROS, max_norm=1.0)
 @given(gradient=gradient_trees, max_norm=st.sampled_from([1e-3, 0.5, 1.0, 100.0]))
 def test_clipping(name, gradient, max_norm):
@@ -211,7 +211,7 @@ def test_clipping(name, gradient, max_norm):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * max_norm)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(gradient=gradient_trees, max_norm=st.sampled_from([1e-3, 0.5, 1.0, 100.0]))
 def test_a_clipped_step_is_never_longer_than_allowed(gradient, max_norm):
     gradient = jax.tree.map(jnp.asarray, gradient)
