@@ -21,6 +21,7 @@ from jaxrnn.jaxprs.equations import (
     is_variable,
     primitives,
 )
+from jaxrnn.schedule.contracting import contracted
 from jaxrnn.schedule.factored import (
     Core,
     Factor,
@@ -31,7 +32,6 @@ from jaxrnn.schedule.factored import (
     as_given,
     as_inside,
     compact,
-    contracted,
     each_number,
     identity,
     is_array,
