@@ -8,7 +8,7 @@ from jaxrnn import Cell
 from jaxrnn.base import draw_bernoulli
 
 D = 64
-SLOTS = 64
+SLOTS, FEW_SLOTS = 64, 16
 
 
 def _weights(key):
@@ -67,6 +67,12 @@ def _ring(params, carry, x):
     return (buffer, i + 1), jax.nn.softmax(buffer @ x["q"] / 8) @ buffer
 
 
+def _few_slots(params, buffer, x):
+    """Attention over a buffer of few time steps, to keys that a weight makes of it anew."""
+    buffer = jnp.concatenate([buffer[1:], x["k"][None]])
+    return buffer, jax.nn.softmax((buffer @ params["w"]) @ x["q"] / 8) @ buffer
+
+
 def _outer(params, h, x):
     h = jnp.tanh(h @ params["w"] + jnp.exp(0.01 * jnp.outer(x["k"], x["k"])).sum(0) / D)
     return h, h
@@ -94,6 +100,7 @@ STEPS = {
     "read late": Cell(_weights, lambda params, key: (jnp.zeros((D, D)), jnp.zeros(D)), _read_late),
     "turned matrix": _matrix(_mixed),
     "ring buffer": Cell(_weights, lambda params, key: (jnp.zeros((SLOTS, D)), jnp.int32(0)), _ring),
+    "few slots": Cell(_weights, lambda params, key: jnp.zeros((FEW_SLOTS, D)), _few_slots),
     "outer product": _vector(_outer),
     "noise": Cell(_weights, lambda params, key: (jnp.zeros(D), key, jnp.int32(0)), _noise),
     "weights by token": Cell(

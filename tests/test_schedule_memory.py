@@ -62,7 +62,7 @@ def require_sparing(cell, xs):
 
 
 @pytest.mark.parametrize(
-    "name", mostly_full([*STEPS], "weights by token", "momentum", "turned matrix")
+    "name", mostly_full([*STEPS], "weights by token", "momentum", "turned matrix", "few slots")
 )
 def test_a_step_takes_no_more_than_the_plain_loop(name):
     require_sparing(STEPS[name], inputs(T, B))

@@ -1,6 +1,9 @@
 """What is bulky: much larger than all that goes in and out of a time step, so that there should be
 no array of all time steps."""
 
+import math
+import operator
+
 from jaxrnn.jaxprs.equations import (
     Equation,
     Variable,
@@ -14,7 +17,7 @@ from jaxrnn.schedule.reading import Leaf, Step
 # Which leaves of the carry each variable depends on within the step.
 Reads = dict[Variable, frozenset[int]]
 
-FEW = 4 * 2**20
+FEW = 2 * 2**20
 """Bytes below which an array of all time steps is not weighed: it stays in a processor's cache, or
 nearly."""
 TIMES = 4
@@ -94,11 +97,22 @@ def with_readers(
 
 
 def _of_weights(equation: Equation, fixed: set[Variable]) -> bool:
-    """Whether it is a contraction with what is the same at every time step, of no more numbers than
-    a vector and its product with that weight have: to do it for all time steps at once is worth the
-    array of them. A product of a whole matrix gains nothing by that."""
-    if equation.primitive.name not in ("dot_general", "conv_general_dilated"):
+    """Whether it is a contraction of a vector with what is the same at every time step: to do it
+    for all time steps at once is worth the array of them. A product of a whole matrix gains nothing
+    by that."""
+    name = equation.primitive.name
+    if name not in ("dot_general", "conv_general_dilated"):
         return False
     every = variables([*equation.invars, *equation.outvars])
     weights = sum(v.aval.size for v in every if v in fixed)
-    return 0 < sum(v.aval.size for v in every if v not in fixed) <= weights + 1
+    varying = sum(v.aval.size for v in every if v not in fixed)
+    if name == "dot_general":
+        contracted, batch = equation.params["dimension_numbers"]
+        together = [{*map(int, own)} for own in map(operator.add, contracted, batch)]
+        rows = [
+            math.prod(n for axis, n in enumerate(atom.aval.shape) if axis not in own)
+            for atom, own in zip(equation.invars, together, strict=True)
+            if atom not in fixed
+        ]
+        return weights > 0 and rows == [1]
+    return 0 < varying <= weights + 1
