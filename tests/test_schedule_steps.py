@@ -198,6 +198,17 @@ def test_gradients_of_slices_are_put_side_by_side():
     assert " pad[" not in program
 
 
+def test_a_number_that_is_written_in_two_types_is_two():
+    """0.5 of float32 and of float16 look alike in the equations of a step."""
+
+    def step(params, h, x):
+        h = jnp.tanh(h * jnp.full(SIZE, 0.5, jnp.float32) + x @ params["w"])
+        return h, (h + x).astype(jnp.float16) * jnp.full(SIZE, 0.5, jnp.float16)
+
+    ys = unroll(cell_of(step), PARAMS, CARRY, XS, schedule="distributed")[1]
+    np.testing.assert_array_equal(ys, unroll(cell_of(step), PARAMS, CARRY, XS, schedule="scan")[1])
+
+
 def test_what_only_puts_together_waits_for_the_end_of_the_reverse_loop():
     """A gate's product with the carry, and the cotangents of both halves of x @ w side by side,
     took a twelfth of the gradient of a cell of 100 units (two CPU cores)."""

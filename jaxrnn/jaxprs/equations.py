@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.base import PyTree
 from jaxrnn.unstable import (
@@ -65,7 +66,7 @@ class Program(NamedTuple):
         first: dict[Any, Equation] = {}
         for equation in self.equations:
             if equation.primitive.name in primitives:
-                inputs = [names.get(a, a) if is_variable(a) else str(a) for a in equation.invars]
+                inputs = [names.get(a, a) if is_variable(a) else _same(a) for a in equation.invars]
                 what = (equation.primitive.name, *inputs, str(equation.params))
                 once = first.setdefault(what, equation)
                 names |= zip(equation.outvars, once.outvars, strict=True)
@@ -86,6 +87,11 @@ class Program(NamedTuple):
             arguments=jax.tree.map(of, self.arguments),
             results=jax.tree.map(of, self.results),
         )
+
+
+def _same(literal: Atom) -> Any:
+    """Equal for literals of the same type and bits: 0.5 is written alike in any type."""
+    return literal.aval, np.asarray(literal.val).tobytes()
 
 
 def trace(
