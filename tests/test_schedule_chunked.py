@@ -436,6 +436,18 @@ def test_any_decay_is_right(kind, way, decays):
     require_close(both(ours), both(plain), 1e-4)
 
 
+@pytest.mark.parametrize("kind", ["key", "value"])
+def test_decays_are_mild_where_those_of_each_head_are(kind):
+    """As many heads as keys, which a broadcast along the wrong axis would not show."""
+    scalar = jnp.ones((4, 2)).at[:, 0].set(0.1)
+    for far, mild in ((0.9, True), (0.07, False)):  # beside 0.1, 0.07 is too far from 1
+        each = jnp.ones((4, 2, 2)).at[:, 0].set(far)
+        decays = {"scalar": scalar, "key": None, "value": None, kind: each}
+        assert is_mild(Steps(**decays, read=each, keys=each, values=each, fed=each)) == mild
+        swapped = decays | {kind: each[:, ::-1]}  # the 0.07 is another head's
+        assert is_mild(Steps(**swapped, read=each, keys=each, values=each, fed=each))
+
+
 def several(function, vectors=3):
     """A step whose S [3, 5] is read and written by several vectors in one array."""
     sizes = {"keys": (vectors, 5), "values": (vectors, 3), "k": (5,)}

@@ -166,9 +166,9 @@ def _repeated(a: jax.Array, count: int) -> jax.Array:
 
 def _decays(steps: Steps) -> tuple[jax.Array | None, bool, jax.Array | None]:
     """The decay along the keys [C, N or 1], whether it is of each key, and that along the values;
-    the scalar is part of one of them."""
+    the scalar is part of one of them. With an axis of heads behind C, too."""
     scalar, key, value = steps.scalar, steps.key, steps.value
-    scalar = None if scalar is None else scalar[:, None]
+    scalar = None if scalar is None else scalar[..., None]
     if value is not None:
         return key, key is not None, value if scalar is None else value * scalar
     if key is not None:
