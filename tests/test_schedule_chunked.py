@@ -496,10 +496,10 @@ def test_many_that_feed_back_take_the_loop(monkeypatch):
 
 
 def crossed(s, x):
-    """Two keys, under each of which both readings are written."""
+    """Two keys, under each of which both readings are written, under one of them one twice."""
     one, other = s @ x["k"], s @ x["q"]
     s = 0.5 * s + jnp.outer(x["v"] - one + 0.3 * other, x["k"]) / 9
-    return s + jnp.outer(0.5 * one - other, x["q"]) / 9, s @ x["q"]
+    return s + jnp.outer(0.5 * one - other - x["p"][0] * one, x["q"]) / 9, s @ x["q"]
 
 
 @pytest.mark.parametrize(

@@ -53,11 +53,8 @@ def _contracted(
     if core is None or core.axes is None or axis not in core.axes:
         if not along:
             return [Term(core, (*beside, Factor(jnp.asarray(size), ())))]
-        places = {f.one for f in along if f.one is not None}
-        if len(places) > 1:
-            return []
-        if places:
-            (place,) = places
+        if places := {f.one for f in along if f.one is not None}:
+            (place,) = places  # no value is a product of two that were read
             here = [apart(f)[place] for f in along if f.one is None]
             return [Term(core, (*beside, *here))]
         if size <= FEW and _is_larger_than_each(along, axis):
