@@ -10,6 +10,7 @@ from tiers import mostly_full, some
 
 from jaxrnn import Batch, Cell, tbptt, unroll
 from jaxrnn.laws.comparing import require_close
+from jaxrnn.schedule.rules import Rule, apply_rule
 
 SIZE, BATCH_SIZE, NUM_STEPS = 3, 2, 9
 GENERATOR = np.random.default_rng(0)
@@ -236,3 +237,16 @@ def test_exported_with_symbolic_sizes(step, schedule):
     exported = export.export(jax.jit(run))(PARAMS, *like)
     found, wanted = exported.call(PARAMS, CARRY, XS), run(PARAMS, CARRY, XS, "scan")
     require_close("", (schedule, found), ("scan", wanted), 1e-5)
+
+
+def test_a_rule_in_the_derivative_of_another_is_run_again_on_the_way_back():
+    """Newton's form under `jax.checkpoint`: its tangents are a linear recurrence."""
+    halved = Rule(lambda a: a / 2, lambda a: (a / 2, ()), lambda args, kept, d: (d / 2,))
+    sine = Rule(
+        jnp.sin,
+        lambda a: (jnp.sin(a), ()),
+        lambda args, kept, d: (jnp.cos(*args) * d,),
+        tangent=lambda args, out, tangents: apply_rule(halved, 2 * jnp.cos(*args) * tangents[0]),
+    )
+    found = jax.grad(jax.checkpoint(lambda a: apply_rule(sine, a).sum()))(CARRY)
+    np.testing.assert_allclose(found, jnp.cos(CARRY), rtol=1e-6)

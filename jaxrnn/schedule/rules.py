@@ -154,6 +154,20 @@ class _Ruled(HiPrimitive):
             if d is not None and hasattr(accumulator, "accum"):
                 accumulator.accum(d)
 
+    def transpose(self, out_ct, *maybe_accums):
+        """Where the derivative of something is this itself, in arguments that it is linear in: its
+        backward pass at zeros of these."""
+        given, tree = jax.tree.flatten(maybe_accums)
+        linear = Moving(tuple(i for i, a in enumerate(given) if hasattr(a, "accum")))
+        at = [
+            zeros(a) if i in linear.places else given[i] for i, a in enumerate(self.in_avals_flat)
+        ]
+        function, numbers = linear.apart(lambda *args: self(*args), tree.unflatten(at))
+        _, pull = jax.vjp(function, numbers)
+        (found,) = pull(jax.tree.map(_made, out_ct, is_leaf=_is_zero))
+        for i, d in zip(linear.places, found, strict=True):
+            given[i].accum(d)
+
 
 def _over_members(rule: Rule, axes: Any, axis_data: Any) -> Rule:
     """The rule of many members at once. An argument that is the same for all stays one, and its
