@@ -495,6 +495,17 @@ def test_many_that_feed_back_take_the_loop(monkeypatch):
     assert "not chunked: it feeds back through 5 vectors: a loop is quicker" in report
 
 
+def test_outer_products_that_a_mask_leaves_out():
+    """A time step that is padding writes nothing."""
+
+    def masked(s, x):
+        s = 0.9 * s + jnp.where(x["w"][0] > 0, jnp.outer(x["v"], x["k"]), 0)
+        return s + jnp.where((x["p"] > 0)[:, None], 0, jnp.outer(x["p"], x["q"])), s @ x["q"]
+
+    cell = step_of(masked)
+    require_gradients(cell, *made(cell))
+
+
 def crossed(s, x):
     """Two keys, under each of which both readings are written, under one of them one twice."""
     one, other = s @ x["k"], s @ x["q"]

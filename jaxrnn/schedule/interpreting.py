@@ -180,7 +180,7 @@ class Reading:
     def _each_number(self, equation: Equation, values: list[Value], aval: Any) -> Value:
         name = equation.primitive.name
         diagonal = name == "select_n" and _is_identity(values[0])
-        if all(v.free for v in values) and not diagonal:
+        if all(v.free for v in values) and not diagonal and not _chooses_products(name, values):
             kinds = [atom.aval for atom in equation.invars]
 
             def function(*arrays):
@@ -257,6 +257,17 @@ class Reading:
         z = jnp.transpose(z, order)
         kept = tuple(a for a, n in zip(sorted(left), z.shape, strict=True) if n != 1)
         return Term(None, (Factor(squeezed(z), kept),))
+
+
+def _chooses_products(name: str, values: list[Value]) -> bool:
+    """Whether outer products are left out by what is spread over an axis at most, a mask: they stay
+    products."""
+    if name != "select_n":
+        return False
+    mask, *cases = ([[f.axes for f in t.factors if f.axes] for t in v.terms] for v in values)
+    return len({a for term in mask for axes in term for a in axes}) <= 1 and any(
+        len(term) > 1 for case in cases for term in case
+    )
 
 
 def _is_identity(value: Value) -> bool:
