@@ -22,6 +22,7 @@ from experiments.speed import (
     generating,
     layers,
     libraries,
+    matrix,
     measuring,
     members,
     memory,
@@ -448,6 +449,12 @@ def ideal_rows():
     for case, peers in (("lstm", ("Flax", "PyTorch")), ("gru", ("Flax", "PyTorch"))):
         found += [(case, peer, str(shape)) for peer in peers for shape in QUICK.layers]
     found += [(case, peer, str(QUICK.cell)) for case in CUSTOM for peer in ("Flax", "PyTorch loop")]
+    alone = [("lstm", QUICK.layers), ("gru", QUICK.layers), *((n, [QUICK.cell]) for n in CUSTOM)]
+    found += [
+        (case, layers.flax_as_ours(layers.chosen_devices(shape)), str(shape))
+        for case, shapes in alone
+        for shape in shapes
+    ]
     model = f"{QUICK.model}, 3 layers"
     found += [("char-step", "Flax", model), ("char-step", "PyTorch", model)]
     toy_shape = toy.shape_of(QUICK.toy_steps)
@@ -467,7 +474,10 @@ def ideal_rows():
     rows.append({"case": "compile", "peer": "plain scan", "shape": model, **times})
     few, shape = compiling.shorter(QUICK.growth_steps[0]), compiling.growth_shape(QUICK)
     rows.append({"case": compiling.GROWTH, "peer": few, "shape": shape, **times})
-    sizes = {"ratio": 1.0, "ours_bytes": 5, "peer_bytes": 100}
+    sizes = {"ratio": 20.0, "ours_bytes": 5, "peer_bytes": 100}
+    for name in matrix.STEPS:
+        shape = f"{name}, {QUICK.matrix[0]}"
+        rows.append({"case": "matrix-state", "peer": matrix.PLAIN, "shape": shape, **sizes})
     shape = f"{QUICK.bounded}, 3 layers"
     rows.append({"case": "memory", "peer": memory.PLAIN, "shape": shape, **sizes})
     return rows

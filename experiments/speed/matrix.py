@@ -44,7 +44,8 @@ STEPS: dict[str, Callable[[jax.Array, Xs], jax.Array]] = {
     "DeltaNet": delta_net,
     "gated DeltaNet": gated_delta_net,
 }
-SCHEDULES: dict[str, Schedule] = {"jaxrnn": "auto", "plain scan": "scan"}
+PLAIN = "plain scan"
+SCHEDULES: dict[str, Schedule] = {"jaxrnn": "auto", PLAIN: "scan"}
 
 
 def matrix_cases(preset: Preset) -> Iterator[Case]:

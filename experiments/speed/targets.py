@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.speed import generating, members, words
+from experiments.speed import generating, matrix, members, words
 from experiments.speed.cells import CUSTOM
 from experiments.speed.compiling import GROWTH, SCAN, growth_shape, shorter
+from experiments.speed.layers import chosen_devices, flax_as_ours
 from experiments.speed.memory import PLAIN
-from experiments.speed.presets import Preset
+from experiments.speed.presets import Preset, Shape
 from experiments.speed.report import Row
 from experiments.speed.tensorboard import WITHOUT
 from experiments.speed.tensorboard import shape_of as tensorboard_shape
@@ -17,6 +18,7 @@ from jaxrnn.runs.claims import Claim, at_least, at_most, below
 
 SOURCE = "target of this benchmark, on two CPU cores"
 LAYERS = ("lstm", "gru")
+AS_OURS = "against Flax on as many devices, its memory kept"
 
 
 def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
@@ -26,6 +28,13 @@ def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
     def least(name: str, cases: Sequence[str], peer: str, limit: float) -> Claim:
         found = [_field(rows, "ratio", case, peer, _shape(case, published)) for case in cases]
         return at_least(name, SOURCE, _least(found), limit)
+
+    def as_ours(case: str, shape: Shape) -> float | None:
+        return _field(rows, "ratio", case, flax_as_ours(chosen_devices(shape)), str(shape))
+
+    def matrices(key: str) -> list[float | None]:
+        at = published.matrix[0]
+        return [_field(rows, key, "matrix-state", matrix.PLAIN, f"{n}, {at}") for n in matrix.STEPS]
 
     def generated(samples: int) -> float | None:
         at = generating.shape_of(published, samples)
@@ -38,7 +47,14 @@ def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
         name = f"LSTM and GRU layers against {peer}"
         found.append(at_least(f"{name}, geometric mean", SOURCE, geometric_mean(every), mean))
         found.append(at_least(f"{name}, lowest", SOURCE, _least(every), lowest))
+    every = [as_ours(case, shape) for case in LAYERS for shape in published.layers]
+    own = [as_ours(case, published.cell) for case in CUSTOM]
     found += [
+        at_least(
+            f"LSTM and GRU layers {AS_OURS}, geometric mean", SOURCE, geometric_mean(every), 1.2
+        ),
+        at_least(f"LSTM and GRU layers {AS_OURS}, lowest", SOURCE, _least(every), 1.0),
+        at_least(f"own cells {AS_OURS}, lowest", SOURCE, _least(own), 1.2),
         least("own cells against Flax, lowest", tuple(CUSTOM), "Flax", 2.0),
         least("own cells against a PyTorch loop, lowest", tuple(CUSTOM), "PyTorch loop", 5.0),
         least("training step of 3 layers against Flax", ["char-step"], "Flax", 2.2),
@@ -70,6 +86,13 @@ def claims(rows: Sequence[Row], published: Preset) -> list[Claim]:
             _least(faster_by),
             1.0,
         ),
+        at_least("matrices against a plain loop, lowest", SOURCE, _least(matrices("ratio")), 5.0),
+        at_most(
+            "matrices: temporary memory of a plain loop's, highest",
+            SOURCE,
+            _most_of(matrices("ours_bytes"), matrices("peer_bytes")),
+            0.1,
+        ),
         at_least("32 toy seeds against jitted runs one after another", SOURCE, faster_by[0], 3.0),
         at_least("training with TensorBoard against without", SOURCE, shown, 0.95),
         below("seconds to compile the 3-layer training step", SOURCE, seconds, 2.5),
@@ -100,6 +123,15 @@ def geometric_mean(ratios: Sequence[float | None]) -> float | None:
 def _least(ratios: Sequence[float | None]) -> float | None:
     known = [ratio for ratio in ratios if ratio is not None]
     return min(known) if len(known) == len(ratios) else None
+
+
+def _most_of(parts: Sequence[float | None], wholes: Sequence[float | None]) -> float | None:
+    shares = [
+        None if part is None or whole is None else part / whole
+        for part, whole in zip(parts, wholes, strict=True)
+    ]
+    known = [share for share in shares if share is not None]
+    return max(known) if len(known) == len(shares) else None
 
 
 def _field(rows: Sequence[Row], key: str, case: str, peer: str, shape: str) -> float | None:
