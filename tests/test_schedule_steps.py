@@ -210,8 +210,7 @@ def test_a_number_that_is_written_in_two_types_is_two():
 
 
 def test_what_only_puts_together_waits_for_the_end_of_the_reverse_loop():
-    """A gate's product with the carry, and the cotangents of both halves of x @ w side by side,
-    took a twelfth of the gradient of a cell of 100 units (two CPU cores)."""
+    """A gate's product with the carry, and the cotangents of both halves of x @ w side by side."""
 
     def step(params, h, x):
         for_gate, for_h = jnp.split(x @ jnp.tile(params["w"], 2) + jnp.tile(params["b"], 2), 2)

@@ -124,8 +124,9 @@ def _reverse_scan(
     d_carry = [d for d in reverse.d_carry if d is not None]
     inside = [*d_carry, *(d for _, d in summed)]
     later = _can_wait(reverse.equations, inside, given_out, over_time)
-    waiting = [v for v in given_out if v in set(made_by(later))]
-    given_out = [v for v in given_out if v not in waiting]
+    made = set(made_by(later))
+    waiting = [v for v in given_out if v in made]
+    given_out = [v for v in given_out if v not in made]
     wanted = variables([*inside, *given_out])
     equations = needed(reverse.equations, wanted, ())
     read = read_by(equations, wanted)

@@ -155,6 +155,8 @@ def steps_of(
     What is written under the same key is written together: a delta rule's v - z under k once.
     """
 
+    heads, values, size = along.sizes(shape)
+
     def over(factors, axes):
         inside = [f for f in factors if set(f.axes) <= {*along.heads, *axes}]
         order = (*along.heads, *axes)
@@ -162,7 +164,6 @@ def steps_of(
             product(inside, sorted(order)).array, [sorted(order).index(a) for a in order]
         )
         sizes = [shape[a] for a in order]
-        heads = math.prod(sizes[: len(along.heads)])
         array = jnp.broadcast_to(array, sizes).astype(dtype)
         return array.reshape(heads, *([math.prod(shape[a] for a in axes)] if axes else []))
 
@@ -171,14 +172,12 @@ def steps_of(
         return keys, [f for f in factors if along.axis not in f.axes]
 
     def stacked(arrays, size):
-        heads = math.prod(shape[a] for a in along.heads)
         # at least one, of zeros: products of nothing have no shape
         return jnp.stack(arrays) if arrays else jnp.zeros((1, heads, size), dtype)
 
     keys, beside = split(_merged(pieces.decay))
     of_values = [f for f in beside if {*f.axes} & {*along.values}]
     of_heads = [f for f in beside if not {*f.axes} & {*along.values}]
-    _, values, size = along.sizes(shape)
     read = [over([vectors[r][0]], (along.axis,)) for r in along.reads]
     writes: dict[Any, _Write] = {}
 
@@ -194,7 +193,6 @@ def steps_of(
     for factors in pieces.written:
         write, beside = under(factors)
         write.values.append(over(beside, along.values))
-    heads = math.prod(shape[a] for a in along.heads)
     every = list(writes.values())
     fed = [[sum(f, start=jnp.zeros(heads, dtype)) for f in write.fed] for write in every]
     return Steps(

@@ -81,7 +81,7 @@ _PRODUCTS = {
         jnp.matmul, lambda a, b, d: product(d, b, "b"), lambda a, b, d: product(a, d, "a")
     ),
     "a": _product_rule(
-        lambda a, b: lax.optimization_barrier(a.T) @ b,
+        lambda a, b: transposed_product(a, b, None),
         lambda a, b, d: product(b, d, "b"),
         lambda a, b, d: product(a, d),
     ),

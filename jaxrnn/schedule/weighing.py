@@ -103,9 +103,6 @@ def _of_weights(equation: Equation, fixed: set[Variable]) -> bool:
     name = equation.primitive.name
     if name not in ("dot_general", "conv_general_dilated"):
         return False
-    every = variables([*equation.invars, *equation.outvars])
-    weights = sum(v.aval.size for v in every if v in fixed)
-    varying = sum(v.aval.size for v in every if v not in fixed)
     if name == "dot_general":
         contracted, batch = equation.params["dimension_numbers"]
         together = [{*map(int, own)} for own in map(operator.add, contracted, batch)]
@@ -114,5 +111,8 @@ def _of_weights(equation: Equation, fixed: set[Variable]) -> bool:
             for atom, own in zip(equation.invars, together, strict=True)
             if atom not in fixed
         ]
-        return weights > 0 and rows == [1]
-    return 0 < varying <= weights + 1
+        return rows == [1]
+    # of an image: no more numbers than a vector and its product with that weight have
+    every = variables([*equation.invars, *equation.outvars])
+    weights = sum(v.aval.size for v in every if v in fixed)
+    return 0 < sum(v.aval.size for v in every if v not in fixed) <= weights + 1

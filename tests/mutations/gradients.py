@@ -287,8 +287,8 @@ FAULTS = [
     (
         "a buffer that a weight turns is an array of all time steps",
         "schedule/weighing.py",
-        "return weights > 0 and rows == [1]",
-        "return weights > 0",
+        "return rows == [1]",
+        "return len(rows) == 1",
         "test_schedule_memory.py",
         "",
     ),
