@@ -8,7 +8,7 @@ from jaxrnn import Cell
 from jaxrnn.base import draw_bernoulli
 
 D = 64
-SLOTS, FEW_SLOTS = 64, 16
+SLOTS, FEW_SLOTS = 64, 4
 
 
 def _weights(key):
@@ -91,6 +91,14 @@ def _by_token(params, h, x):
     return h, h
 
 
+def _products(params, h, x):
+    """A matrix of the inputs alone, which a sum and a product read."""
+    a, b, c, d = (x[name].reshape(2, -1) for name in "kvfq")
+    m = (a.T @ b) * (c.T @ d)
+    h = jnp.tanh(h @ params["w"] + jnp.tile(m.sum(0), 2) / D)
+    return h, m @ h[: len(m)]
+
+
 STEPS = {
     "decayed matrix": _matrix(_decayed),
     "delta rule": _matrix(_delta),
@@ -102,6 +110,7 @@ STEPS = {
     "ring buffer": Cell(_weights, lambda params, key: (jnp.zeros((SLOTS, D)), jnp.int32(0)), _ring),
     "few slots": Cell(_weights, lambda params, key: jnp.zeros((FEW_SLOTS, D)), _few_slots),
     "outer product": _vector(_outer),
+    "products of inputs": _vector(_products),
     "noise": Cell(_weights, lambda params, key: (jnp.zeros(D), key, jnp.int32(0)), _noise),
     "weights by token": Cell(
         lambda key: {"w": jax.random.normal(key, (10, D, D)) / 8},

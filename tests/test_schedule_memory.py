@@ -62,10 +62,19 @@ def require_sparing(cell, xs):
 
 
 @pytest.mark.parametrize(
-    "name", mostly_full([*STEPS], "weights by token", "momentum", "turned matrix", "few slots")
+    "name",
+    mostly_full([*STEPS], "weights by token", "momentum", "turned matrix", "products of inputs"),
 )
 def test_a_step_takes_no_more_than_the_plain_loop(name):
     require_sparing(STEPS[name], inputs(T, B))
+
+
+@pytest.mark.parametrize("name", ["few slots", "ring buffer"])
+def test_a_buffer_stays_in_the_loop(name):
+    params, carry = made(STEPS[name], B)
+    carried = list(jax.tree.leaves(carry)[0].shape[1:])
+    report = str(explain(STEPS[name], params, carry, inputs(T, B)))
+    assert f"stays in the loop, larger than what goes in and out: {carried}" in report
 
 
 def test_a_matrix_that_another_loop_reads_whole_is_in_that_loop():
@@ -97,8 +106,9 @@ def test_what_stays_in_the_loop_is_right(name, monkeypatch):
     cell, xs = STEPS[name], inputs(9, 2)
     params, carry = made(cell, 2)
     report = str(explain(cell, params, carry, xs, schedule="distributed"))
-    # what is summed up at once, outside, was never an array of all time steps
-    assert ("stays in the loop" in report) == (name != "outer product")
+    of_inputs = name in ("outer product", "products of inputs")
+    assert ("stays in the loop" in report) == (not of_inputs)
+    assert ("one time step after another, since" in report) == of_inputs
 
     def of_each(params, moving):
         for schedule in ("scan", "distributed", "checkpointed"):

@@ -1,7 +1,7 @@
 """The scheduler: what leaves the loop over time, and the deferred gradient.
 
 `reading` turns a step into equations, `planning` distributes them over stages (`weighing` tells
-what is too large to leave its loop), and `running` carries the stages out. A stage that is a
+what is too large for an array of all time steps), and `running` carries them out. A stage that is a
 recurrence runs in `loops`, which also decides what is saved, and in its backward pass in
 `backward`, whose time step `reversing` works out from the `readers` of weights and sums of
 `cotangents`; or, where it is linear (`affine`), in `linear`; or, where it is over a matrix that is

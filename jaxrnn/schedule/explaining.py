@@ -11,7 +11,7 @@ from jaxrnn.schedule.affine import why_not_linear
 from jaxrnn.schedule.choosing import Choice, jacobian_bytes
 from jaxrnn.schedule.loops import decide
 from jaxrnn.schedule.newton import MOST_ITERATIONS
-from jaxrnn.schedule.planning import AllSteps, Loop, Once, carry_read_by, components
+from jaxrnn.schedule.planning import Apart, InTurn, Loop, Once, carry_read_by, components
 from jaxrnn.schedule.readers import find_readers
 from jaxrnn.schedule.reading import HEAVY, Step
 
@@ -52,7 +52,7 @@ def explain_choice(choice: Choice, params: Params, carry: Carry, xs: X) -> Expla
         if isinstance(stage, Loop):
             lines += _loop(stage, choice.step, names, *jax.tree.leaves(xs)[0].shape[:2])
         else:
-            lines += _parallel(stage, names)
+            lines += _apart(stage, names)
     if choice.schedule == "checkpointed":
         length = jax.tree.leaves(xs)[0].shape[0]
         size = segment_length(length)
@@ -75,10 +75,13 @@ def segment_length(length: Size) -> int:
     return max(1, round(length**0.5))
 
 
-def _parallel(stage: Once | AllSteps, names: dict[Variable, str]) -> list[str]:
+def _apart(stage: Apart, names: dict[Variable, str]) -> list[str]:
     heavy = [e for e in stage.equations if e.primitive.name in HEAVY]
     if isinstance(stage, Once):
         return [f"once, of params alone: {_listed(stage.equations)}"]
+    if isinstance(stage, InTurn):
+        what = "what they make is larger than what goes in and out"
+        return [f"one time step after another, since {what}: {_listed(stage.equations)}"]
     if not heavy:
         return [f"all time steps at once: {_listed(stage.equations)}"]
     lines = []

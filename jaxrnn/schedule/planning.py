@@ -21,7 +21,7 @@ from jaxrnn.schedule.factored import NotAffine
 from jaxrnn.schedule.matrix import Matrix, find_matrix
 from jaxrnn.schedule.reading import Leaf, Step, Unreadable, is_costly, learnt
 from jaxrnn.schedule.structure import Structure, find_structure
-from jaxrnn.schedule.weighing import Reads, bulky_variables, with_readers
+from jaxrnn.schedule.weighing import Reads, around_bulky, bulky_variables, with_readers
 
 MOST_FED = 4
 """Vectors up to which a matrix that feeds itself back through them is worked out chunk by chunk
@@ -39,6 +39,15 @@ class Once(NamedTuple):
 
 class AllSteps(NamedTuple):
     """Equations that need no carry of a loop that is still to come: all time steps at once."""
+
+    equations: list[Equation]
+    inputs: list[Variable]
+    outputs: list[Variable]
+
+
+class InTurn(NamedTuple):
+    """Equations that need no such carry either, and make what there should be no array of for all
+    time steps: one time step after another, and again for the gradient."""
 
     equations: list[Equation]
     inputs: list[Variable]
@@ -97,7 +106,8 @@ class Loop(NamedTuple):
         return [*self.carried, *self.emitted, *(v for v in variables(self.targets) if v in made)]
 
 
-Stage = Once | AllSteps | Loop
+Apart = Once | AllSteps | InTurn
+Stage = Apart | Loop
 Plan = list[Stage]
 
 
@@ -167,7 +177,7 @@ def make_plan(
         inside = {*made_by(body), *(leaf.old for leaf in carry)}
         read = read_by(body, [leaf.new for leaf in carry])
         external = [v for v in read if v not in inside]
-        feeding = _stages_for(step, external, fixed, once | streams)
+        feeding = _stages_for(step, external, fixed, once | streams, bulky)
         for stage in feeding:
             (once if isinstance(stage, Once) else streams).update(stage.outputs)
         # without time steps there is none to emit from: what else is made is made afterwards
@@ -192,7 +202,7 @@ def make_plan(
         behind.update(loop.members)
         streams.update(loop.outputs)
         plan += [*feeding, loop]
-    return [*plan, *_stages_for(step, variables(step.y), fixed, once | streams)]
+    return [*plan, *_stages_for(step, variables(step.y), fixed, once | streams, bulky)]
 
 
 def _has_floats(carry: list[Leaf]) -> bool:
@@ -258,19 +268,26 @@ def _read_elsewhere(step: Step, carry: list[Leaf], body: list[Equation]) -> list
 
 
 def _stages_for(
-    step: Step, targets: list[Variable], fixed: set[Variable], known: set[Variable]
-) -> list[Once | AllSteps]:
+    step: Step,
+    targets: list[Variable],
+    fixed: set[Variable],
+    known: set[Variable],
+    bulky: frozenset[Variable],
+) -> list[Apart]:
     """Stages that make `targets` known."""
     equations = needed(step.equations, targets, known)
     alone = [e for e in equations if all(v in fixed for v in e.outvars)]
     beside = [e for e in equations if any(v not in fixed for v in e.outvars)]
-    stages = []
-    for kind, mine, read in ((Once, alone, read_by(beside, targets)), (AllSteps, beside, targets)):
-        made, read = made_by(mine), set(read)
-        outputs = [v for v in made if v in read]
+    before, within, after = around_bulky(beside, bulky)
+    parts = [(Once, alone), (AllSteps, before), (InTurn, within), (AllSteps, after)]
+    stages, read = [], targets
+    for kind, mine in reversed(parts):
+        made = set(made_by(mine))
+        outputs = [v for v in made_by(mine) if v in set(read)]
         if outputs:
-            inputs = [v for v in read_by(mine) if v not in set(made)]
-            stages.append(kind(mine, inputs, outputs))
+            inputs = [v for v in read_by(mine) if v not in made]
+            stages.insert(0, kind(mine, inputs, outputs))
+        read = read_by(mine, read)
     return stages
 
 

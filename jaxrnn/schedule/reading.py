@@ -1,5 +1,6 @@
 """A time step as the scheduler reads it: its equations, and which of them are costly."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -234,12 +235,12 @@ def _each_number(equation: Equation) -> bool:
     )
 
 
-def is_costly(equation: Equation) -> bool:
-    """Whether it is in `COSTLY`, or calls what is."""
+def is_costly(equation: Equation, names: Collection[str] = COSTLY) -> bool:
+    """Whether it is among these primitives, or calls what is."""
     if equation.primitive.name not in CUSTOM:
-        return equation.primitive.name in COSTLY
+        return equation.primitive.name in names
     body = flatten(equation.params[CUSTOM[equation.primitive.name]], custom=CUSTOM)
-    return any(e.primitive.name in COSTLY for e in body.equations)
+    return any(e.primitive.name in names for e in body.equations)
 
 
 def _kind(atom: Atom) -> tuple[Any, Any]:

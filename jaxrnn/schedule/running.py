@@ -12,9 +12,10 @@ from jaxrnn.schedule.chunked import run_chunked
 from jaxrnn.schedule.devices import vary_like
 from jaxrnn.schedule.linear import run_linear
 from jaxrnn.schedule.loops import run_loop
-from jaxrnn.schedule.planning import AllSteps, Loop, Once, Plan, Stage
+from jaxrnn.schedule.planning import AllSteps, InTurn, Loop, Once, Plan, Stage
 from jaxrnn.schedule.reading import Step
-from jaxrnn.schedule.stepping import over_time
+from jaxrnn.schedule.scanning import scan
+from jaxrnn.schedule.stepping import over_batch, over_time
 
 # Of (loop, weights, first carry, streams, T): the new carry of all time steps, leaves [T, B, ...].
 Solver = Callable[[Loop, list, list, list, int], Sequence[jax.Array]]
@@ -99,9 +100,10 @@ def _run(stage: Stage, values: _Values, length: Size, solver: Solver | None) -> 
         function = as_function(stage.equations, stage.inputs, stage.outputs)
         found = function(*(once[v] for v in stage.inputs))
         return values._replace(once=once | dict(zip(stage.outputs, found, strict=True)))
-    if isinstance(stage, AllSteps):
+    if isinstance(stage, AllSteps | InTurn):
         moving = [v for v in stage.inputs if v in always]
-        function = over_time(stage.equations, once, moving, stage.outputs)
+        how = over_time if isinstance(stage, AllSteps) else _in_turn
+        function = how(stage.equations, once, moving, stage.outputs)
         found = function([always[v] for v in moving])
         return values._replace(always=always | dict(zip(stage.outputs, found, strict=True)))
     first = [carry[i] for i in stage.members]
@@ -123,3 +125,14 @@ def _run(stage: Stage, values: _Values, length: Size, solver: Solver | None) -> 
             always.setdefault(leaf.new, end)
     ends = dict(zip(stage.members, last, strict=True))
     return _Values(once, always, [ends.get(i, a) for i, a in enumerate(carry)])
+
+
+def _in_turn(equations, held, moving, outputs):
+    """Like `over_time`, one time step after another; for the gradient each is run again."""
+    step = jax.checkpoint(over_batch(equations, held, moving, outputs, {}))
+
+    def over_steps(values):
+        _, found = scan(lambda _, now: ((), step(now)), (), values, values[0].shape[0])
+        return found
+
+    return over_steps

@@ -12,15 +12,16 @@ from jaxrnn.jaxprs.equations import (
     read_by,
     variables,
 )
-from jaxrnn.schedule.reading import Leaf, Step
+from jaxrnn.jaxprs.reach import ELEMENTWISE
+from jaxrnn.schedule.reading import COSTLY, Leaf, Step, is_costly
 
 # Which leaves of the carry each variable depends on within the step.
 Reads = dict[Variable, frozenset[int]]
 
-FEW = 2 * 2**20
-"""Bytes below which an array of all time steps is not weighed: it stays in a processor's cache, or
-nearly."""
-TIMES = 4
+FEW = 2**20
+"""Bytes below which an array of all time steps is not weighed: several stay in a processor's
+cache."""
+TIMES = 3
 """How many times larger than what goes in and out a value has to be, to be bulky."""
 
 
@@ -94,6 +95,31 @@ def with_readers(
         reads[v] for e in outside if still.intersection(variables(e.invars)) for v in e.outvars
     ]
     return (body if still else inside), frozenset().union(*waited_for) - behind
+
+
+def around_bulky(
+    equations: list[Equation], bulky: frozenset[Variable]
+) -> tuple[list[Equation], list[Equation], list[Equation]]:
+    """Equations outside the loops, as those before the first bulky value that they make, those
+    from there to what reads the last one, and those behind.
+
+    Elementwise functions of one are fused with what reads them, and only where they feed no sum,
+    product or the like is nothing in the middle.
+    """
+    ours = bulky.intersection(made_by(equations))
+    touching = [e for e in equations if ours.intersection([*e.outvars, *variables(e.invars)])]
+    if not any(is_costly(e, COSTLY - ELEMENTWISE) for e in touching):
+        return equations, [], []
+    first = {id(e) for e in touching}
+    begun: set[Variable] = set()
+    for e in equations:
+        if id(e) in first or begun.intersection(variables(e.invars)):
+            begun.update(e.outvars)
+    last = {id(e) for e in needed(equations, [v for e in touching for v in e.outvars], ())}
+    before = [e for e in equations if not begun.intersection(e.outvars)]
+    within = [e for e in equations if begun.intersection(e.outvars) and id(e) in last]
+    after = [e for e in equations if begun.intersection(e.outvars) and id(e) not in last]
+    return before, within, after
 
 
 def _of_weights(equation: Equation, fixed: set[Variable]) -> bool:

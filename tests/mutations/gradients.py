@@ -285,6 +285,14 @@ FAULTS = [
         "",
     ),
     (
+        "products that no loop waits for are of all time steps, whatever their size",
+        "schedule/weighing.py",
+        "if not any(is_costly(e, COSTLY - ELEMENTWISE) for e in touching):",
+        "if True:",
+        "test_schedule_memory.py",
+        "",
+    ),
+    (
         "a buffer that a weight turns is an array of all time steps",
         "schedule/weighing.py",
         "return rows == [1]",
