@@ -99,6 +99,13 @@ def _products(params, h, x):
     return h, m @ h[: len(m)]
 
 
+def _made_weights(params, h, x):
+    """Weights that another weight makes of the input: a hypernetwork."""
+    weights = (x["k"] @ params["w"]).reshape(D, D)
+    h = jnp.tanh(h @ weights + x["v"])
+    return h, h
+
+
 STEPS = {
     "decayed matrix": _matrix(_decayed),
     "delta rule": _matrix(_delta),
@@ -111,6 +118,11 @@ STEPS = {
     "few slots": Cell(_weights, lambda params, key: jnp.zeros((FEW_SLOTS, D)), _few_slots),
     "outer product": _vector(_outer),
     "products of inputs": _vector(_products),
+    "weights of inputs": Cell(
+        lambda key: {"w": jax.random.normal(key, (D, D * D)) / D},
+        lambda params, key: jnp.zeros(D),
+        _made_weights,
+    ),
     "noise": Cell(_weights, lambda params, key: (jnp.zeros(D), key, jnp.int32(0)), _noise),
     "weights by token": Cell(
         lambda key: {"w": jax.random.normal(key, (10, D, D)) / 8},

@@ -77,6 +77,14 @@ def test_a_buffer_stays_in_the_loop(name):
     assert f"stays in the loop, larger than what goes in and out: {carried}" in report
 
 
+@pytest.mark.parametrize("name", ["weights by token", "weights of inputs", "turned matrix"])
+def test_what_stays_in_the_loop_is_worked_out_again(name):
+    params, carry = made(STEPS[name], B)
+    report = str(explain(STEPS[name], params, carry, inputs(T, B)))
+    (kept,) = [line for line in report.splitlines() if "kept for the backward pass" in line]
+    assert str([D, D]) not in kept
+
+
 def test_a_matrix_that_another_loop_reads_whole_is_in_that_loop():
     cases = {"momentum": "carry[0] [64, 64], carry[1] [64, 64]"}
     cases["read late"] = "carry[0] [64, 64], carry[1] [64]"

@@ -13,7 +13,7 @@ from jaxrnn.jaxprs.equations import Equation, Variable, made_by, needed, read_by
 from jaxrnn.schedule.backward import go_back
 from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.readers import Reader, find_readers
-from jaxrnn.schedule.reading import COSTLY
+from jaxrnn.schedule.reading import COSTLY, DRAWS
 from jaxrnn.schedule.reversing import Forward, Reverse, floats_of, forward_of, reverse_of
 from jaxrnn.schedule.rules import Rule, apply_rule
 from jaxrnn.schedule.scanning import scan
@@ -102,7 +102,9 @@ def decide(loop: Loop, readers: list[Reader]) -> Saving:
     reverse = reverse_of(loop, readers, forward, floats_of(loop.emitted))
     outputs = [*forward.targets, *forward.emitted, *_rows_made(forward)]
     costly, views = _savable(needed(forward.equations, outputs, ()))
-    costly -= loop.bulky  # is worked out again
+    drawn = made_by([e for e in forward.equations if e.primitive.name in DRAWS])
+    costly -= {*forward.bulky}.difference(drawn)  # is worked out again
+    views = {v: whole for v, whole in views.items() if whole in costly}
     _, read = _step(loop, forward, reverse, costly | views.keys())
     # a slice is not saved beside the whole
     savable = costly | {v for v, whole in views.items() if whole not in read}

@@ -53,16 +53,22 @@ def find_readers(loop: Loop) -> list[Reader]:
                 readers.append(Reader(equation, weights, [equation.invars[0]], "product"))
                 continue
             rows = _rows_needed(equation, weights, fixed)
-            if not (_small(equation, weights) or loop.bulky.intersection(equation.outvars)):
+            if _afterwards(equation, weights, rows, loop.bulky):
                 readers.append(Reader(equation, weights, rows, "pulled"))
             else:
                 readers.append(Reader(equation, weights, [], "scaled" if rows else "added"))
     return readers
 
 
-def _small(equation: Equation, weights: list[Variable]) -> bool:
+def _afterwards(
+    equation: Equation, weights: list[Variable], rows: list[Variable], bulky: frozenset[Variable]
+) -> bool:
+    """Whether the gradient of its weights waits until the reverse loop is over."""
     made = sum(v.aval.size for v in equation.outvars if is_float(v.aval))
-    return sum(v.aval.size for v in weights) <= made and equation.primitive.name not in HEAVY
+    if sum(v.aval.size for v in weights) > made:
+        # of a bulky value its cotangents alone are kept, as the plain loop keeps it
+        return not (bulky.intersection(equation.outvars) and bulky.intersection(rows))
+    return equation.primitive.name in HEAVY and not bulky.intersection(equation.outvars)
 
 
 def _rows_needed(

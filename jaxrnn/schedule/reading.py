@@ -24,12 +24,12 @@ from jaxrnn.jaxprs.reach import ELEMENTWISE
 from jaxrnn.schedule.devices import explicitly_sharded, varies_like
 from jaxrnn.unstable import CUSTOM, new_variable
 
+DRAWS = primitives("random_bits random_fold_in random_seed random_split threefry2x32")
 # What is not elementwise, or draws.
-HEAVY = primitives(
+HEAVY = DRAWS | primitives(
     """
     dot_general conv_general_dilated gather dynamic_slice scan while cond sort top_k
-    random_bits random_fold_in random_seed random_split threefry2x32 cumsum cumprod
-    cumlogsumexp cummax linear_solve cholesky eigh lu
+    cumsum cumprod cumlogsumexp cummax linear_solve cholesky eigh lu
     """
 )
 # What a reverse pass should not work out twice: also sums, which are smaller than what they are of,

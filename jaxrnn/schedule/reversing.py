@@ -20,6 +20,7 @@ from jaxrnn.jaxprs.equations import (
     as_function,
     is_float,
     is_variable,
+    made_by,
     struct,
     struct_of,
     trace,
@@ -58,6 +59,7 @@ class Forward(NamedTuple):
       equations: of one time step, and what the pullbacks read.
       targets, emitted: atoms, as those of the loop.
       rows: for every reader of the loop, its rows' names here.
+      bulky: what of the loop's bulky variables it makes, by its names here.
       tape: for the backward pass, in the order of the equations, each with its pullback to `inside`
         and `summed`: a function whose residuals are atoms of the forward pass.
       constants: variable to value.
@@ -67,6 +69,7 @@ class Forward(NamedTuple):
     targets: list[Atom]
     emitted: list[Atom]
     rows: list[list[Variable]]
+    bulky: list[Variable]
     tape: list[tuple[Link, Any]]
     constants: dict[Variable, Any]
 
@@ -125,6 +128,7 @@ def floats_of(names: Sequence[Variable]) -> list[Variable]:
 def forward_of(loop: Loop, readers: list[Reader]) -> Forward:
     every = [*loop.weights, *loop.carried, *loop.streams]
     links = _links(loop, readers)
+    bulky = [v for v in made_by(loop.equations) if v in loop.bulky]
 
     def forward(inputs):
         values = dict(zip(every, inputs, strict=True))
@@ -144,13 +148,14 @@ def forward_of(loop: Loop, readers: list[Reader]) -> Forward:
                 values[v] if is_variable(v) else jnp.asarray(v.val, v.aval.dtype) for v in atoms
             ]
 
-        return of(loop.targets), of(loop.emitted), [of(r.rows) for r in readers], pulls
+        rows = [of(r.rows) for r in readers]
+        return of(loop.targets), of(loop.emitted), rows, of(bulky), pulls
 
     program = trace(forward, [struct_of(v) for v in every], custom=RULES_END_IN_SCANS)
     program = program.renamed(dict(zip(program.inputs, every, strict=True)))
-    targets, emitted, rows, pulls = program.results
+    targets, emitted, rows, bulky, pulls = program.results
     tape = list(zip(filter(None, links), pulls, strict=True))
-    return Forward(program.equations, targets, emitted, rows, tape, program.constants)
+    return Forward(program.equations, targets, emitted, rows, bulky, tape, program.constants)
 
 
 def reverse_of(

@@ -23,6 +23,9 @@ FEW = 2**20
 cache."""
 TIMES = 3
 """How many times larger than what goes in and out a value has to be, to be bulky."""
+WIDE = 16
+"""How many times larger than all else what a weight makes of a vector may be, to count as what goes
+in and out: gates are, a matrix for every time step (a hypernetwork's) is not."""
 
 
 def bulky_variables(step: Step, fixed: set[Variable], rows: int) -> frozenset[Variable]:
@@ -30,9 +33,12 @@ def bulky_variables(step: Step, fixed: set[Variable], rows: int) -> frozenset[Va
     with weights read and make), such as a matrix that is carried and read through vectors, or that
     is drawn at every step."""
     products = [e for e in step.equations if _of_weights(e, fixed)]
-    beside = [v for e in products for v in variables([*e.invars, *e.outvars]) if v not in fixed]
-    usual = [v.aval for v in variables([*step.x, *step.y, *beside])]
-    most = max([TIMES * max(map(_bytes, usual), default=0), FEW / max(rows, 1)])
+    read = [v for e in products for v in variables(e.invars) if v not in fixed]
+    vectors = [leaf.old for leaf in step.carry if leaf.old.aval.ndim < 2]
+    usual = max((_bytes(v.aval) for v in variables([*step.x, *step.y, *read, *vectors])), default=0)
+    made = [_bytes(v.aval) for e in products for v in e.outvars]
+    usual = max([usual, *(size for size in made if size <= WIDE * usual)])
+    most = max(TIMES * usual, FEW / max(rows, 1))
     every = {*made_by(step.equations), *(leaf.old for leaf in step.carry)}
     return frozenset(v for v in every if rows and _bytes(v.aval) > most and v not in fixed)
 

@@ -293,6 +293,22 @@ FAULTS = [
         "",
     ),
     (
+        "the backward pass of a loop keeps what is too large for an array of all time steps",
+        "schedule/loops.py",
+        "costly -= {*forward.bulky}.difference(drawn)",
+        "costly -= set()",
+        "test_schedule_memory.py",
+        "",
+    ),
+    (
+        "a weight's product goes in and out of a time step, however large it is",
+        "schedule/weighing.py",
+        "if size <= WIDE * usual",
+        "if size",
+        "test_schedule_memory.py",
+        "",
+    ),
+    (
         "a buffer that a weight turns is an array of all time steps",
         "schedule/weighing.py",
         "return rows == [1]",
