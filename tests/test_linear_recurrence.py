@@ -181,6 +181,27 @@ def test_a_reset_at_the_start_cuts_off_the_gradient_too():
     np.testing.assert_allclose(jax.grad(total)(0.5, "associative"), 3 + 4 * 0.5 + 3 * 0.25)
 
 
+def test_a_reset_at_the_start_cuts_off_an_infinite_cotangent_of_the_carry():
+    """A root at 0 has one; one leaf is cut off at once, the other by the next time step."""
+
+    def step(w, carry, x):
+        h, other = carry
+        h, other = jnp.where(x > 0, 0, h) + 0.5 * other, jnp.where(x > 0, 0, other) + w
+        return (h, other), h
+
+    cell = Cell(lambda key: jnp.float32(0.5), lambda w, key: (jnp.ones(1),) * 2, step)
+    given = jnp.float32(0.5), (jnp.ones((1, 1)),) * 2, jnp.zeros((4, 1, 1)).at[:2].set(1)
+    assert "made parallel" in str(explain(cell, *given, schedule="associative"))
+
+    def total(carry, schedule):
+        ys = unroll(cell, given[0], carry, given[2], schedule=schedule)[1]
+        return ys.sum() + jnp.sqrt(0 * ys[1]).sum()
+
+    for schedule in ("scan", "associative"):
+        d_h, d_other = jax.jit(jax.grad(total), static_argnums=1)(given[1], schedule)
+        assert (d_h, d_other) == (0, 0.5), schedule
+
+
 def test_a_named_carry_is_linear_too():
     """What `jax.checkpoint_policies` calls it by changes no number."""
 

@@ -90,15 +90,16 @@ def _function(reverse: bool, a, b, first):
 
 
 def _one_after_another(reverse: bool, a, b, first):
-    def times(a, h):
-        return _cut_off(a, h, a * h)
-
     def body(carry, coefficients):
         a, b = coefficients
-        carry = _sums(_applied(a, carry, times), b)
+        carry = _sums(_applied(a, carry, _times), b)
         return carry, carry
 
     return lax.scan(body, first, (a, b), reverse=reverse)[1]
+
+
+def _times(a: jax.Array, h: jax.Array) -> jax.Array:
+    return _cut_off(a, h, a * h)
 
 
 def _cut_off(a: jax.Array, h: jax.Array, product: jax.Array) -> jax.Array:
@@ -152,8 +153,8 @@ def _backward(reverse: bool, args, new, cotangents):
         tuple(_cut_off(of, h, each * h) for of, h in zip(row, before, strict=True))
         for row, each in zip(a, d, strict=True)
     )
-    ends = jax.tree.map(lambda each: each[edge], (_transposed(a), d))
-    return d_a, d, _applied(*ends)
+    at_edge, d_edge = jax.tree.map(lambda each: each[edge], (_transposed(a), d))
+    return d_a, d, _applied(at_edge, d_edge, _times)
 
 
 def _mapped(reverse: bool, args, axes, size):
