@@ -582,6 +582,32 @@ def test_a_reset_cuts_off_what_is_not_finite():
         require_close(d_ours[reset:], d_plain[reset:])
 
 
+def test_an_infinite_cotangent_gets_to_no_later_time_step():
+    """Nor to what was before a reset: a root at 0 has one."""
+    reset, root = 2, 5
+
+    def step(s, x):
+        return written(jnp.where(x["w"][0] > 1.5, 0, 0.9 * s), x), s @ x["q"]
+
+    cell = step_of(step)
+    params, carry, xs = made(cell)
+    params = params | {"w": jnp.ones_like(params["w"])}
+    xs = (jnp.tanh(xs) / 4).at[reset].set(1)
+
+    def loss(schedule, *given):
+        last, ys = unroll(cell, *given, schedule=schedule)
+        return total((last, ys)) + jnp.sqrt(0 * ys[root]).sum()
+
+    gradients = jax.grad(loss, (2, 3))
+    both = jax.jit(lambda *given: [gradients(schedule, *given) for schedule in SCHEDULES])
+    (d_carry, d_xs), ours = both(params, carry, xs)
+    assert np.isfinite(d_carry).all()
+    assert list(np.isfinite(d_xs).all((1, 2))) == [not reset <= t <= root for t in range(T)]
+    np.testing.assert_array_equal(np.isfinite(ours[1]), np.isfinite(d_xs))
+    require_close(*(np.nan_to_num(a, posinf=0, neginf=0) for a in (ours[1], d_xs)))
+    require_close(ours[0], d_carry)
+
+
 @pytest.mark.full
 def test_bfloat16_is_summed_in_float32():
     cell = STEPS["delta rule"]

@@ -34,7 +34,8 @@ def run_chunked(loop: Loop, weights: list, carry: list, streams: list, length: i
 
     Numbers that are not finite a product of matrices would spread over their whole chunk, to
     earlier time steps too. Where such ones go in, or come about in between, each time step is done
-    as the plain loop does it, and a reset (0 in place of S) cuts off what was before.
+    as the plain loop does it, and a reset (0 in place of S) cuts off what was before. So is each of
+    the backward pass where a cotangent that goes into it is not finite.
     """
     matrix, (leaf,), (first,) = loop.matrix, loop.carry, carry
     assert matrix is not None
@@ -129,6 +130,7 @@ def _rule(loop: Loop, matrix: Matrix, leaf: Leaf, masked: bool) -> Rule:
         ]
         nothing = [vary_like(jnp.zeros_like(a), a) for a in (start, *held)]
         d_first = nothing[0] if d_last is None else d_last
+        finite &= jnp.stack([jnp.isfinite(d).all() for d in (d_first, *d_out)]).all()
 
         def back(way):
             def of_floats(weights, state, xs):
