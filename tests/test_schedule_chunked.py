@@ -213,6 +213,16 @@ def product_of_two(s, x):
     return s, s @ x["q"]
 
 
+def descent(s, x):
+    """Sun et al. (2024): a step down the gradient of what S makes of a key."""
+
+    def loss(s):
+        return 0.5 * ((s @ (x["k"] / jnp.linalg.norm(x["k"])) - x["v"]) ** 2).sum()
+
+    s = s - jax.nn.sigmoid(x["w"][0]) * jax.grad(loss)(s)
+    return s, s @ x["q"]
+
+
 def householder(s, x):
     """DeltaNet as its paper has it: S (1 - b k k^T), and a decay."""
     k, b = x["k"] / jnp.linalg.norm(x["k"]), jax.nn.sigmoid(x["w"][0])
@@ -236,6 +246,7 @@ PUBLISHED = {
     "decay of each key, rank 1": (rwkv7, lambda s: s),
     "decay scalar, rank 0 ": (mamba2, lambda s: s),
     "decay none, rank 2": (product_of_two, lambda s: s),
+    "decay none, rank 1": (descent, lambda s: s),
 }
 
 

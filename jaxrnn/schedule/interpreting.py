@@ -133,9 +133,11 @@ class Reading:
         return self.values[atom] if is_variable(atom) else atom.val
 
     def _as_products(self, equation: Equation, inputs: list[Any], made: Variable) -> bool:
-        if all(is_array(v) for v in inputs) and made.aval.size < self.large:
+        name = equation.primitive.name
+        repeated = name == "broadcast_in_dim" and equation.invars[0].aval.size == 1
+        if all(is_array(v) for v in inputs) and made.aval.size < self.large and not repeated:
             return False
-        return equation.primitive.name in PRODUCTS | ELEMENTWISE
+        return name in PRODUCTS | ELEMENTWISE
 
     def _products(self, equation: Equation, inputs: list[Any], aval: Any) -> Value:
         name, params = equation.primitive.name, equation.params

@@ -85,8 +85,8 @@ def find_matrix(
     able = {
         id(e) for e in of_it if all(reads[v] <= behind | {leaf.place} for v in variables(e.invars))
     }
-    known = _identities(step)
-    feeding = _feeding(step, [e for e in of_it if id(e) in able], leaf, reads, fixed, known)
+    known, same = _identities(step), _same_numbers(step)
+    feeding = _feeding(step, [e for e in of_it if id(e) in able], leaf, reads, fixed, known, same)
     every = {id(e) for e in [*of_it, *feeding]}
     equations = [e for e in step.equations if id(e) in every]
     made = {*made_by(equations), leaf.old}
@@ -123,10 +123,11 @@ def find_matrix(
 
 
 def _feeding(
-    step: Step, reading: list[Equation], leaf: Leaf, reads, fixed, known
+    step: Step, reading: list[Equation], leaf: Leaf, reads, fixed, known, same
 ) -> list[Equation]:
     """What makes, of vectors, values as large as the matrix that it meets: done with it, since
-    there should be no array of all time steps. Not a product of a vector with a weight, though it
+    there should be no array of all time steps. And what repeats one number, which is a scalar to
+    it and not a vector. Not a product of a vector with a weight, though it
     may be as large where there are many heads: it is one product for all time steps."""
     maker = {v: e for e in step.equations for v in e.outvars}
     found: dict[int, Equation] = {}
@@ -138,7 +139,7 @@ def _feeding(
             equation is not None
             and leaf.place not in reads[v]
             and v not in known
-            and v.aval.size >= as_large_as_a_matrix(leaf.old.aval.shape)
+            and (v in same or v.aval.size >= as_large_as_a_matrix(leaf.old.aval.shape))
             and equation.primitive.name in PRODUCTS | ELEMENTWISE
             and not _projects(equation, fixed)
             and id(equation) not in found
@@ -170,6 +171,21 @@ def _identities(step: Step) -> frozenset[Variable]:
         elif name == "convert_element_type" and found.intersection(read):
             found.add(made)
     return frozenset(found)
+
+
+def _same_numbers(step: Step) -> set[Variable]:
+    """Variables of several numbers that are all the same, whatever goes in: a derivative of a sum
+    has such ones."""
+    found: set[Variable] = set()
+    for equation in step.equations:
+        made = equation.outvars[0]
+        if (
+            equation.primitive.name in (PRODUCTS | ELEMENTWISE) - {"dot_general", "reduce_sum"}
+            and made.aval.size > 1
+            and all(v in found or v.aval.size == 1 for v in variables(equation.invars))
+        ):
+            found.add(made)
+    return found
 
 
 def _is_square(v: Variable) -> bool:
