@@ -334,6 +334,20 @@ def test_what_many_heads_read_of_an_input_is_one_product_for_all_time_steps():
         assert f"params['{name}'] [4, {size}]" in report
 
 
+def heads_of_one_key(s, x):
+    """Each of its own decay and its own share of the delta rule."""
+    decay, share = jax.nn.sigmoid(x["p"][:2]), jax.nn.sigmoid(x["v"][:2])
+    k = x["k"] / jnp.linalg.norm(x["k"])
+    s = jnp.einsum("h,hvk->hvk", decay, s)
+    s += jnp.einsum("h,hv,k->hvk", share, x["v"][None] - s @ k, k)
+    return s, s @ x["q"]
+
+
+def test_heads_that_share_their_keys():
+    cell = step_of(heads_of_one_key, lambda s: jnp.stack([s, -s]))
+    require_gradients(cell, *made(cell))
+
+
 def gradient_of(cell, schedule):
     def loss(params, carry, xs):
         return total(unroll(cell, params, carry, xs, schedule=schedule))

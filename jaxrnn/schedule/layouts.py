@@ -117,12 +117,22 @@ def _along(axis, pieces: Pieces, vectors, shape) -> Along:
         heads |= {a for f in factors if axis in f.axes for a in f.axes} - {axis}
         if heads == others:
             raise NotAffine(cause)
+    # what feeds back is scaled by one number for each matrix: an axis along which it is another is
+    # one of heads, too, though the vectors are the same for all
+    if pieces.fed:
+        scaled = {
+            "what feeds back is scaled along the axis that is not read along": [
+                f for terms in pieces.fed.values() for factors in terms for f in factors
+            ],
+            "it feeds back, and decays along the axis that is not read along": _merged(
+                pieces.decay
+            ),
+        }
+        for cause, factors in scaled.items():
+            heads |= {a for f in factors for a in f.axes} - {axis}
+            if heads == others:
+                raise NotAffine(cause)
     values = others - heads
-    for terms in pieces.fed.values():
-        if any(values & {*f.axes} for factors in terms for f in factors if axis not in f.axes):
-            raise NotAffine("what feeds back is scaled along the axis that is not read along")
-    if pieces.fed and any(values & {*f.axes} for f in _merged(pieces.decay)):
-        raise NotAffine("it feeds back, and decays along the axis that is not read along")
     reads = [*pieces.fed, *(r for r, (_, along) in enumerate(vectors) if along == axis)]
     return Along(
         axis,
