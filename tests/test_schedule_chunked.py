@@ -461,6 +461,26 @@ def test_any_decay_is_right(kind, way, decays):
     require_close(both(ours), both(plain), 1e-4)
 
 
+def test_second_derivatives_are_finite_where_mild_decays_come_to_much():
+    """To 2^-48, of which the third power of the inverse is more than float32 has."""
+    size, key = 16, jax.random.key(0)
+    w, k, v = (jax.random.normal(jax.random.fold_in(key, i), (size, 1, 4)) for i in range(3))
+    decays = jnp.full((size, 4), 0.125)
+
+    def steps(decays):
+        return Steps(None, decays, None, w, k, v, jnp.zeros((size, 1, 0)))
+
+    def second(way):
+        def loss(decays):
+            return total(way(jnp.ones((4, 4)), steps(decays)))
+
+        return jax.grad(lambda decays: total(jax.grad(loss)(decays)))(decays)
+
+    assert is_mild(steps(decays))
+    halves, quotients = jax.jit(lambda: (second(by_halves), second(by_quotients)))()
+    require_close(quotients, halves, 1e-4)
+
+
 @pytest.mark.parametrize("kind", ["key", "value"])
 def test_decays_are_mild_where_those_of_each_head_are(kind):
     """As many heads as keys, which a broadcast along the wrong axis would not show."""

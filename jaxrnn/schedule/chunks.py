@@ -78,16 +78,28 @@ def by_quotients(matrix: jax.Array, steps: Steps) -> tuple[jax.Array, jax.Array]
     decay, _, of_values = _decays(steps)
     if decay is not None:
         before, upto = _up_to_each(decay)
-        read, keys = _scaled(read, before), _scaled(keys, 1 / upto)
+        read, keys = _scaled(read, before), _scaled(keys, _inverse_of(upto))
         whole.append(upto[-1:])
     if of_values is not None:
         of_z, upto = _up_to_each(of_values)
-        values = _scaled(values, 1 / upto)
+        values = _scaled(values, _inverse_of(upto))
         whole.append(upto[-1:].T)
     new, z = by_halves(matrix, Steps(None, None, None, read, keys, values, steps.fed))
     for factor in whole:
         new = new * factor
     return new, z if of_z is None else _scaled(z, of_z)
+
+
+@jax.custom_jvp
+def _inverse_of(decay: jax.Array) -> jax.Array:
+    return 1 / decay
+
+
+@_inverse_of.defjvp
+def _(primals, tangents):
+    """Without the powers of JAX's own rule: that of the second derivative overflows."""
+    inverse = _inverse_of(*primals)
+    return inverse, -inverse * (inverse * tangents[0])
 
 
 def _up_to_each(decay: jax.Array) -> tuple[jax.Array, jax.Array]:
