@@ -23,7 +23,7 @@ FEW = 2**20
 cache."""
 TIMES = 3
 """How many times larger than what goes in and out a value has to be, to be bulky."""
-WIDE = 16
+WIDE = 8
 """How many times larger than all else what a weight makes of a vector may be, to count as what goes
 in and out: gates are, a matrix for every time step (a hypernetwork's) is not."""
 
