@@ -106,6 +106,13 @@ def _made_weights(params, h, x):
     return h, h
 
 
+def _experts(params, h, x):
+    """Two of eight matrices, chosen by the input."""
+    share, chosen = lax.top_k(jax.nn.softmax(x["k"][:8]), 2)
+    h = jnp.tanh(h @ jnp.einsum("k,kij->ij", share, params["w"][chosen]) + x["v"])
+    return h, h
+
+
 STEPS = {
     "decayed matrix": _matrix(_decayed),
     "delta rule": _matrix(_delta),
@@ -122,6 +129,11 @@ STEPS = {
         lambda key: {"w": jax.random.normal(key, (D, D * D)) / D},
         lambda params, key: jnp.zeros(D),
         _made_weights,
+    ),
+    "experts": Cell(
+        lambda key: {"w": jax.random.normal(key, (8, D, D)) / 8},
+        lambda params, key: jnp.zeros(D),
+        _experts,
     ),
     "noise": Cell(_weights, lambda params, key: (jnp.zeros(D), key, jnp.int32(0)), _noise),
     "weights by token": Cell(

@@ -79,7 +79,8 @@ def go_back(loop: Loop, reverse: Reverse, length: Size, args, new, saved: Values
             if any(atom is not None for atom in each.deltas):
                 deltas = [_over_time(over_time, atom, first[0], length) for atom in each.deltas]
                 rows = [over_time[v] for v in each.rows]
-                yield from _weight_gradients(each.reader, weight_of, rows, deltas)
+                large = not loop.bulky.isdisjoint(each.reader.equation.outvars)
+                yield from _weight_gradients(each.reader, weight_of, rows, deltas, large)
         yield from found.summed
 
     d_weights: Values = {}
@@ -209,8 +210,13 @@ def _weight_gradients(
     weight_of: Values,
     rows: list[Any],
     deltas: list[Any],
+    one_by_one: bool,
 ) -> Iterator[tuple[Variable, Any]]:
-    """Pairs of a weight and its gradient; values of the reader's rows and deltas [T, B, ...]."""
+    """Pairs of a weight and its gradient; values of the reader's rows and deltas [T, B, ...].
+
+    `one_by_one` sums what is not a product over one time step after another: XLA copies what it
+    scatters into a table, which large deltas show.
+    """
     given = [d for d in deltas if d is not None]
     if reader.kind == "product":
         (x,), (d,) = rows, given
@@ -225,27 +231,44 @@ def _weight_gradients(
     if reader.kind == "added":
         given = [d.sum((0, 1), keepdims=True) for d in given]
     length, batch_size = given[0].shape[:2]
+    weights = [weight_of[v] for v in mine]
+    given = [d.astype(v.aval.dtype) for d, v in zip(given, outputs, strict=True)]
 
-    def over_time(ws):
+    def over_examples(ws, moving):
         every = weight_of | dict(zip(mine, ws, strict=True))
 
         def one(each):
-            known = every | each
+            known = every | dict(zip(reader.rows, each, strict=True))
             return apply(*(known[v] if v in known else zeros(v.aval) for v in inputs))
 
-        over_examples = jax.vmap(one, axis_size=batch_size)
-        return jax.vmap(over_examples, axis_size=length)(dict(zip(reader.rows, rows, strict=True)))
+        return jax.vmap(one, axis_size=batch_size)(moving)
 
-    _, pull = jax.vjp(over_time, [weight_of[v] for v in mine])
-    given = [d.astype(v.aval.dtype) for d, v in zip(given, outputs, strict=True)]
-    yield from zip(mine, pull(given)[0], strict=True)
+    if one_by_one:
+
+        def add(totals, now):
+            moving, deltas = now
+            (found,) = jax.vjp(lambda ws: over_examples(ws, moving), weights)[1](deltas)
+            return [total + d for total, d in zip(totals, found, strict=True)], None
+
+        totals = [vary_like(_wide_zeros(w), given[0]) for w in weights]
+        totals, _ = scan(add, totals, (rows, given), length)
+        yield from ((v, a.astype(v.aval.dtype)) for v, a in zip(mine, totals, strict=True))
+        return
+
+    def over_time(ws):
+        return jax.vmap(lambda moving: over_examples(ws, moving), axis_size=length)(rows)
+
+    yield from zip(mine, jax.vjp(over_time, weights)[1](given)[0], strict=True)
 
 
 def _sums_of(aval: Any, batch_size: Size) -> Any:
     """Zeros to sum up a weight's gradient in, for each example by itself: a sum over the batch at
     every time step would be an operation more. Narrow floats would lose what is small beside it."""
-    dtype = aval.dtype if aval.dtype.itemsize >= 4 else jnp.float32
-    return jnp.zeros((batch_size, *aval.shape), dtype)
+    return _wide_zeros(jax.ShapeDtypeStruct((batch_size, *aval.shape), aval.dtype))
+
+
+def _wide_zeros(like: Any) -> Any:
+    return jnp.zeros(like.shape, like.dtype if like.dtype.itemsize >= 4 else jnp.float32)
 
 
 def _value(found: Values, atom: Atom, like: Any) -> Any:
