@@ -250,7 +250,7 @@ def _weight_gradients(
             (found,) = jax.vjp(lambda ws: over_examples(ws, moving), weights)[1](deltas)
             return [total + d for total, d in zip(totals, found, strict=True)], None
 
-        totals = [vary_like(_wide_zeros(w), given[0]) for w in weights]
+        totals = [vary_like(_wide_zeros(w.shape, w.dtype), given[0]) for w in weights]
         totals, _ = scan(add, totals, (rows, given), length)
         yield from ((v, a.astype(v.aval.dtype)) for v, a in zip(mine, totals, strict=True))
         return
@@ -264,11 +264,11 @@ def _weight_gradients(
 def _sums_of(aval: Any, batch_size: Size) -> Any:
     """Zeros to sum up a weight's gradient in, for each example by itself: a sum over the batch at
     every time step would be an operation more. Narrow floats would lose what is small beside it."""
-    return _wide_zeros(jax.ShapeDtypeStruct((batch_size, *aval.shape), aval.dtype))
+    return _wide_zeros((batch_size, *aval.shape), aval.dtype)
 
 
-def _wide_zeros(like: Any) -> Any:
-    return jnp.zeros(like.shape, like.dtype if like.dtype.itemsize >= 4 else jnp.float32)
+def _wide_zeros(shape: Any, dtype: Any) -> jax.Array:
+    return jnp.zeros(shape, dtype if dtype.itemsize >= 4 else jnp.float32)
 
 
 def _value(found: Values, atom: Atom, like: Any) -> Any:

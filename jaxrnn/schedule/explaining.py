@@ -76,12 +76,12 @@ def segment_length(length: Size) -> int:
 
 
 def _apart(stage: Apart, names: dict[Variable, str]) -> list[str]:
-    heavy = [e for e in stage.equations if e.primitive.name in HEAVY]
     if isinstance(stage, Once):
         return [f"once, of params alone: {_listed(stage.equations)}"]
     if isinstance(stage, InTurn):
         what = "what they make is larger than what goes in and out"
         return [f"one time step after another, since {what}: {_listed(stage.equations)}"]
+    heavy = [e for e in stage.equations if e.primitive.name in HEAVY]
     if not heavy:
         return [f"all time steps at once: {_listed(stage.equations)}"]
     lines = []

@@ -104,34 +104,27 @@ def layouts_of(
 
 def _along(axis, pieces: Pieces, vectors, shape) -> Along:
     others = {a for a in range(len(shape)) if a != axis}
+    shares = [f for terms in pieces.fed.values() for factors in terms for f in factors]
+    decay = _merged(pieces.decay)
     spread = {
         "it is read by more than a vector": [v for v, along in vectors if along == axis],
-        "what is read of it feeds back through a whole matrix": [
-            f for terms in pieces.fed.values() for factors in terms for f in factors
-        ],
+        "what is read of it feeds back through a whole matrix": shares,
         "what is added is no sum of outer products": [f for t in pieces.written for f in t],
-        "its decay is of each element of the whole matrix": _merged(pieces.decay),
+        "its decay is of each element of the whole matrix": decay,
     }
-    heads: set[int] = set()
-    for cause, factors in spread.items():
-        heads |= {a for f in factors if axis in f.axes for a in f.axes} - {axis}
-        if heads == others:
-            raise NotAffine(cause)
+    causes = [(cause, [f for f in every if axis in f.axes]) for cause, every in spread.items()]
     # what feeds back is scaled by one number for each matrix: an axis along which it is another is
     # one of heads, too, though the vectors are the same for all
     if pieces.fed:
-        scaled = {
-            "what feeds back is scaled along the axis that is not read along": [
-                f for terms in pieces.fed.values() for factors in terms for f in factors
-            ],
-            "it feeds back, and decays along the axis that is not read along": _merged(
-                pieces.decay
-            ),
-        }
-        for cause, factors in scaled.items():
-            heads |= {a for f in factors for a in f.axes} - {axis}
-            if heads == others:
-                raise NotAffine(cause)
+        causes += [
+            ("what feeds back is scaled along the axis that is not read along", shares),
+            ("it feeds back, and decays along the axis that is not read along", decay),
+        ]
+    heads: set[int] = set()
+    for cause, factors in causes:
+        heads |= {a for f in factors for a in f.axes} - {axis}
+        if heads == others:
+            raise NotAffine(cause)
     values = others - heads
     reads = [*pieces.fed, *(r for r, (_, along) in enumerate(vectors) if along == axis)]
     return Along(

@@ -106,6 +106,7 @@ class Loop(NamedTuple):
         return [*self.carried, *self.emitted, *(v for v in variables(self.targets) if v in made)]
 
 
+# What carries nothing.
 Apart = Once | AllSteps | InTurn
 Stage = Apart | Loop
 Plan = list[Stage]

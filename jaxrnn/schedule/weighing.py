@@ -29,9 +29,12 @@ in and out: gates are, a matrix for every time step (a hypernetwork's) is not.""
 
 
 def bulky_variables(step: Step, fixed: set[Variable], rows: int) -> frozenset[Variable]:
-    """What is much larger than all that there is of every time step anyway (x, y, and what products
-    with weights read and make), such as a matrix that is carried and read through vectors, or that
-    is drawn at every step."""
+    """What is much larger than all that there is of every time step anyway, such as a matrix that
+    is carried and read through vectors, or that is drawn at every step.
+
+    There is x anyway, y, carried vectors, what products with weights read, and what they make, if
+    it is no more than `WIDE` times as large as those.
+    """
     products = [e for e in step.equations if _of_weights(e, fixed)]
     read = [v for e in products for v in variables(e.invars) if v not in fixed]
     vectors = [leaf.old for leaf in step.carry if leaf.old.aval.ndim < 2]
