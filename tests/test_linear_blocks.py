@@ -11,7 +11,7 @@ from tiers import mostly_full
 
 from jaxrnn import Cell
 from jaxrnn.cells import lstm
-from jaxrnn.schedule.blocks import recurrence
+from jaxrnn.schedule.linear.blocks import recurrence
 from jaxrnn.unroll import explain
 
 T, B, I, H = 13, 2, 3, 4  # noqa: E741

@@ -16,7 +16,7 @@ from jaxrnn.cells import CELLS, min_gru
 from jaxrnn.laws.comparing import require_close
 from jaxrnn.laws.schedules import gradients_of_every_part
 from jaxrnn.laws.subject import subject
-from jaxrnn.schedule import linear
+from jaxrnn.schedule.linear import parallel
 from jaxrnn.unroll import explain
 
 
@@ -95,7 +95,7 @@ def test_the_gradient_of_a_gate_alone(length):
 
 def linear_recurrence(a, b, first):
     """Of one leaf."""
-    (h,) = linear.linear_recurrence(((a,),), (b,), (first,))
+    (h,) = parallel.linear_recurrence(((a,),), (b,), (first,))
     return h
 
 

@@ -14,8 +14,9 @@ from jaxrnn.laws import COMPOSITIONS, subject
 from jaxrnn.laws.comparing import named_floats, random_projection, require_close, widened
 from jaxrnn.laws.derivatives import Point
 from jaxrnn.schedule import SHORT, choose
-from jaxrnn.schedule.planning import Loop, carry_read_by
+from jaxrnn.schedule.depending import carry_read_by
 from jaxrnn.schedule.reading import is_costly
+from jaxrnn.schedule.stages import Loop
 from jaxrnn.unroll import explain, unroll_last
 
 FACTORIES = CELLS | COMPOSITIONS

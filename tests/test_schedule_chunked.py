@@ -19,8 +19,8 @@ from jaxrnn import Cell, chain, embed, linear, lstm, unroll
 from jaxrnn.cells import CELLS
 from jaxrnn.laws.comparing import widened
 from jaxrnn.schedule.choosing import Chunks
-from jaxrnn.schedule.chunked import size_of
-from jaxrnn.schedule.chunks import Steps, by_halves, by_quotients, is_mild
+from jaxrnn.schedule.matrix.chunked import size_of
+from jaxrnn.schedule.matrix.chunks import Steps, by_halves, by_quotients, is_mild
 from jaxrnn.unroll import Schedule, explain
 
 T, B = 11, 2
@@ -574,7 +574,7 @@ def test_what_stands_under_one_key_is_written_once(function, keys, monkeypatch):
         seen.add(steps.keys.shape[1])
         return by_halves(matrix, steps)
 
-    monkeypatch.setattr("jaxrnn.schedule.chunked.by_halves", recorded)
+    monkeypatch.setattr("jaxrnn.schedule.matrix.chunked.by_halves", recorded)
     cell = step_of(function)
     if function is crossed:
         require_gradients(cell, *made(cell))

@@ -17,7 +17,8 @@ from jaxrnn.analysis.newton import newton_report, predict_iterations
 from jaxrnn.cells import CELLS
 from jaxrnn.laws import subject
 from jaxrnn.laws.schedules import newton_is_the_plain_scan
-from jaxrnn.schedule import choosing, newton, rule
+from jaxrnn.schedule import choosing, rule
+from jaxrnn.schedule.newton import solving
 from jaxrnn.unroll import explain, unroll_last
 
 T, B, I, H = 4, 2, 3, 4  # noqa: E741
@@ -255,7 +256,7 @@ def wild(radius, size=16):
 def test_what_does_not_converge_is_the_plain_loop(radius, monkeypatch):
     cell, params, carry, xs = wild(radius)
     if radius == 1:  # one iteration never is enough, and 4 time steps are compiled sooner
-        monkeypatch.setattr(newton, "MOST_ITERATIONS", 1)
+        monkeypatch.setattr(solving, "MOST_ITERATIONS", 1)
         xs = xs[:4]
 
     def run(schedule):

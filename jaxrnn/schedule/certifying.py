@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from jaxrnn.base import Carry, Params, X
 from jaxrnn.schedule.choosing import Choice, jacobian_bytes
-from jaxrnn.schedule.newton import MOST_ITERATIONS, Certificate, iterate
-from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.newton.solving import MOST_ITERATIONS, Certificate, iterate
+from jaxrnn.schedule.stages import Loop
 
 
 class Certified(NamedTuple):

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.base import Carry, Cell, Params, Size, X
-from jaxrnn.schedule.planning import Loop, Plan, make_plan
+from jaxrnn.schedule.loop.reversible import require_reversible
+from jaxrnn.schedule.planning import make_plan
 from jaxrnn.schedule.reading import Step, Unreadable, read_step, sliced_first
-from jaxrnn.schedule.reversible import require_reversible
+from jaxrnn.schedule.stages import Loop, Plan
 from jaxrnn.unstable import HAS_RULES
 
 Schedule = Literal[

@@ -7,13 +7,14 @@ import jax
 
 from jaxrnn.base import Carry, Params, Size, X
 from jaxrnn.jaxprs.equations import Equation, Variable, made_by, variables
-from jaxrnn.schedule.affine import why_not_linear
 from jaxrnn.schedule.choosing import Choice, jacobian_bytes
-from jaxrnn.schedule.loops import decide
-from jaxrnn.schedule.newton import MOST_ITERATIONS
-from jaxrnn.schedule.planning import Apart, InTurn, Loop, Once, carry_read_by, components
-from jaxrnn.schedule.readers import find_readers
+from jaxrnn.schedule.depending import carry_read_by, components
+from jaxrnn.schedule.linear.affine import why_not_linear
+from jaxrnn.schedule.loop.forward import decide
+from jaxrnn.schedule.loop.readers import find_readers
+from jaxrnn.schedule.newton.solving import MOST_ITERATIONS
 from jaxrnn.schedule.reading import HEAVY, Step
+from jaxrnn.schedule.stages import Apart, InTurn, Loop, Once
 
 # How the gradient of an equation's weights comes about, by the kind of reader that it is.
 _GRADIENTS = {

@@ -1,115 +1,31 @@
-"""From a step's equations to a plan: what is done once, for all time steps at once, in loops."""
+"""From a step's equations to a plan: how its loop is distributed over stages."""
 
-from collections.abc import Collection
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax.numpy as jnp
 
 from jaxrnn.jaxprs.equations import (
-    Atom,
     Equation,
     Variable,
     is_float,
-    is_variable,
     made_by,
     needed,
     read_by,
     variables,
 )
-from jaxrnn.schedule.affine import why_not_linear
-from jaxrnn.schedule.factored import NotAffine
-from jaxrnn.schedule.matrix import Matrix, find_matrix
+from jaxrnn.schedule.depending import Reads, carry_read_by, components, same_at_every_step
+from jaxrnn.schedule.linear.affine import why_not_linear
+from jaxrnn.schedule.matrix.factored import NotAffine
+from jaxrnn.schedule.matrix.finding import Matrix, find_matrix
+from jaxrnn.schedule.newton.structure import find_structure
 from jaxrnn.schedule.reading import Leaf, Step, Unreadable, is_costly, learnt
-from jaxrnn.schedule.structure import Structure, find_structure
-from jaxrnn.schedule.weighing import Reads, around_bulky, bulky_variables, with_readers
+from jaxrnn.schedule.stages import AllSteps, Apart, InTurn, Loop, Once, Plan
+from jaxrnn.schedule.weighing import around_bulky, bulky_variables, with_readers
 
 MOST_FED = 4
 """Vectors up to which a matrix that feeds itself back through them is worked out chunk by chunk
 unasked: its triangular systems grow with the square of their number, and by 8 of them the loop was
 quicker (64 x 64 numbers, two CPU cores)."""
-
-
-class Once(NamedTuple):
-    """Equations of the params alone."""
-
-    equations: list[Equation]
-    inputs: list[Variable]
-    outputs: list[Variable]
-
-
-class AllSteps(NamedTuple):
-    """Equations that need no carry of a loop that is still to come: all time steps at once."""
-
-    equations: list[Equation]
-    inputs: list[Variable]
-    outputs: list[Variable]
-
-
-class InTurn(NamedTuple):
-    """Equations that need no such carry either, and make what there should be no array of for all
-    time steps: one time step after another, and again for the gradient."""
-
-    equations: list[Equation]
-    inputs: list[Variable]
-    outputs: list[Variable]
-
-
-class Loop(NamedTuple):
-    """One recurrence: a strongly connected component of the carry graph.
-
-    Attributes:
-      carry: the leaves that it carries.
-      equations: of one time step.
-      weights: variables that are the same at every time step.
-      learnt: those of them that gradients are taken of.
-      streams: variables that come from outside at every time step.
-      emitted: variables that later stages read at every time step.
-      linear: whether it is carry' = a * carry + b, elementwise or by a small block of each unit, a
-        and b free of the carry, and is worked out for all time steps in parallel.
-      bulky: variables of which there should be no array of all time steps.
-      matrix: how its carry is worked out chunk by chunk; None where it is not.
-      no_matrix: why not, where that was asked.
-      newton: the structure of d carry' / d carry, where its carries of all time steps are found
-        together by Newton's method; None where they are not.
-    """
-
-    carry: list[Leaf]
-    equations: list[Equation]
-    weights: list[Variable]
-    learnt: frozenset[Variable]
-    streams: list[Variable]
-    emitted: list[Variable]
-    linear: bool
-    bulky: frozenset[Variable]
-    matrix: Matrix | None = None
-    no_matrix: str = ""
-    newton: Structure | None = None
-
-    @property
-    def members(self) -> list[int]:
-        return [leaf.place for leaf in self.carry]
-
-    @property
-    def carried(self) -> list[Variable]:
-        return [leaf.old for leaf in self.carry]
-
-    @property
-    def targets(self) -> list[Atom]:
-        return [leaf.new for leaf in self.carry]
-
-    @property
-    def outputs(self) -> list[Variable]:
-        """What there is of every time step behind the loop."""
-        if self.matrix is not None:
-            return self.emitted
-        made = set(made_by(self.equations))
-        return [*self.carried, *self.emitted, *(v for v in variables(self.targets) if v in made)]
-
-
-# What carries nothing.
-Apart = Once | AllSteps | InTurn
-Stage = Apart | Loop
-Plan = list[Stage]
 
 
 def make_plan(
@@ -139,7 +55,7 @@ def make_plan(
       Unreadable: "integers in a recurrence" or "narrow floats", where that keeps Newton's method
         from one.
     """
-    fixed, reads, of_params = _same_at_every_step(step), carry_read_by(step), learnt(step)
+    fixed, reads, of_params = same_at_every_step(step), carry_read_by(step), learnt(step)
     once, streams = {*step.params, *step.constants}, set(step.x)
     bulky = bulky_variables(step, fixed, rows)
     plan: Plan = []
@@ -150,14 +66,8 @@ def make_plan(
         carry, *waiting = waiting
         matrix, no_matrix = None, ""
         if in_chunks == "all" or (in_chunks == "bulky" and bulky & {leaf.old for leaf in carry}):
-            try:
-                matrix = find_matrix(step, carry, reads, frozenset(behind), fixed, chunk)
-                if in_chunks == "bulky" and matrix.rank > MOST_FED:
-                    raise NotAffine(
-                        f"it feeds back through {matrix.rank} vectors: a loop is quicker"
-                    )
-            except NotAffine as cause:
-                matrix, no_matrix = None, str(cause)
+            most = MOST_FED if in_chunks == "bulky" else None
+            matrix, no_matrix = _matrix(step, carry, reads, behind, fixed, chunk, most)
         linear = matrix is None and linear_in_parallel
         linear = linear and why_not_linear(step, carry) is None
         linear = linear and (bulky_in_parallel or not bulky & {leaf.old for leaf in carry})
@@ -204,6 +114,26 @@ def make_plan(
         streams.update(loop.outputs)
         plan += [*feeding, loop]
     return [*plan, *_stages_for(step, variables(step.y), fixed, once | streams, bulky)]
+
+
+def _matrix(
+    step: Step,
+    carry: list[Leaf],
+    reads: Reads,
+    behind: set[int],
+    fixed: set[Variable],
+    chunk: int,
+    most: int | None,
+) -> tuple[Matrix | None, str]:
+    """How a recurrence is worked out chunk by chunk, or why it is not; `most`: vectors through
+    which it may feed itself back."""
+    try:
+        matrix = find_matrix(step, carry, reads, frozenset(behind), fixed, chunk)
+    except NotAffine as cause:
+        return None, str(cause)
+    if most is not None and matrix.rank > most:
+        return None, f"it feeds back through {matrix.rank} vectors: a loop is quicker"
+    return matrix, ""
 
 
 def _has_floats(carry: list[Leaf]) -> bool:
@@ -290,44 +220,3 @@ def _stages_for(
             stages.insert(0, kind(mine, inputs, outputs))
         read = read_by(mine, read)
     return stages
-
-
-def _same_at_every_step(step: Step) -> set[Variable]:
-    """Variables of the params alone; what reads nothing (an iota) is the same at every step too."""
-    fixed = {*step.params, *step.constants}
-    for equation in step.equations:
-        if all(v in fixed for v in variables(equation.invars)):
-            fixed.update(equation.outvars)
-    return fixed
-
-
-def carry_read_by(step: Step) -> Reads:
-    reads = {v: frozenset() for v in [*step.params, *step.x, *step.constants]}
-    reads |= {leaf.old: frozenset([leaf.place]) for leaf in step.carry}
-    for equation in step.equations:
-        of_inputs = frozenset().union(*(reads[v] for v in variables(equation.invars)))
-        reads.update(dict.fromkeys(equation.outvars, of_inputs))
-    return reads
-
-
-def components(
-    step: Step, reads: Reads, bound: Collection[tuple[int, int]] = ()
-) -> list[list[Leaf]]:
-    """The strongly connected components of "feeds", each before those that it feeds; as if the
-    first leaf of each of `bound`, places, read the second."""
-    count = len(step.carry)
-    reach = [set(reads[leaf.new]) if is_variable(leaf.new) else set() for leaf in step.carry]
-    for one, other in bound:
-        reach[one].add(other)
-    for middle in range(count):
-        for i in range(count):
-            if middle in reach[i]:
-                reach[i] |= reach[middle]
-    found = [
-        [j for j in range(count) if j == i or (j in reach[i] and i in reach[j])]
-        for i in range(count)
-    ]
-    found = [members for i, members in enumerate(found) if members[0] == i]
-    # what feeds a component reaches strictly less than it does
-    found.sort(key=lambda members: len(set().union(*(reach[i] | {i} for i in members))))
-    return [[step.carry[i] for i in members] for members in found]

@@ -43,7 +43,7 @@ def as_rows(a: jax.Array) -> jax.Array:
     """[T, B, ...] as [T * B, ...]: large products are fastest as those of matrices.
 
     For products alone. An elementwise function that reads a value in both shapes is what XLA on
-    a CPU may get wrong (`jaxrnn.schedule.linear`).
+    a CPU may get wrong (`jaxrnn.schedule.linear.parallel`).
     """
     # no -1: a row may hold no numbers
     return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from jaxrnn.base import Carry, Params, Size, X, Y
 from jaxrnn.jaxprs.equations import Variable, as_function, is_variable
-from jaxrnn.schedule.chunked import run_chunked
 from jaxrnn.schedule.devices import vary_like
-from jaxrnn.schedule.linear import run_linear
-from jaxrnn.schedule.loops import run_loop
-from jaxrnn.schedule.planning import AllSteps, InTurn, Loop, Once, Plan, Stage
+from jaxrnn.schedule.linear.parallel import run_linear
+from jaxrnn.schedule.loop.forward import run_loop
+from jaxrnn.schedule.matrix.chunked import run_chunked
 from jaxrnn.schedule.reading import Step
 from jaxrnn.schedule.scanning import scan
+from jaxrnn.schedule.stages import AllSteps, InTurn, Loop, Once, Plan, Stage
 from jaxrnn.schedule.stepping import over_batch, over_time
 
 # Of (loop, weights, first carry, streams, T): the new carry of all time steps, leaves [T, B, ...].

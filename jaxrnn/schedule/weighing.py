@@ -13,10 +13,8 @@ from jaxrnn.jaxprs.equations import (
     variables,
 )
 from jaxrnn.jaxprs.reach import ELEMENTWISE
+from jaxrnn.schedule.depending import Reads
 from jaxrnn.schedule.reading import COSTLY, Leaf, Step, is_costly
-
-# Which leaves of the carry each variable depends on within the step.
-Reads = dict[Variable, frozenset[int]]
 
 FEW = 2**20
 """Bytes below which an array of all time steps is not weighed: several stay in a processor's

@@ -118,7 +118,7 @@ FAULTS = [
     ),
     (
         "cotangents: the last one, not the sum",
-        "schedule/cotangents.py",
+        "schedule/loop/cotangents.py",
         "self.sums[atom] = self.sums[atom] + cotangent if atom in self.sums else cotangent",
         "self.sums[atom] = cotangent",
         "test_schedule_steps.py",
@@ -126,7 +126,7 @@ FAULTS = [
     ),
     (
         "cotangents: a strided slice taken for a whole one",
-        "schedule/cotangents.py",
+        "schedule/loop/cotangents.py",
         "if len(cut) != 1 or any(stride != 1 for stride in strides or ()):",
         "if len(cut) != 1:",
         "test_schedule_steps.py test_schedule_random.py",
@@ -134,15 +134,15 @@ FAULTS = [
     ),
     (
         "affine: a square of the carry called linear",
-        "schedule/affine.py",
+        "schedule/linear/affine.py",
         '(name == "mul" and len(affine) == 1)',
         '(name == "mul")',
         "test_schedule_steps.py test_schedule_random.py",
         "",
     ),
     (
-        "planning: what feeds a loop counted into it",
-        "schedule/planning.py",
+        "depending: what feeds a loop counted into it",
+        "schedule/depending.py",
         "(j in reach[i] and i in reach[j])",
         "(j in reach[i])",
         "test_schedule.py test_linear_cells.py test_schedule_steps.py",
@@ -150,7 +150,7 @@ FAULTS = [
     ),
     (
         "newton: what has not converged is taken",
-        "schedule/newton.py",
+        "schedule/newton/solving.py",
         "return lax.cond(converged, _at(step, plan, found, emit), plain, *given)",
         "return _at(step, plan, found, emit)(*given)",
         "test_schedule_newton.py",
@@ -158,7 +158,7 @@ FAULTS = [
     ),
     (
         "newton: the derivative at the carries behind the time steps",
-        "schedule/newton.py",
+        "schedule/newton/solving.py",
         "        earlier = shifted(s, start)\n",
         "        earlier = s\n",
         "test_schedule_newton.py",
@@ -166,7 +166,7 @@ FAULTS = [
     ),
     (
         "blocks: back through the same matrices",
-        "schedule/blocks.py",
+        "schedule/linear/blocks.py",
         "_before(not reverse, a.mT)",
         "_before(not reverse, a)",
         "test_linear_blocks.py",
@@ -238,7 +238,7 @@ FAULTS = [
     ),
     (
         "chunks: numbers that overflow in between stay",
-        "schedule/chunked.py",
+        "schedule/matrix/chunked.py",
         "finite &= all_agree(found[1][2]) & ",
         "finite &= ",
         "test_schedule_chunked.py",
@@ -246,7 +246,7 @@ FAULTS = [
     ),
     (
         "chunks: what feeds back twice under a key is written once",
-        "schedule/layouts.py",
+        "schedule/matrix/layouts.py",
         "write.fed[place].append(over(beside, ()))",
         "write.fed[place] = [over(beside, ())]",
         "test_schedule_chunked.py",
@@ -262,7 +262,7 @@ FAULTS = [
     ),
     (
         "chunks: of what a group reads each has another's place",
-        "schedule/contracting.py",
+        "schedule/matrix/contracting.py",
         "(Factor(part, left), Factor(one, (axis,), one=i))",
         "(Factor(part, left), Factor(one, (axis,), one=0))",
         "test_schedule_chunked.py",
@@ -270,7 +270,7 @@ FAULTS = [
     ),
     (
         "what waits for the end of the reverse loop reads what the loop alone has",
-        "schedule/backward.py",
+        "schedule/loop/backward.py",
         "there.issuperset(read)",
         "not there.isdisjoint(read)",
         "test_schedule_steps.py test_schedule.py",
@@ -294,7 +294,7 @@ FAULTS = [
     ),
     (
         "the backward pass of a loop keeps what is too large for an array of all time steps",
-        "schedule/loops.py",
+        "schedule/loop/forward.py",
         "costly -= {*forward.bulky}.difference(drawn)",
         "costly -= set()",
         "test_schedule_memory.py",
@@ -310,7 +310,7 @@ FAULTS = [
     ),
     (
         "a cotangent that is not finite goes through products of matrices",
-        "schedule/chunked.py",
+        "schedule/matrix/chunked.py",
         "finite &= jnp.stack([jnp.isfinite(d).all() for d in (d_first, *d_out)]).all()",
         "finite &= True",
         "test_schedule_chunked.py",
@@ -318,7 +318,7 @@ FAULTS = [
     ),
     (
         "a reset at the first time step lets cotangents that are not finite through",
-        "schedule/linear.py",
+        "schedule/linear/parallel.py",
         "_applied(at_edge, d_edge, _times)",
         "_applied(at_edge, d_edge)",
         "test_linear_recurrence.py",
@@ -326,7 +326,7 @@ FAULTS = [
     ),
     (
         "the second derivative of mild decays has powers that overflow",
-        "schedule/chunks.py",
+        "schedule/matrix/chunks.py",
         "_scaled(keys, _inverse_of(upto))",
         "_scaled(keys, 1 / upto)",
         "test_schedule_chunked.py",
@@ -350,7 +350,7 @@ FAULTS = [
     ),
     (
         "linear: a decay of 0 does not cut off its own gradient",
-        "schedule/linear.py",
+        "schedule/linear/parallel.py",
         "(a == 0) & ~jnp.isfinite(h), 0, product",
         "a != a, 0, product",
         "test_linear_recurrence.py",

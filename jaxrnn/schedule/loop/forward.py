@@ -10,13 +10,13 @@ import jax
 
 from jaxrnn.base import Size
 from jaxrnn.jaxprs.equations import Equation, Variable, made_by, needed, read_by, variables
-from jaxrnn.schedule.backward import go_back
-from jaxrnn.schedule.planning import Loop
-from jaxrnn.schedule.readers import Reader, find_readers
+from jaxrnn.schedule.loop.backward import go_back
+from jaxrnn.schedule.loop.readers import Reader, find_readers
+from jaxrnn.schedule.loop.reversing import Forward, Reverse, floats_of, forward_of, reverse_of
 from jaxrnn.schedule.reading import COSTLY, DRAWS
-from jaxrnn.schedule.reversing import Forward, Reverse, floats_of, forward_of, reverse_of
 from jaxrnn.schedule.rules import Rule, apply_rule
 from jaxrnn.schedule.scanning import scan
+from jaxrnn.schedule.stages import Loop
 from jaxrnn.schedule.stepping import over_batch, products_of
 
 # Equations whose results are slices, or all, of what they read.

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.jaxprs.equations import Atom, Equation, Variable, as_function, struct_of
-from jaxrnn.schedule.blocks import in_parallel, recurrence, shifted, transposed
 from jaxrnn.schedule.devices import vary_like
-from jaxrnn.schedule.structure import Structure, from_vector, halved, to_vector
+from jaxrnn.schedule.linear.blocks import in_parallel, recurrence, shifted, transposed
+from jaxrnn.schedule.newton.structure import Structure, from_vector, halved, to_vector
 from jaxrnn.unstable import jaxprs_in
 
 # What has a backward pass alone: no derivative goes forward through it.

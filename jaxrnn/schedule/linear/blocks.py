@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxrnn.schedule.affine import MOST
 from jaxrnn.schedule.devices import vary_like
+from jaxrnn.schedule.linear.affine import MOST
 from jaxrnn.schedule.rules import Rule, apply_rule
 
 
@@ -31,7 +31,7 @@ def in_parallel(a: jax.Array, b: jax.Array, *, reverse: bool = False) -> jax.Arr
         return _product(next_a, a), _applied(next_a, b) + next_b
 
     # the levels are kept apart from the functions around them, which read what they read in other
-    # shapes: see `jaxrnn.schedule.linear`
+    # shapes: see `jaxrnn.schedule.linear.parallel`
     a, b = lax.optimization_barrier((a, b))
     _, new = lax.associative_scan(after, (a, b), reverse=reverse)
     return lax.optimization_barrier(new)

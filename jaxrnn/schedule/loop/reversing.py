@@ -3,7 +3,7 @@
 Reverse-mode differentiation of the loop's equations, one after another from the last, with two
 differences from what `jax.vjp` does: an equation that reads a weight gives its cotangent out
 instead of its weight's gradient; and what the forward pass computed at a cost is read, not computed
-again (`jaxrnn.schedule.loops` decides what).
+again (`jaxrnn.schedule.loop.forward` decides what).
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ from jaxrnn.jaxprs.equations import (
     trace,
     variables,
 )
-from jaxrnn.schedule.cotangents import Cotangents, slice_of
 from jaxrnn.schedule.devices import zeros
-from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.loop.cotangents import Cotangents, slice_of
+from jaxrnn.schedule.loop.readers import Reader
 from jaxrnn.schedule.products import precision_of
-from jaxrnn.schedule.readers import Reader
+from jaxrnn.schedule.stages import Loop
 from jaxrnn.unstable import RULES_END_IN_SCANS
 
 

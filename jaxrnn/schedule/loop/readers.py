@@ -16,8 +16,8 @@ from jaxrnn.jaxprs.equations import (
     trace,
     variables,
 )
-from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.reading import HEAVY
+from jaxrnn.schedule.stages import Loop
 
 Kind = Literal["product", "added", "scaled", "pulled"]
 

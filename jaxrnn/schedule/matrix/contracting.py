@@ -6,7 +6,15 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxrnn.schedule.factored import Core, Factor, NotAffine, Term, Value, product, rearranged
+from jaxrnn.schedule.matrix.factored import (
+    Core,
+    Factor,
+    NotAffine,
+    Term,
+    Value,
+    product,
+    rearranged,
+)
 
 FEW = 8
 """Vectors up to which a matrix is read or written by each of them, where a step has them in one

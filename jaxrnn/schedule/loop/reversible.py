@@ -1,10 +1,9 @@
 """Whether what a loop computes can be taken backwards, equation by equation.
 
-The backward pass of a loop (`jaxrnn.schedule.reversing`) takes every float of the carry and of the
-streams for one that somebody may ask the derivative of; JAX, in the plain loop, only those that
-somebody does. So a window's maximum whose initial value is an array, or a loop of the step's own
-that ends when it likes, is no obstacle there as long as it stands beside the way, and would be one
-here.
+The backward pass of a loop (`reversing`) takes every float of the carry and of the streams for one
+that somebody may ask the derivative of; JAX, in the plain loop, only those that somebody does. So a
+window's maximum whose initial value is an array, or a loop of the step's own that ends when it
+likes, is no obstacle there as long as it stands beside the way, and would be one here.
 """
 
 import jax
@@ -17,9 +16,9 @@ from jaxrnn.jaxprs.equations import (
     struct_of,
     variables,
 )
-from jaxrnn.schedule.planning import Loop, Plan
+from jaxrnn.schedule.loop.reversing import floats_of
 from jaxrnn.schedule.reading import COSTLY, Unreadable
-from jaxrnn.schedule.reversing import floats_of
+from jaxrnn.schedule.stages import Loop, Plan
 
 # What JAX has a backward pass of, whatever the parameters: not tried, which takes a trace each.
 _KNOWN = (

@@ -13,16 +13,16 @@ from jax import lax
 
 from jaxrnn.jaxprs.equations import Variable, is_float
 from jaxrnn.schedule.agreeing import all_agree
-from jaxrnn.schedule.chunks import Steps, by_halves, by_quotients, is_finite, is_mild
 from jaxrnn.schedule.devices import vary_alike, vary_like
-from jaxrnn.schedule.factored import as_given, dtype_inside, is_array, whole
-from jaxrnn.schedule.layouts import Along, pieces_of, steps_of
-from jaxrnn.schedule.matrix import Matrix, interpreted
-from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.loop.reversing import floats_of
+from jaxrnn.schedule.matrix.chunks import Steps, by_halves, by_quotients, is_finite, is_mild
+from jaxrnn.schedule.matrix.factored import as_given, dtype_inside, is_array, whole
+from jaxrnn.schedule.matrix.finding import Matrix, interpreted
+from jaxrnn.schedule.matrix.layouts import Along, pieces_of, steps_of
 from jaxrnn.schedule.products import as_rows
 from jaxrnn.schedule.reading import Leaf
-from jaxrnn.schedule.reversing import floats_of
 from jaxrnn.schedule.rules import Moving, Rule, apply_rule
+from jaxrnn.schedule.stages import Loop
 from jaxrnn.schedule.stepping import over_batch
 
 # S behind a chunk, and z, out of S before it.

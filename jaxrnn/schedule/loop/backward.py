@@ -30,12 +30,12 @@ from jaxrnn.jaxprs.equations import (
 from jaxrnn.jaxprs.reach import ELEMENTWISE
 from jaxrnn.schedule import stepping
 from jaxrnn.schedule.devices import vary_like, zeros
-from jaxrnn.schedule.planning import Loop
+from jaxrnn.schedule.loop.readers import Reader
+from jaxrnn.schedule.loop.reversing import Reverse, floats_of
 from jaxrnn.schedule.products import as_rows, precision_of, transposed_product
-from jaxrnn.schedule.readers import Reader
 from jaxrnn.schedule.reading import COSTLY
-from jaxrnn.schedule.reversing import Reverse, floats_of
 from jaxrnn.schedule.scanning import scan
+from jaxrnn.schedule.stages import Loop
 
 Values = dict[Variable, Any]
 

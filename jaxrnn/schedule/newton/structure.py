@@ -27,7 +27,7 @@ from jaxrnn.jaxprs.equations import (
     variables,
 )
 from jaxrnn.jaxprs.reach import Pattern, reach
-from jaxrnn.schedule.affine import MOST
+from jaxrnn.schedule.linear.affine import MOST
 
 # The carry is taken apart at z where it has at least so many times as many numbers: below that the
 # two factors of the derivative are hardly smaller than their product.

@@ -16,9 +16,9 @@ from jax import lax
 from jaxrnn.base import Size
 from jaxrnn.jaxprs.equations import as_function
 from jaxrnn.schedule.devices import vary_like
-from jaxrnn.schedule.planning import Loop
 from jaxrnn.schedule.rules import Rule, apply_rule
 from jaxrnn.schedule.scanning import as_in_loop
+from jaxrnn.schedule.stages import Loop
 
 Leaves = tuple[jax.Array, ...]
 # By rows: what of each leaf goes into the new one.

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.schedule.chunks import Steps
-from jaxrnn.schedule.factored import Factor, NotAffine, Value, product
+from jaxrnn.schedule.matrix.chunks import Steps
+from jaxrnn.schedule.matrix.factored import Factor, NotAffine, Value, product
 
 Factors = tuple[Factor, ...]
 

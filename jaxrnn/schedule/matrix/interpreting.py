@@ -1,4 +1,4 @@
-"""The equations of a step over values as sums of products (`jaxrnn.schedule.factored`).
+"""The equations of a step over values as sums of products (`jaxrnn.schedule.matrix.factored`).
 
 Every way of writing the same product comes to the same: `dot_general` is a multiplication over all
 axes of both and a sum, as a broadcast, `*` and `sum` are.
@@ -21,8 +21,8 @@ from jaxrnn.jaxprs.equations import (
     is_variable,
     primitives,
 )
-from jaxrnn.schedule.contracting import contracted
-from jaxrnn.schedule.factored import (
+from jaxrnn.schedule.matrix.contracting import contracted
+from jaxrnn.schedule.matrix.factored import (
     Core,
     Factor,
     NotAffine,

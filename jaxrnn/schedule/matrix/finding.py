@@ -16,14 +16,14 @@ from jaxrnn.jaxprs.equations import (
     struct_of,
     variables,
 )
-from jaxrnn.schedule.factored import NotAffine, Value, dtype_inside
-from jaxrnn.schedule.interpreting import (
+from jaxrnn.schedule.matrix.factored import NotAffine, Value, dtype_inside
+from jaxrnn.schedule.matrix.interpreting import (
     ELEMENTWISE,
     PRODUCTS,
     Reading,
     as_large_as_a_matrix,
 )
-from jaxrnn.schedule.layouts import Along, layouts_of, pieces_of
+from jaxrnn.schedule.matrix.layouts import Along, layouts_of, pieces_of
 from jaxrnn.schedule.reading import Leaf, Step
 
 

@@ -29,15 +29,15 @@ from jax import lax
 from jaxrnn.base import Carry, Params, Size, X, Y
 from jaxrnn.jaxprs.equations import as_function, is_float, struct_of
 from jaxrnn.schedule.agreeing import all_agree
-from jaxrnn.schedule.blocks import shifted
 from jaxrnn.schedule.devices import vary_like
-from jaxrnn.schedule.jacobians import Jacobian
-from jaxrnn.schedule.planning import Loop, Plan
+from jaxrnn.schedule.linear.blocks import shifted
+from jaxrnn.schedule.newton.jacobians import Jacobian
+from jaxrnn.schedule.newton.structure import from_vector, numbers_in, to_vector
 from jaxrnn.schedule.reading import Step
 from jaxrnn.schedule.rules import Moving, Rule, apply_rule
 from jaxrnn.schedule.running import Solver, run_loops, run_plan
 from jaxrnn.schedule.scanning import as_in_loop
-from jaxrnn.schedule.structure import from_vector, numbers_in, to_vector
+from jaxrnn.schedule.stages import Loop, Plan
 
 MOST_ITERATIONS = 64
 """After so many the plain loop runs."""
