@@ -16,7 +16,7 @@ from jaxrnn.schedule.agreeing import all_agree
 from jaxrnn.schedule.devices import vary_alike, vary_like
 from jaxrnn.schedule.loop.reversing import floats_of
 from jaxrnn.schedule.matrix.chunks import Steps, by_halves, by_quotients, is_finite, is_mild
-from jaxrnn.schedule.matrix.factored import as_given, dtype_inside, is_array, whole
+from jaxrnn.schedule.matrix.factored import as_given, dtype_inside, is_array, long_sizes, whole
 from jaxrnn.schedule.matrix.finding import Matrix, interpreted
 from jaxrnn.schedule.matrix.layouts import Along, pieces_of, steps_of
 from jaxrnn.schedule.products import as_rows
@@ -191,8 +191,8 @@ class _Example(NamedTuple):
         reading = interpreted(self.matrix, self.leaf, self.values(now), None)
         vectors = reading.vectors
         pieces = pieces_of(reading.values[self.leaf.new], [axis for _, axis in vectors])
-        dtype = dtype_inside(aval.dtype)
-        return tuple(steps_of(a, pieces, vectors, aval.shape, dtype) for a in self.matrix.along)
+        shape, dtype = long_sizes(aval.shape), dtype_inside(aval.dtype)
+        return tuple(steps_of(a, pieces, vectors, shape, dtype) for a in self.matrix.along)
 
     def emitted(self, now, found) -> list[jax.Array]:
         """What there is of a time step behind the loop, with z of each contraction."""
@@ -222,7 +222,7 @@ class _Example(NamedTuple):
             news = []
             for along, each in zip(self.matrix.along, steps, strict=True):
                 each = _only(real, each) if masked else each
-                new, z = _along(along, self.leaf.old.aval.shape, state, each, way)
+                new, z = _along(along, state, each, way)
                 news.append(new)
                 found |= dict(zip(along.reads, z, strict=False))
             read = [found[r] for r in range(len(found))]
@@ -252,10 +252,10 @@ def _only(real: jax.Array, steps: Steps) -> Steps:
     return steps._replace(scalar=scalar, key=key, value=value, keys=where(steps.keys, 0))
 
 
-def _along(along: Along, shape, state: jax.Array, steps: Steps, way: Way):
+def _along(along: Along, state: jax.Array, steps: Steps, way: Way):
     """S [B, ...] behind a chunk, and z of each contraction along an axis, [B, C, axes of S but that
     one]; of steps [B, C, ...]."""
-    count = len(state)
+    count, shape = len(state), long_sizes(state.shape[1:])
     sizes = [shape[a] for a in along.order]
     decays: Any = [None if a is None else 2 for a in steps[:3]]
     others: Any = [3, 3, 3, 4]
@@ -264,11 +264,13 @@ def _along(along: Along, shape, state: jax.Array, steps: Steps, way: Way):
     def together(a, heads):
         return as_rows(jnp.moveaxis(a, heads, 1))
 
-    ordered = jnp.transpose(state, (0, *(1 + a for a in along.order)))
+    ordered = state.reshape(count, *shape)
+    ordered = jnp.transpose(ordered, (0, *(1 + a for a in along.order)))
     ordered = ordered.reshape(-1, *along.sizes(shape)[1:])
     new, z = jax.vmap(way)(ordered, jax.tree.map(together, steps, Steps(*decays, *others)))
     new = new.reshape(count, *sizes)
     new = jnp.transpose(new, (0, *(1 + along.order.index(a) for a in range(len(shape)))))
+    new = new.reshape(state.shape)
     # [B heads, C, R, M] to R times [B, C, axes of S]
     left = along.order[:-1]
     z = jnp.transpose(z.reshape(count, len(z) // count, *z.shape[1:]), (3, 0, 2, 1, 4))

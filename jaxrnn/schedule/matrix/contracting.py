@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxrnn.schedule.matrix.factored import (
     Core,
     Factor,
-    NotAffine,
     Term,
     Value,
     product,
@@ -75,8 +74,6 @@ def _contracted(
         return [Term(core, (*beside, summed))]
     if core.read is not None:
         return [Term(core._replace(axes=None), beside)]
-    if size == 1:
-        raise NotAffine("a sum over an axis of one number")
     if not along:
         along = [Factor(jnp.broadcast_to(jnp.asarray(1), (size,)), (axis,))]
     found = []

@@ -33,7 +33,8 @@ class Factor(NamedTuple):
 
 
 class Core(NamedTuple):
-    """S, or what a contraction of it gave, along those axes of the value, one for each of its own.
+    """S, or what a contraction of it gave, along those axes of the value, one for each of its own
+    that is not of size 1.
 
     Attributes:
       read: the number of the contraction; None for S itself.
@@ -75,22 +76,32 @@ def lifted(array: Any, shape: Sequence[int], dtype: Any) -> Value:
     array = jnp.asarray(array)
     if jnp.issubdtype(array.dtype, jnp.inexact) and array.dtype != dtype:
         array = array.astype(dtype)
-    axes = tuple(i for i, n in enumerate(array.shape) if n != 1)
-    return Value(tuple(shape), (Term(None, (Factor(squeezed(array), axes),)),))
+    return Value(tuple(shape), (Term(None, (Factor(squeezed(array), long_axes(array.shape)),)),))
 
 
-def identity(size: int, dtype: Any) -> Value:
-    factor = Factor(jnp.eye(size, dtype=dtype), (0, 1), identity=True)
-    return Value((size, size), (Term(None, (factor,)),))
+def identity(kind: Any, dtype: Any) -> Value:
+    """An identity matrix, beside axes of size 1; floats in that type."""
+    axes = long_axes(kind.shape)
+    eye = jnp.eye(kind.shape[axes[0]], dtype=dtype if is_float(kind) else kind.dtype)
+    return Value(kind.shape, (Term(None, (Factor(eye, axes, identity=True),)),))
 
 
 def zeros(shape: Sequence[int]) -> Value:
     return Value(tuple(shape), ())
 
 
+def long_axes(shape: Sequence[int]) -> tuple[int, ...]:
+    """Those that are not of size 1."""
+    return tuple(i for i, n in enumerate(shape) if n != 1)
+
+
+def long_sizes(shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
+
+
 def squeezed(array: Any) -> Any:
     """The same array where there is nothing to squeeze."""
-    shape = [n for n in array.shape if n != 1]
+    shape = long_sizes(array.shape)
     return array if len(shape) == array.ndim else array.reshape(shape)
 
 
@@ -169,12 +180,9 @@ def rearranged(value: Value, place: Callable[[int], int], shape: Sequence[int]) 
 
 def reshaped(value: Value, shape: Sequence[int]) -> Value:
     """Axes of size 1 come and go."""
-    old = [i for i, n in enumerate(value.shape) if n != 1]
-    new = [i for i, n in enumerate(shape) if n != 1]
+    old, new = long_axes(value.shape), long_axes(shape)
     if [value.shape[i] for i in old] != [shape[i] for i in new]:
         raise NotAffine("reshape of it")
-    if any(set(t.core.axes or ()) - set(old) for t in value.terms if t.core is not None):
-        raise NotAffine("reshape of it")  # an axis of size 1 that is its own
     return rearranged(value, dict(zip(old, new, strict=True)).__getitem__, shape)
 
 

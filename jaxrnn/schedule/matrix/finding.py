@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxrnn.jaxprs.equations import (
     Equation,
@@ -16,13 +15,14 @@ from jaxrnn.jaxprs.equations import (
     struct_of,
     variables,
 )
-from jaxrnn.schedule.matrix.factored import NotAffine, Value, dtype_inside
+from jaxrnn.schedule.matrix.factored import NotAffine, Value, dtype_inside, long_sizes
 from jaxrnn.schedule.matrix.interpreting import (
     ELEMENTWISE,
     PRODUCTS,
     Reading,
     as_large_as_a_matrix,
 )
+from jaxrnn.schedule.matrix.known import Known, known_of, same_numbers
 from jaxrnn.schedule.matrix.layouts import Along, layouts_of, pieces_of
 from jaxrnn.schedule.reading import Leaf, Step
 
@@ -37,7 +37,7 @@ class Matrix(NamedTuple):
       size: time steps of a chunk.
       equations: of the loop, those that read the matrix.
       emitted: what else is read of them at every time step.
-      identities: what is an identity matrix of what they read.
+      known: what of what they read is the same whatever goes in.
     """
 
     along: tuple[Along, ...]
@@ -46,7 +46,7 @@ class Matrix(NamedTuple):
     size: int
     equations: list[Equation]
     emitted: list[Variable]
-    identities: frozenset[Variable]
+    known: dict[Variable, Known]
 
 
 def find_matrix(
@@ -72,7 +72,7 @@ def find_matrix(
         raise NotAffine("several leaves of the carry feed each other")
     (leaf,) = carry
     aval = leaf.old.aval
-    if not (is_float(aval) and sum(n > 1 for n in aval.shape) >= 2):
+    if not (is_float(aval) and len(long_sizes(aval.shape)) >= 2):
         raise NotAffine("no matrix of floats")
     if not is_variable(leaf.new):
         raise NotAffine("its carry becomes a constant")
@@ -85,7 +85,7 @@ def find_matrix(
     able = {
         id(e) for e in of_it if all(reads[v] <= behind | {leaf.place} for v in variables(e.invars))
     }
-    known, same = _identities(step), _same_numbers(step)
+    known, same = known_of(step), same_numbers(step)
     feeding = _feeding(step, [e for e in of_it if id(e) in able], leaf, reads, fixed, known, same)
     every = {id(e) for e in [*of_it, *feeding]}
     equations = [e for e in step.equations if id(e) in every]
@@ -104,7 +104,7 @@ def find_matrix(
             raise NotAffine(walk.outside[leaf.new])
         vectors = walk.reading.vectors
         pieces = pieces_of(walk.reading.values[leaf.new], [axis for _, axis in vectors])
-        found.append((walk, pieces, layouts_of(pieces, vectors, aval.shape)))
+        found.append((walk, pieces, layouts_of(pieces, vectors, long_sizes(aval.shape))))
         return ()
 
     jax.eval_shape(interpret, [struct_of(v) for v in given])
@@ -119,7 +119,9 @@ def find_matrix(
     decay, rank = _decay(pieces, along[0]), len(pieces.fed)
     if rank > 1:  # its triangular system has as many rows a time step
         size = max(size >> (rank - 1).bit_length(), 4)
-    return Matrix(along, decay, rank, size, inside, emitted, known.intersection(given))
+    return Matrix(
+        along, decay, rank, size, inside, emitted, {v: known[v] for v in given if v in known}
+    )
 
 
 def _feeding(
@@ -149,49 +151,6 @@ def _feeding(
     return list(found.values())
 
 
-def _identities(step: Step) -> frozenset[Variable]:
-    """Variables that are an identity matrix, whatever goes in."""
-    found = {
-        v
-        for v, a in step.constants.items()
-        if _is_square(v) and is_float(v.aval) and np.array_equal(a, np.eye(len(a)))
-    }
-    counting: dict[Variable, int] = {}  # along which axis
-    for equation in step.equations:
-        name, made = equation.primitive.name, equation.outvars[0]
-        read = variables(equation.invars)
-        if name == "iota" and _is_square(made):
-            counting[made] = equation.params["dimension"]
-        elif name == "add" and len(read) == 1 and read[0] in counting:
-            if all(is_variable(a) or a.val == 0 for a in equation.invars):
-                counting[made] = counting[read[0]]
-        elif name == "eq":
-            if {counting.get(v) for v in read} == {0, 1}:
-                found.add(made)
-        elif name == "convert_element_type" and found.intersection(read):
-            found.add(made)
-    return frozenset(found)
-
-
-def _same_numbers(step: Step) -> set[Variable]:
-    """Variables of several numbers that are all the same, whatever goes in: a derivative of a sum
-    has such ones."""
-    found: set[Variable] = set()
-    for equation in step.equations:
-        made = equation.outvars[0]
-        if (
-            equation.primitive.name in (PRODUCTS | ELEMENTWISE) - {"dot_general", "reduce_sum"}
-            and made.aval.size > 1
-            and all(v in found or v.aval.size == 1 for v in variables(equation.invars))
-        ):
-            found.add(made)
-    return found
-
-
-def _is_square(v: Variable) -> bool:
-    return v.aval.ndim == 2 and v.aval.shape[0] == v.aval.shape[1] > 1
-
-
 def _projects(equation: Equation, fixed: set[Variable]) -> bool:
     """Whether it is a product of one vector and a weight."""
     inputs = variables(equation.invars)
@@ -213,7 +172,7 @@ class _Walk:
       thin: what equations that read the matrix itself made that is smaller.
     """
 
-    def __init__(self, leaf: Leaf, able: set[int], feeding: set[int], known: frozenset[Variable]):
+    def __init__(self, leaf: Leaf, able: set[int], feeding: set[int], known: dict[Variable, Known]):
         self.reading = Reading(leaf.old, dtype_inside(leaf.old.aval.dtype), known)
         self.able, self.feeding = able, feeding
         self.inside: list[Equation] = []
@@ -265,7 +224,7 @@ def interpreted(
 ) -> Reading:
     """The loop's equations at one time step; with z of each contraction, or to find what they
     contract with."""
-    reading = Reading(leaf.old, dtype_inside(leaf.old.aval.dtype), matrix.identities, found)
+    reading = Reading(leaf.old, dtype_inside(leaf.old.aval.dtype), matrix.known, found)
     reading.know(values)
     for equation in matrix.equations:
         reading.run(equation)

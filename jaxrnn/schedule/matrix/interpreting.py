@@ -36,11 +36,11 @@ from jaxrnn.schedule.matrix.factored import (
     identity,
     is_array,
     lifted,
+    long_axes,
     multiplied,
     negated,
     rearranged,
     reshaped,
-    squeezed,
     whole,
     zeros,
 )
@@ -75,7 +75,7 @@ class Reading:
     Args:
       matrix: variable of the matrix.
       dtype: in which floats are worked out.
-      known: of the equations, an identity matrix each.
+      known: what is "zero" or an "identity" matrix.
       found: z of each contraction, along the axes of S without the one of the contraction; None
         where they are still to be found.
 
@@ -88,19 +88,19 @@ class Reading:
         self,
         matrix: Variable,
         dtype: Any,
-        known: frozenset[Variable],
+        known: Mapping[Variable, str],
         found: Sequence[Any] | None = None,
     ):
-        self.shape = matrix.aval.shape
-        self.large = as_large_as_a_matrix(self.shape)
+        self.large = as_large_as_a_matrix(matrix.aval.shape)
         self.dtype = dtype
         self.found = found
         self.vectors: list[tuple[Factor, int]] = []
-        core = Term(Core(None, tuple(range(len(self.shape)))), ())
+        core = Term(Core(None, long_axes(matrix.aval.shape)), ())
         self.known = {
-            v: identity(v.aval.shape[0], dtype if is_float(v.aval) else v.aval.dtype) for v in known
+            v: zeros(v.aval.shape) if what == "zero" else identity(v.aval, dtype)
+            for v, what in known.items()
         }
-        self.values: dict[Variable, Any] = {matrix: Value(self.shape, (core,))}
+        self.values: dict[Variable, Any] = {matrix: Value(matrix.aval.shape, (core,))}
         self.lifted: dict[Variable, Value] = {}
 
     def know(self, values: Mapping[Variable, Any]) -> None:
@@ -159,8 +159,6 @@ class Reading:
             if _is_zero(equation.invars[0]):
                 return zeros(aval.shape)
             places = [int(a) for a in params["broadcast_dimensions"]]  # NumPy's, some of them
-            if _stretched(values[0], places, aval.shape):
-                raise NotAffine("it is repeated")
             return rearranged(values[0], places.__getitem__, aval.shape)
         if name == "transpose":
             place = {int(old): new for new, old in enumerate(params["permutation"])}
@@ -201,7 +199,9 @@ class Reading:
             for k in (0, 1)
         ]
         if diagonal:
-            shares[1] = identity(aval.shape[0], self.dtype)
+            ((eye,),) = (term.factors for term in which.terms)
+            own = (eye._replace(array=eye.array.astype(self.dtype)),)
+            shares[1] = which._replace(terms=(Term(None, own),))
         parts = [multiplied(c, share) for c, share in zip(cases, shares, strict=True)]
         return added(*(p._replace(shape=aval.shape) for p in parts))
 
@@ -257,8 +257,7 @@ class Reading:
         z = self.found[len(self.vectors) - 1]
         order = sorted(range(len(left)), key=left.__getitem__)
         z = jnp.transpose(z, order)
-        kept = tuple(a for a, n in zip(sorted(left), z.shape, strict=True) if n != 1)
-        return Term(None, (Factor(squeezed(z), kept),))
+        return Term(None, (Factor(z, tuple(sorted(left))),))
 
 
 def _chooses_products(name: str, values: list[Value]) -> bool:
@@ -279,12 +278,6 @@ def _is_identity(value: Value) -> bool:
 
 def _is_zero(atom: Atom) -> bool:
     return not is_variable(atom) and is_float(atom.aval) and not np.any(atom.val)
-
-
-def _stretched(value: Value, places: Sequence[int], shape: Sequence[int]) -> bool:
-    """Whether an axis of size 1 of what is read of the matrix becomes a longer one."""
-    own = {a for t in value.terms if t.core is not None for a in t.core.axes or ()}
-    return any(value.shape[a] != shape[places[a]] for a in own)
 
 
 def _divided(value: Value, by: Value) -> Value:

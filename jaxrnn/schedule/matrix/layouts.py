@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from jaxrnn.schedule.matrix.chunks import Steps
-from jaxrnn.schedule.matrix.factored import Factor, NotAffine, Value, product
+from jaxrnn.schedule.matrix.factored import Factor, NotAffine, Value, long_sizes, product, reshaped
 
 Factors = tuple[Factor, ...]
 
@@ -62,7 +62,8 @@ class _Write(NamedTuple):
 
 
 def pieces_of(value: Value, axes: Sequence[int]) -> Pieces:
-    """
+    """By axes of S, which are those that are not of size 1.
+
     Args:
       value: what the matrix becomes.
       axes: of each contraction, the axis along which it was.
@@ -71,6 +72,7 @@ def pieces_of(value: Value, axes: Sequence[int]) -> Pieces:
       NotAffine: it is not of this form.
     """
     pieces = Pieces([], {}, [])
+    value = reshaped(value, long_sizes(value.shape))
     every = tuple(range(len(value.shape)))
     for core, factors in value.terms:
         if core is None:
