@@ -111,8 +111,8 @@ CAUSES = {
     "tanh of it": lambda s, x: (jnp.tanh(written(s, x)), s @ x["q"]),
     "it is given out at every time step": lambda s, x: (written(s, x), s),
     "its decay is of each element of the whole matrix": lambda s, x: (
-        written(s * jax.nn.sigmoid(x["w"].reshape(3, 5)), x),
-        s @ x["q"],
+        written(decayed := s * jax.nn.sigmoid(x["w"].reshape(3, 5)), x),
+        decayed @ x["q"],
     ),
     "what is added is no sum of outer products": lambda s, x: (
         0.5 * s + x["w"].reshape(3, 5),
@@ -141,6 +141,11 @@ CAUSES = {
         s - jnp.outer(s @ x["q"], x["k"]),
         x["p"] @ s,
     ),
+    "it is multiplied by a whole matrix, or one not seen to be a diagonal": lambda s, x: (
+        written(s @ jnp.exp(jnp.outer(x["k"], x["q"])), x),
+        s @ x["q"],
+    ),
+    "logaddexp of it": lambda s, x: (jnp.logaddexp(s, x["p"][:, None]), s @ x["q"]),
     "its carry does not read itself": lambda s, x: (jnp.outer(x["v"], x["k"]), s @ x["q"]),
 }
 

@@ -14,6 +14,7 @@ T, B, INPUTS = 11, 2, 4
 HEADS, KEYS, VALUES = 4, 4, 3
 SIZES = {"k": KEYS, "q": KEYS, "w": KEYS, "v": VALUES}
 EYE = jnp.eye(KEYS, dtype=bool)
+EYES = jax.nn.one_hot(jnp.arange(KEYS), KEYS)[None]
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +91,10 @@ WRITINGS = {
                 jnp.where(jnp.arange(KEYS)[:, None] == jnp.arange(KEYS)[None], w[:, None], 0),
             )
         ),
+        "decay of each key, rank 0",
+    ),
+    "an identity for each head, and a place above 0": (
+        decayed_by(lambda s, w: s @ jnp.where(jnp.tile(EYES, (HEADS, 1, 1)) > 0, w[:, None], 0)),
         "decay of each key, rank 0",
     ),
     "an axis of one example": (

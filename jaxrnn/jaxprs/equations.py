@@ -204,6 +204,13 @@ def read_by(equations: Iterable[Equation], atoms: Iterable[Atom] = ()) -> list[V
     return variables([*(v for e in equations for v in e.invars), *atoms])
 
 
+def operation_of(equation: Equation) -> str:
+    """What it does, in a word: its primitive, or the function with a derivative of its own."""
+    name = equation.primitive.name
+    body = equation.params.get(CUSTOM.get(name, ""))
+    return name if body is None else opened(body)[0].debug_info.func_name
+
+
 def is_float(kind: Any) -> bool:
     """Whether an array, or what stands for one, has derivatives."""
     return jnp.issubdtype(kind.dtype, jnp.inexact)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 
 from jaxrnn.base import Carry, Params, Size, X
-from jaxrnn.jaxprs.equations import Equation, Variable, made_by, variables
+from jaxrnn.jaxprs.equations import Equation, Variable, made_by, operation_of, variables
 from jaxrnn.schedule.choosing import Choice, jacobian_bytes
 from jaxrnn.schedule.depending import carry_read_by, components
 from jaxrnn.schedule.linear.affine import why_not_linear
@@ -88,7 +88,7 @@ def _apart(stage: Apart, names: dict[Variable, str]) -> list[str]:
     lines = []
     for equation in heavy:
         read = _read(equation, names)
-        lines.append(f"hoisted, all time steps at once: {equation.primitive.name}{read}")
+        lines.append(f"hoisted, all time steps at once: {operation_of(equation)}{read}")
     cheap = len(stage.equations) - len(heavy)
     if cheap:
         lines[-1] += f"; {cheap} elementwise equations with them"
@@ -131,10 +131,10 @@ def _loop(
     readers = find_readers(loop)
     for reader in readers:
         read = _read(reader.equation, names)
-        lines.append(f"  {_GRADIENTS[reader.kind].format(reader.equation.primitive.name + read)}")
+        lines.append(f"  {_GRADIENTS[reader.kind].format(operation_of(reader.equation) + read)}")
     if readers:
         saving = decide(loop, readers)
-        makers = {v: e.primitive.name for e in saving.forward.equations for v in e.outvars}
+        makers = {v: operation_of(e) for e in saving.forward.equations for v in e.outvars}
         kept = ", ".join(f"{makers[v]} {list(v.aval.shape)}" for v in saving.saved)
         lines.append(f"  kept for the backward pass: {kept or 'the carry alone'}")
     return lines
@@ -154,7 +154,7 @@ def _solved(loop: Loop, carried: str, length: Size, batch_size: Size) -> list[st
 
 
 def _listed(equations: Sequence[Equation]) -> str:
-    names = list(dict.fromkeys(e.primitive.name for e in equations))
+    names = list(dict.fromkeys(map(operation_of, equations)))
     return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 

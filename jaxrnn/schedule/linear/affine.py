@@ -1,6 +1,6 @@
 """Which recurrences are affine in what they carry, each number by itself or with few others."""
 
-from jaxrnn.jaxprs.equations import is_float, is_variable, needed
+from jaxrnn.jaxprs.equations import is_float, is_variable, needed, operation_of
 from jaxrnn.schedule.reading import Leaf, Step
 
 # Leaves that may feed each other: of each unit a block of so many rows and columns, of which the
@@ -29,7 +29,7 @@ def why_not_linear(step: Step, carry: list[Leaf]) -> str | None:
         affine = [k for k, v in enumerate(equation.invars) if is_variable(v) and v in along]
         if not affine:
             continue
-        name = equation.primitive.name
+        name = operation_of(equation)
         shapes = {v.aval.shape for v in equation.outvars} | {
             equation.invars[k].aval.shape for k in affine
         }

@@ -79,11 +79,18 @@ def lifted(array: Any, shape: Sequence[int], dtype: Any) -> Value:
     return Value(tuple(shape), (Term(None, (Factor(squeezed(array), long_axes(array.shape)),)),))
 
 
-def identity(kind: Any, dtype: Any) -> Value:
-    """An identity matrix, beside axes of size 1; floats in that type."""
-    axes = long_axes(kind.shape)
-    eye = jnp.eye(kind.shape[axes[0]], dtype=dtype if is_float(kind) else kind.dtype)
-    return Value(kind.shape, (Term(None, (Factor(eye, axes, identity=True),)),))
+class Known(NamedTuple):
+    """What there is whatever goes in: an identity matrix along two axes, the same all along the
+    others; zeros where there are none."""
+
+    axes: tuple[int, ...] = ()
+
+    def value(self, kind: Any, dtype: Any) -> Value:
+        """Floats in that type."""
+        if not self.axes:
+            return zeros(kind.shape)
+        eye = jnp.eye(kind.shape[self.axes[0]], dtype=dtype if is_float(kind) else kind.dtype)
+        return Value(kind.shape, (Term(None, (Factor(eye, self.axes, identity=True),)),))
 
 
 def zeros(shape: Sequence[int]) -> Value:

@@ -11,18 +11,19 @@ from jaxrnn.jaxprs.equations import (
     is_variable,
     made_by,
     needed,
+    operation_of,
     read_by,
     struct_of,
     variables,
 )
-from jaxrnn.schedule.matrix.factored import NotAffine, Value, dtype_inside, long_sizes
+from jaxrnn.schedule.matrix.factored import Known, NotAffine, Value, dtype_inside, long_sizes
 from jaxrnn.schedule.matrix.interpreting import (
     ELEMENTWISE,
     PRODUCTS,
     Reading,
     as_large_as_a_matrix,
 )
-from jaxrnn.schedule.matrix.known import Known, known_of, same_numbers
+from jaxrnn.schedule.matrix.known import known_of, same_numbers
 from jaxrnn.schedule.matrix.layouts import Along, layouts_of, pieces_of
 from jaxrnn.schedule.reading import Leaf, Step
 
@@ -198,7 +199,7 @@ class _Walk:
             try:
                 self.reading.run(equation)
             except NotAffine as error:
-                name = equation.primitive.name
+                name = operation_of(equation)
                 what = "it" if large else "what is read of it"
                 cause = f"{name} of {what}" if str(error) == name else str(error)
         if cause is None:

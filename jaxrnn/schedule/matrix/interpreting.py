@@ -19,12 +19,14 @@ from jaxrnn.jaxprs.equations import (
     as_function,
     is_float,
     is_variable,
+    operation_of,
     primitives,
 )
 from jaxrnn.schedule.matrix.contracting import contracted
 from jaxrnn.schedule.matrix.factored import (
     Core,
     Factor,
+    Known,
     NotAffine,
     Term,
     Value,
@@ -33,7 +35,6 @@ from jaxrnn.schedule.matrix.factored import (
     as_inside,
     compact,
     each_number,
-    identity,
     is_array,
     lifted,
     long_axes,
@@ -75,7 +76,7 @@ class Reading:
     Args:
       matrix: variable of the matrix.
       dtype: in which floats are worked out.
-      known: what is "zero" or an "identity" matrix.
+      known: what there is whatever goes in.
       found: z of each contraction, along the axes of S without the one of the contraction; None
         where they are still to be found.
 
@@ -88,7 +89,7 @@ class Reading:
         self,
         matrix: Variable,
         dtype: Any,
-        known: Mapping[Variable, str],
+        known: Mapping[Variable, Known],
         found: Sequence[Any] | None = None,
     ):
         self.large = as_large_as_a_matrix(matrix.aval.shape)
@@ -96,10 +97,7 @@ class Reading:
         self.found = found
         self.vectors: list[tuple[Factor, int]] = []
         core = Term(Core(None, long_axes(matrix.aval.shape)), ())
-        self.known = {
-            v: zeros(v.aval.shape) if what == "zero" else identity(v.aval, dtype)
-            for v, what in known.items()
-        }
+        self.known = {v: what.value(v.aval, dtype) for v, what in known.items()}
         self.values: dict[Variable, Any] = {matrix: Value(matrix.aval.shape, (core,))}
         self.lifted: dict[Variable, Value] = {}
 
@@ -115,7 +113,7 @@ class Reading:
         (made,) = equation.outvars if len(equation.outvars) == 1 else (None,)
         if made is None or not self._as_products(equation, inputs, made):
             if any(not is_array(v) and not v.free for v in inputs):
-                raise NotAffine(equation.primitive.name)
+                raise NotAffine(operation_of(equation))
             arrays = [v if is_array(v) else whole(v) for v in inputs]
             arrays = [
                 as_given(jnp.asarray(a), atom.aval)

@@ -1,30 +1,34 @@
 """What variables of a step are whatever goes in: identity matrices, zeros, one number often."""
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxrnn.jaxprs.equations import Variable, as_function, primitives, variables
+from jaxrnn.schedule.matrix.factored import Known, long_axes
 from jaxrnn.schedule.matrix.interpreting import ELEMENTWISE, PRODUCTS
 from jaxrnn.schedule.reading import Step
 
-Known = Literal["identity", "zero"]
-
 LARGEST = 2**20
 """Numbers up to which an array is looked at."""
+# What is worked out of constants.
+WORKED_OUT = PRODUCTS | ELEMENTWISE | primitives("concatenate iota pad rev slice split tile")
 
 
 def known_of(step: Step) -> dict[Variable, Known]:
-    """Of what is the same whatever goes in, what is 0 everywhere or an identity matrix, beside axes
-    of size 1."""
+    """Of what is the same whatever goes in, the zeros and the identity matrices."""
     found: dict[Variable, Known] = {}
     for v, array in _constants(step).items():
-        small = array.squeeze()
         if not array.any():
-            found[v] = "zero"
-        elif small.ndim == 2 and np.array_equal(small, np.eye(len(small))):
-            found[v] = "identity"
+            found[v] = Known()
+            continue
+        for axis in range(array.ndim):
+            one = array[(slice(None),) * axis + (slice(1),)]
+            array = one if (array == one).all() else array
+        axes, matrix = long_axes(array.shape), array.squeeze()
+        if len(axes) == 2 and np.array_equal(matrix, np.eye(len(matrix))):
+            found[v] = Known(axes)
     return found
 
 
@@ -35,7 +39,7 @@ def _constants(step: Step) -> dict[Variable, np.ndarray]:
         for equation in step.equations:
             read = list(dict.fromkeys(variables(equation.invars)))
             if (
-                equation.primitive.name in PRODUCTS | ELEMENTWISE | primitives("iota")
+                equation.primitive.name in WORKED_OUT
                 and all(v in values for v in read)
                 and all(v.aval.size <= LARGEST for v in equation.outvars)
             ):

@@ -85,6 +85,8 @@ def pieces_of(value: Value, axes: Sequence[int]) -> Pieces:
             raise NotAffine("what is read of it feeds back along another axis")
         else:
             pieces.fed.setdefault(core.read, []).append(factors)
+    if not pieces.decay and pieces.fed:
+        raise NotAffine("it is multiplied by a whole matrix, or one not seen to be a diagonal")
     if not pieces.decay:
         raise NotAffine("its carry does not read itself")
     return pieces
@@ -109,10 +111,10 @@ def _along(axis, pieces: Pieces, vectors, shape) -> Along:
     shares = [f for terms in pieces.fed.values() for factors in terms for f in factors]
     decay = _merged(pieces.decay)
     spread = {
-        "it is read by more than a vector": [v for v, along in vectors if along == axis],
-        "what is read of it feeds back through a whole matrix": shares,
-        "what is added is no sum of outer products": [f for t in pieces.written for f in t],
         "its decay is of each element of the whole matrix": decay,
+        "what is added is no sum of outer products": [f for t in pieces.written for f in t],
+        "what is read of it feeds back through a whole matrix": shares,
+        "it is read by more than a vector": [v for v, along in vectors if along == axis],
     }
     causes = [(cause, [f for f in every if axis in f.axes]) for cause, every in spread.items()]
     # what feeds back is scaled by one number for each matrix: an axis along which it is another is
