@@ -30,6 +30,12 @@ def _decayed(params, s, x):
     return s, s @ x["q"]
 
 
+def _flat(params, s, x):
+    """The same, carried as one vector."""
+    s, y = _decayed(params, s.reshape(D, D), x)
+    return s.ravel(), y
+
+
 def _delta(params, s, x):
     """The delta rule: what is stored under a key is replaced."""
     key = x["k"] * lax.rsqrt(1e-6 + x["k"] @ x["k"])
@@ -115,6 +121,7 @@ def _experts(params, h, x):
 
 STEPS = {
     "decayed matrix": _matrix(_decayed),
+    "a matrix as a vector": Cell(_weights, lambda params, key: jnp.zeros(D * D), _flat),
     "delta rule": _matrix(_delta),
     "momentum": Cell(
         _weights, lambda params, key: (jnp.zeros((D, D)), jnp.zeros((D, D))), _momentum

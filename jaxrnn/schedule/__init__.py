@@ -1,10 +1,11 @@
 """The scheduler: what leaves the loop over time, and the deferred gradient.
 
-`reading` turns a step into equations and `depending` tells which leaves of the carry feed each
-other. `planning` distributes the equations over `stages` (`weighing` tells what is too large for an
-array of all time steps), `running` carries them out. A stage that is a recurrence is a room of its
-own for each form: a `loop`; `linear`, for all time steps at once; `matrix`, chunk by chunk; and
-`newton`, by which any other is solved for all time steps at once, where that is asked for.
+`reading` turns a step into equations, `carrying` its carry into the parts that it takes it apart
+into, and `depending` tells which of them feed each other. `planning` distributes the equations over
+`stages` (`weighing` tells what is too large for an array of all time steps), `running` carries them
+out. A stage that is a recurrence is a room of its own for each form: a `loop`; `linear`, for all
+time steps at once; `matrix`, chunk by chunk; and `newton`, by which any other is solved for all
+time steps at once, where that is asked for.
 `stepping` does a time step of a loop for the whole batch. `choosing` says which schedule a step
 takes and `explaining` tells a reader.
 """

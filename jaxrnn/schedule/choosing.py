@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.base import Carry, Cell, Params, Size, X
+from jaxrnn.schedule.carrying import taken_apart
 from jaxrnn.schedule.loop.reversible import require_reversible
 from jaxrnn.schedule.planning import make_plan
 from jaxrnn.schedule.reading import Step, Unreadable, read_step, sliced_first
@@ -99,7 +100,7 @@ def choose(
     chunks = ON_A_CPU if platform == "cpu" else ELSEWHERE
     try:
         _require_rules()
-        step = sliced_first(read_step(cell, params, carry, xs))
+        step = sliced_first(taken_apart(read_step(cell, params, carry, xs)))
         plan = make_plan(
             step,
             in_parallel,

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from jaxrnn.base import Carry, Params, Size, X
+from jaxrnn.base import Carry, Params, PyTree, Size, X
 from jaxrnn.jaxprs.equations import Equation, Variable, made_by, operation_of, variables
 from jaxrnn.schedule.choosing import Choice, jacobian_bytes
 from jaxrnn.schedule.depending import carry_read_by, components
@@ -165,15 +166,24 @@ def _read(equation: Equation, names: dict[Variable, str]) -> str:
 
 
 def _names(step: Step, params: Params, carry: Carry, xs: X) -> dict[Variable, str]:
-    names: dict[Variable, str] = {}
-    for word, group, tree in (
-        ("params", step.params[: len(step.params) - len(step.closed_over)], params),
-        ("carry", [leaf.old for leaf in step.carry], carry),
-        ("x", step.x, xs),
-    ):
-        for v, (path, _) in zip(group, jax.tree.leaves_with_path(tree), strict=True):
-            shape = list(v.aval.shape)
-            names[v] = f"{word}{jax.tree_util.keystr(path)}" + (f" {shape}" if shape else "")
-    for v in step.params[len(step.params) - len(step.closed_over) :]:
+    around = len(step.params) - len(step.closed_over)
+    carried = _paths("carry", carry, 1)
+    for cut in step.cuts:
+        name, place = carried[cut.place], cut.place
+        parts = [f"{name} part {i + 1} of {len(cut.spans)}" for i in range(len(cut.spans))]
+        carried[place : place + 1] = parts if len(parts) > 1 else [f"{name} as {list(*cut.shapes)}"]
+    names = dict(zip(step.params[:around], _paths("params", params, 0), strict=True))
+    names |= zip((leaf.old for leaf in step.carry), carried, strict=True)
+    names |= zip(step.x, _paths("x", xs, 2), strict=True)
+    for v in step.params[around:]:
         names[v] = f"a closed-over {v.aval.dtype} {list(v.aval.shape)}"
     return names
+
+
+def _paths(word: str, tree: PyTree, leading: int) -> list[str]:
+    """A name of each leaf, with its shape behind so many leading axes."""
+    found = []
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        shape = list(jnp.shape(leaf)[leading:])
+        found.append(f"{word}{jax.tree_util.keystr(path)}" + (f" {shape}" if shape else ""))
+    return found

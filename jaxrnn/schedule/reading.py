@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.core import Tracer
 
 from jaxrnn.base import Carry, Cell, Params, X
@@ -65,6 +66,50 @@ class Leaf(NamedTuple):
     new: Atom
 
 
+# Along an axis, from one place to another.
+Span = tuple[int | None, int, int]
+ALL: Span = None, 0, 0
+
+
+class Cut(NamedTuple):
+    """A leaf of the carry, for which its parts are carried.
+
+    Attributes:
+      place: of the leaf, and of the first part, among the leaves.
+      shape: of the leaf.
+      spans: each part's; one that is `ALL` has another shape alone.
+      shapes: of the parts.
+    """
+
+    place: int
+    shape: tuple[int, ...]
+    spans: tuple[Span, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    def apart(self, leaves: list[Any]) -> list[Any]:
+        """Leaves [B, ...] with the parts in place of the leaf."""
+        whole = leaves[self.place]
+        cut = [
+            whole if axis is None else lax.slice_in_dim(whole, start, stop, axis=1 + axis)
+            for axis, start, stop in self.spans
+        ]
+        parts = [a.reshape(len(a), *shape) for a, shape in zip(cut, self.shapes, strict=True)]
+        return [*leaves[: self.place], *parts, *leaves[self.place + 1 :]]
+
+    def together(self, leaves: list[Any]) -> list[Any]:
+        """The other way round."""
+        end = self.place + len(self.spans)
+        parts = leaves[self.place : end]
+        axis, *_ = self.spans[0]
+        if axis is not None:
+            sizes = [stop - start for _, start, stop in self.spans]
+            shapes = [(*self.shape[:axis], n, *self.shape[axis + 1 :]) for n in sizes]
+            parts = [a.reshape(len(a), *s) for a, s in zip(parts, shapes, strict=True)]
+        whole = parts[0] if axis is None else jnp.concatenate(parts, 1 + axis)
+        whole = whole.reshape(len(whole), *self.shape)
+        return [*leaves[: self.place], whole, *leaves[end:]]
+
+
 class Step(NamedTuple):
     """One time step of one example as equations over variables.
 
@@ -77,6 +122,7 @@ class Step(NamedTuple):
       y: atoms that come out.
       constants: variable to value, arrays that the step closed over.
       y_tree: the tree of y.
+      cuts: what the leaves of the carry come of, one cut after another.
     """
 
     equations: list[Equation]
@@ -87,6 +133,7 @@ class Step(NamedTuple):
     y: list[Atom]
     constants: dict[Variable, Any]
     y_tree: Any
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def varying(self) -> set[Variable]:

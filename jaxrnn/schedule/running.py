@@ -1,5 +1,6 @@
 """Carrying out a plan, stage by stage."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -66,6 +67,7 @@ def run_plan(
         return jnp.broadcast_to(one, (length, batch_size, *one.shape))
 
     ys = [given_out(atom) for atom in step.y]
+    last = functools.reduce(lambda a, cut: cut.together(a), reversed(step.cuts), last)
     return jax.tree.unflatten(jax.tree.structure(carry), last), step.y_tree.unflatten(ys)
 
 
@@ -86,7 +88,7 @@ def _through_loops(step: Step, plan: Plan, params, carry, xs, solver: Solver | N
     values = _Values(
         once=dict(step.constants) | dict(given),
         always=dict(zip(step.x, jax.tree.leaves(xs), strict=True)),
-        carry=jax.tree.leaves(carry),
+        carry=functools.reduce(lambda a, cut: cut.apart(a), step.cuts, jax.tree.leaves(carry)),
     )
     for stage in plan[: _behind_loops(plan)]:
         values = _run(stage, values, first.shape[0], solver)
