@@ -102,6 +102,17 @@ READABLE = {
     "cond without a weight": recurrent(
         lambda params, h, x: lax.cond(x[0] > 0, jnp.tanh, jnp.sin, h + x)
     ),
+    "branches around a weight": recurrent(
+        lambda params, h, x: lax.switch(
+            jnp.int32(5 * x[0]),
+            [
+                lambda h: jnp.tanh(h @ params["w"]),
+                lambda h: lax.cond(h[0] > 0, lambda h: h * params["b"], jnp.cos, h),
+                lambda h: x,
+            ],
+            h,
+        )
+    ),
     "scan without a weight": recurrent(
         lambda params, h, x: (
             lax.scan(lambda c, a: (jnp.sin(c + a), None), jnp.zeros(()), h + x)[0] + h
@@ -329,7 +340,8 @@ def printing(params, h, x):
 
 
 def branching(params, h, x):
-    h = lax.cond(x[0] > 0, lambda h: jnp.tanh(h @ params["w"]), lambda h: h + x, h)
+    """All examples take the same branch."""
+    h = lax.cond(params["b"][0] > 0, lambda h: jnp.tanh(h @ params["w"]), lambda h: h + x, h)
     return h, h
 
 

@@ -69,6 +69,13 @@ def columns(s, k, q, w, v):
     return now[..., None], (now @ q[..., None])[..., 0]
 
 
+def reset_by_a_branch(s, k, q, w, v):
+    """Sequences that begin anew."""
+    s = jax.lax.cond(v[0, 0] > 0.3, jnp.zeros_like, lambda s: s, s)
+    s = w[:, None] * s + v[:, :, None] * k[:, None]
+    return s, jnp.einsum("hvk,hk->hv", s, q)
+
+
 # How each is written, and what is found
 WRITINGS = {
     "a diagonal matrix of each head": (
@@ -95,6 +102,10 @@ WRITINGS = {
     ),
     "an identity for each head, and a place above 0": (
         decayed_by(lambda s, w: s @ jnp.where(jnp.tile(EYES, (HEADS, 1, 1)) > 0, w[:, None], 0)),
+        "decay of each key, rank 0",
+    ),
+    "a reset by a branch": (
+        (reset_by_a_branch, (HEADS, VALUES, KEYS)),
         "decay of each key, rank 0",
     ),
     "an axis of one example": (

@@ -9,6 +9,7 @@ from jax import lax
 from jax.core import Tracer
 
 from jaxrnn.base import Carry, Cell, Params, X
+from jaxrnn.jaxprs.branches import without_branches
 from jaxrnn.jaxprs.equations import (
     Atom,
     Equation,
@@ -154,9 +155,11 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
             "which what a schedule joins may not be joined; AxisType.Auto and jax.shard_map may"
         )
     inputs = (shapes_of(params, 0), shapes_of(carry, 1), shapes_of(xs, 2))
-    program = trace(cell.step, *inputs).without_repeats(REPEATED)
+    program = trace(cell.step, *inputs)
     if program.effects:
         raise Unreadable(f"effects: {', '.join(map(str, program.effects))}")
+    program = without_branches(program, jax.tree.leaves(program.arguments[1:]))
+    program = program.without_repeats(REPEATED)
     if any(equation.primitive.name == "custom_vmap_call" for equation in program.equations):
         raise Unreadable(
             "custom batching: jax.custom_batching.custom_vmap must see the batch alone"
