@@ -76,6 +76,15 @@ def reset_by_a_branch(s, k, q, w, v):
     return s, jnp.einsum("hvk,hk->hv", s, q)
 
 
+def read_at_once(s, k, q, w, v):
+    """A delta rule whose key and query are read in one product."""
+    s = s * w[:, None]
+    read = s @ jnp.stack([k, q], -1)
+    new = v - read[..., 0]
+    y = read[..., 1] + new * jnp.einsum("hk,hk->h", k, q)[:, None]
+    return s + new[:, :, None] * k[:, None], y
+
+
 # How each is written, and what is found
 WRITINGS = {
     "a diagonal matrix of each head": (
@@ -107,6 +116,10 @@ WRITINGS = {
     "a reset by a branch": (
         (reset_by_a_branch, (HEADS, VALUES, KEYS)),
         "decay of each key, rank 0",
+    ),
+    "a key and a query read at once": (
+        (read_at_once, (HEADS, VALUES, KEYS)),
+        "decay of each key, rank 1",
     ),
     "an axis of one example": (
         (delta_rule_of_one, (1, HEADS, KEYS, VALUES)),

@@ -193,6 +193,32 @@ def reshaped(value: Value, shape: Sequence[int]) -> Value:
     return rearranged(value, dict(zip(old, new, strict=True)).__getitem__, shape)
 
 
+def sliced(value: Value, axis: int, start: int, stop: int) -> Value:
+    """From one place of an axis to another.
+
+    Raises:
+      NotAffine: it is an axis of S, or of what was read of it.
+    """
+    terms = []
+    for core, factors in value.terms:
+        if core is not None and axis in (core.axes or ()):
+            raise NotAffine("slice")
+        if all(f.one is None or f.axes != (axis,) or start <= f.one < stop for f in factors):
+            terms.append(Term(core, tuple(_sliced(f, axis, start, stop) for f in factors)))
+    shape = (*value.shape[:axis], stop - start, *value.shape[axis + 1 :])
+    return Value(shape, tuple(terms))
+
+
+def _sliced(factor: Factor, axis: int, start: int, stop: int) -> Factor:
+    if axis not in factor.axes:
+        return factor
+    places = [slice(start, stop) if a == axis else slice(None) for a in factor.axes]
+    array = factor.array[tuple(places)]
+    axes = tuple(a for a, n in zip(factor.axes, array.shape, strict=True) if n != 1)
+    one = None if factor.one is None or not axes else factor.one - start
+    return Factor(squeezed(array), axes, one=one)
+
+
 def _times(term: Term, factor: Factor) -> Term:
     return term._replace(factors=(*term.factors, factor))
 

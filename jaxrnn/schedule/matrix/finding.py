@@ -143,7 +143,7 @@ def _feeding(
             and leaf.place not in reads[v]
             and v not in known
             and (v in same or v.aval.size >= as_large_as_a_matrix(leaf.old.aval.shape))
-            and equation.primitive.name in PRODUCTS | ELEMENTWISE
+            and equation.primitive.name in (PRODUCTS | ELEMENTWISE) - {"slice"}
             and not _projects(equation, fixed)
             and id(equation) not in found
         ):

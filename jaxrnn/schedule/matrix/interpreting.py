@@ -42,6 +42,7 @@ from jaxrnn.schedule.matrix.factored import (
     negated,
     rearranged,
     reshaped,
+    sliced,
     whole,
     zeros,
 )
@@ -58,8 +59,8 @@ ELEMENTWISE = primitives(
 # What is kept as sums of products.
 PRODUCTS = primitives(
     """
-    neg add sub add_any mul div dot_general reduce_sum broadcast_in_dim reshape squeeze transpose
-    convert_element_type copy name
+    neg add sub add_any mul div dot_general reduce_sum broadcast_in_dim reshape slice squeeze
+    transpose convert_element_type copy name
     """
 )
 
@@ -163,6 +164,8 @@ class Reading:
             return rearranged(values[0], place.__getitem__, aval.shape)
         if name in ("reshape", "squeeze"):
             return self._reshaped(values[0], aval.shape)
+        if name == "slice":
+            return self._sliced(values[0], params)
         if name == "convert_element_type":
             return self._converted(values[0], equation, aval)
         return _BINARY[name](*values) if name in _BINARY else _UNARY[name](values[0])
@@ -209,6 +212,15 @@ class Reading:
         if not value.free:
             raise NotAffine("convert_element_type")
         return each_number(lambda a: a.astype(aval.dtype), [value], self.dtype)
+
+    def _sliced(self, value: Value, params: Any) -> Value:
+        if any(n != 1 for n in params["strides"] or ()):
+            raise NotAffine("slice")
+        ends = zip(params["start_indices"], params["limit_indices"], value.shape, strict=True)
+        for axis, (start, stop, size) in enumerate(ends):
+            if (start, stop) != (0, size):
+                value = sliced(value, axis, start, stop)
+        return value
 
     def _reshaped(self, value: Value, shape: Sequence[int]) -> Value:
         try:

@@ -13,7 +13,7 @@ from jaxrnn.schedule.reading import Step
 LARGEST = 2**20
 """Numbers up to which an array is looked at."""
 # What is worked out of constants.
-WORKED_OUT = PRODUCTS | ELEMENTWISE | primitives("concatenate iota pad rev slice split tile")
+WORKED_OUT = PRODUCTS | ELEMENTWISE | primitives("concatenate iota pad rev split tile")
 
 
 def known_of(step: Step) -> dict[Variable, Known]:
