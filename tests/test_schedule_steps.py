@@ -113,6 +113,14 @@ READABLE = {
             h,
         )
     ),
+    "rounds around a weight": recurrent(
+        lambda params, h, x: lax.scan(
+            lambda c, a: (jnp.tanh(c @ params["w"] + a), c * a),
+            h,
+            jnp.outer(x, params["b"]),
+            reverse=True,
+        )[1].sum(0)
+    ),
     "scan without a weight": recurrent(
         lambda params, h, x: (
             lax.scan(lambda c, a: (jnp.sin(c + a), None), jnp.zeros(()), h + x)[0] + h
@@ -346,7 +354,7 @@ def branching(params, h, x):
 
 
 def scanning(params, h, x):
-    h, _ = lax.scan(lambda h, _: (jnp.tanh(h @ params["w"] + x), None), h, None, length=2)
+    h, _ = lax.scan(lambda h, _: (jnp.tanh(h @ params["w"] + x), None), h, None, length=9)
     return h, h
 
 

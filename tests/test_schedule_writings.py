@@ -85,6 +85,18 @@ def read_at_once(s, k, q, w, v):
     return s + new[:, :, None] * k[:, None], y
 
 
+def products_in_a_loop(s, k, q, w, v):
+    """Several steps of the delta rule within one time step."""
+
+    def one(s, key):
+        key = key / jnp.linalg.norm(key, axis=-1, keepdims=True)
+        read = jnp.einsum("hvk,hk->hv", s, key)
+        return s + (v - read)[:, :, None] * key[:, None], None
+
+    s, _ = jax.lax.scan(one, s, jnp.stack([k, w]))
+    return s, jnp.einsum("hvk,hk->hv", s, q)
+
+
 # How each is written, and what is found
 WRITINGS = {
     "a diagonal matrix of each head": (
@@ -120,6 +132,10 @@ WRITINGS = {
     "a key and a query read at once": (
         (read_at_once, (HEADS, VALUES, KEYS)),
         "decay of each key, rank 1",
+    ),
+    "products in a loop": (
+        (products_in_a_loop, (HEADS, VALUES, KEYS)),
+        "decay none, rank 2",
     ),
     "an axis of one example": (
         (delta_rule_of_one, (1, HEADS, KEYS, VALUES)),

@@ -9,7 +9,6 @@ from jax import lax
 from jax.core import Tracer
 
 from jaxrnn.base import Carry, Cell, Params, X
-from jaxrnn.jaxprs.branches import without_branches
 from jaxrnn.jaxprs.equations import (
     Atom,
     Equation,
@@ -23,6 +22,7 @@ from jaxrnn.jaxprs.equations import (
     variables,
 )
 from jaxrnn.jaxprs.reach import ELEMENTWISE
+from jaxrnn.jaxprs.unfolding import unfolded
 from jaxrnn.schedule.devices import explicitly_sharded, varies_like
 from jaxrnn.unstable import CUSTOM, new_variable
 
@@ -158,7 +158,7 @@ def read_step(cell: Cell, params: Params, carry: Carry, xs: X) -> Step:
     program = trace(cell.step, *inputs)
     if program.effects:
         raise Unreadable(f"effects: {', '.join(map(str, program.effects))}")
-    program = without_branches(program, jax.tree.leaves(program.arguments[1:]))
+    program = unfolded(program, jax.tree.leaves(program.arguments[1:]))
     program = program.without_repeats(REPEATED)
     if any(equation.primitive.name == "custom_vmap_call" for equation in program.equations):
         raise Unreadable(

@@ -1,0 +1,93 @@
+"""Control flow of a step, written out: every branch with a choice between them, all rounds of a
+short loop."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn.jaxprs.equations import (
+    Atom,
+    Equation,
+    Program,
+    Variable,
+    as_function,
+    is_variable,
+    struct_of,
+    trace,
+    variables,
+)
+from jaxrnn.unstable import opened, scan_counts
+
+ROUNDS = 8
+"""Of a loop that is written out, the most: each is as many equations again to compile."""
+
+
+def unfolded(program: Program, varying: Iterable[Variable]) -> Program:
+    """With choices in place of `lax.cond` and `lax.switch` by what is varying, as under `jax.vmap`
+    over the examples, and with the rounds of each `lax.scan` that reads what is varying, if they
+    are few. Branches by the params alone stay: all examples take the same."""
+    varying = set(varying)
+    names: dict[Variable, Atom] = {}
+    found: list[Equation] = []
+    constants = dict(program.constants)
+
+    def of(atom):
+        return names.get(atom, atom) if is_variable(atom) else atom
+
+    waiting = list(program.equations)
+    while waiting:
+        equation = waiting.pop(0)
+        equation = equation.replace(invars=list(map(of, equation.invars)))
+        moves = not varying.isdisjoint(variables(equation.invars))
+        name = equation.primitive.name
+        if name == "cond" and equation.invars[0] in varying:
+            written = _choice(equation)
+        elif name == "scan" and moves and 1 <= equation.params["length"] <= ROUNDS:
+            written = _rounds(equation)
+        else:
+            varying.update(equation.outvars if moves else ())
+            found.append(equation)
+            continue
+        constants |= written.constants
+        names |= zip(written.inputs, equation.invars, strict=True)
+        waiting[:0] = written.equations
+        names |= zip(equation.outvars, map(of, written.outputs), strict=True)
+    return program._replace(equations=found, constants=constants).renamed(names)
+
+
+def _choice(equation: Equation) -> Program:
+    """Every branch, and a choice between what they give."""
+    branches = [_called(branch) for branch in equation.params["branches"]]
+
+    def choose(index, *operands) -> list[Any]:
+        made = [branch(*operands) for branch in branches]
+        return [lax.select_n(index, *cases) for cases in zip(*made, strict=True)]
+
+    return trace(choose, *map(struct_of, equation.invars))
+
+
+def _rounds(equation: Equation) -> Program:
+    """One round of a scan after another."""
+    body = _called(equation.params["jaxpr"])
+    fixed, carried = scan_counts(equation.params)
+    backwards = -1 if equation.params["reverse"] else 1
+
+    def run(*operands) -> list[Any]:
+        own, carry, xs = operands[:fixed], operands[fixed:][:carried], operands[fixed + carried :]
+        made = []
+        for i in range(equation.params["length"])[::backwards]:
+            out = body(*own, *carry, *(a[i] for a in xs))
+            carry = out[:carried]
+            made.append(out[carried:])
+        return [*carry, *(jnp.stack(each) for each in zip(*made[::backwards], strict=True))]
+
+    return trace(run, *map(struct_of, equation.invars))
+
+
+def _called(closed: Any) -> Any:
+    """A jaxpr with its constants as a function."""
+    body, held = opened(closed)
+    function = as_function(body.eqns, [*body.constvars, *body.invars], body.outvars)
+    return lambda *arguments: function(*held, *arguments)
