@@ -143,7 +143,8 @@ def squared(carry, z):
 
 
 def scaled(carry, z):
-    p = carry["p"] * carry["q"].mean() + z["u"]
+    """All units feed each other."""
+    p = carry["p"] * z["a"] + carry["q"].mean()
     return {"p": p, "q": p - carry["q"]}, carry["q"]
 
 

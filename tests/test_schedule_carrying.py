@@ -51,6 +51,26 @@ def joined(h, gate, x, r):
     return h, h
 
 
+def by_matrices(h, gate, x, r):
+    """A matrix of each unit."""
+    turn = jnp.array([[0.8 * gate, -0.6 * gate], [0.6 * gate, 0.8 * gate]])
+    h = jnp.einsum("ijd,jd->id", turn, h) + x[None]
+    return h, h[0]
+
+
+def columns_by_matmul(h, gate, x, r):
+    turn = jnp.moveaxis(jnp.array([[gate, 1 - gate], [x, 0 * x]]), -1, 0)
+    h = (turn @ h[:, :, None])[:, :, 0] + x[:, None]
+    return h, h.sum(1)
+
+
+def queue(h, gate, x, r):
+    """The last inputs, begun anew now and then."""
+    h = jnp.where(x[0] > 0.5, 0, h)
+    h = jnp.concatenate([h[1:], x[None]])
+    return h, h.mean(0)
+
+
 def swapped(h, gate, x, r):
     """Two parts that change places, and one that nothing is read of."""
     a, b = h[:UNITS], h[UNITS : 2 * UNITS]
@@ -82,6 +102,9 @@ PARTS = {
     "stack": (stacked, (2, UNITS), "associative", "2 x 2 numbers a unit"),
     "columns": (in_columns, (UNITS, 2), "associative", "2 x 2 numbers a unit"),
     "concatenate": (joined, (2 * UNITS,), "associative", "2 x 2 numbers a unit"),
+    "matrices": (by_matrices, (2, UNITS), "associative", "feeds itself affinely, 2 x 2 numbers"),
+    "matmul": (columns_by_matmul, (UNITS, 2), "associative", "feeds itself affinely, 2 x 2"),
+    "queue": (queue, (3, UNITS), "associative", "feeds itself affinely, 3 x 3"),
     "swap": (swapped, (3 * UNITS,), "associative", "part 3 of 3"),
     "lstm": (lstm, (2 * UNITS,), "distributed", "as [2, 6] part 1 of 2"),
     "rows": (rows, (UNITS * UNITS,), "chunked", "chunked: carry [36] as [6, 6]"),
@@ -97,7 +120,7 @@ def test_it_is_carried_in_parts(name):
     assert says in report
 
 
-@pytest.mark.parametrize("name", mostly_full(PARTS, "swap", "heads"))
+@pytest.mark.parametrize("name", mostly_full(PARTS, "matrices", "swap", "heads"))
 def test_it_is_right(name):
     step, shape, schedule, _ = PARTS[name]
     cell = cell_of(step, *shape)
@@ -105,9 +128,11 @@ def test_it_is_right(name):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("schedule", ["distributed", "newton"])
-@pytest.mark.parametrize("name", ["stack", "lstm"])
-def test_every_schedule_is_right(name, schedule: Schedule):
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [("stack", "newton"), ("lstm", "newton"), ("queue", "associative"), ("matmul", "associative")],
+)
+def test_every_transformation_is_right(name, schedule: Schedule):
     step, shape, *_ = PARTS[name]
     cell = cell_of(step, *shape)
     plain_loop.require_the_plain_loop(cell, *given(cell), schedule)

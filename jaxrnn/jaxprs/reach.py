@@ -164,12 +164,17 @@ def _reads(equation: Equation, place: int, index: int) -> Pattern | None:
         for axis, size in zip(settings["broadcast_dimensions"], operand.shape, strict=True):
             shape[axis] = size
         return _matrix(np.broadcast_to(numbers.reshape(shape), result.shape), operand, result)
-    if name == "concatenate":
-        axis = settings["dimension"]
-        before = sum(v.aval.shape[axis] for v in equation.invars[:place])
+    if name in ("concatenate", "stack"):
+        axis = settings["dimension" if name == "concatenate" else "axis"]
+        if name == "stack":
+            numbers, before = np.expand_dims(numbers, axis), place
+        else:
+            before = sum(v.aval.shape[axis] for v in equation.invars[:place])
         at = np.moveaxis(np.full(result.shape, -1), axis, 0)
-        at[before : before + operand.shape[axis]] = np.moveaxis(numbers, axis, 0)
+        at[before : before + numbers.shape[axis]] = np.moveaxis(numbers, axis, 0)
         return _matrix(np.moveaxis(at, 0, axis), operand, result)
+    if name == "tile":
+        return _matrix(np.tile(numbers, settings["reps"]), operand, result)
     if name in REDUCTIONS:
         axes = tuple(settings["axes"])
         last = np.moveaxis(numbers, axes, range(-len(axes), 0)) if axes else numbers[..., None]

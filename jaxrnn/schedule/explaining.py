@@ -10,7 +10,7 @@ from jaxrnn.base import Carry, Params, PyTree, Size, X
 from jaxrnn.jaxprs.equations import Equation, Variable, made_by, operation_of, variables
 from jaxrnn.schedule.choosing import Choice, jacobian_bytes
 from jaxrnn.schedule.depending import carry_read_by, components
-from jaxrnn.schedule.linear.affine import why_not_linear
+from jaxrnn.schedule.linear.affine import Linear, find_linear
 from jaxrnn.schedule.loop.forward import decide
 from jaxrnn.schedule.loop.readers import find_readers
 from jaxrnn.schedule.newton.solving import MOST_ITERATIONS
@@ -107,16 +107,18 @@ def _loop(
     if loop.newton is not None:
         return _solved(loop, carried, length, batch_size)
     if loop.linear:
-        what, many = f"{carried} = a * {carried} + b", len(loop.carry)
+        what, units = f"{carried} = a * {carried} + b", loop.linear.units
+        many = len(loop.carry) if units is None else units.shape[1]
         if many > 1:
-            what = f"{carried} feed each other affinely, {many} x {many} numbers a unit"
+            feeds = "feeds itself" if len(loop.carry) == 1 else "feed each other"
+            what = f"{carried} {feeds} affinely, {many} x {many} numbers a unit"
         return [f"made parallel: {what}, an associative scan"]
     apart = [each for each in components(step, carry_read_by(step)) if each[0] in loop.carry]
     handed_on = "of several recurrences one reads a bulky value of another"
     handed_on = handed_on if len(apart) > 1 else None
-    why = handed_on or why_not_linear(step, loop.carry)
+    why = handed_on or find_linear(step, loop.carry)
     bulky = [v for v in loop.carried if v in loop.bulky]
-    if why is None:
+    if isinstance(why, Linear):
         why = "linear, kept as a loop by this schedule"
         why = f"{why}: its carry is bulky" if bulky else why
     lines = [

@@ -14,7 +14,7 @@ from jaxrnn.jaxprs.equations import (
     variables,
 )
 from jaxrnn.schedule.depending import Reads, carry_read_by, components, same_at_every_step
-from jaxrnn.schedule.linear.affine import why_not_linear
+from jaxrnn.schedule.linear.affine import Linear, find_linear
 from jaxrnn.schedule.matrix.factored import NotAffine
 from jaxrnn.schedule.matrix.finding import Matrix, find_matrix
 from jaxrnn.schedule.newton.structure import find_structure
@@ -68,9 +68,11 @@ def make_plan(
         if in_chunks == "all" or (in_chunks == "bulky" and bulky & {leaf.old for leaf in carry}):
             most = MOST_FED if in_chunks == "bulky" else None
             matrix, no_matrix = _matrix(step, carry, reads, behind, fixed, chunk, most)
-        linear = matrix is None and linear_in_parallel
-        linear = linear and why_not_linear(step, carry) is None
-        linear = linear and (bulky_in_parallel or not bulky & {leaf.old for leaf in carry})
+        linear = None
+        apart = bulky_in_parallel or not bulky & {leaf.old for leaf in carry}
+        if matrix is None and linear_in_parallel and apart:
+            found = find_linear(step, carry)
+            linear = found if isinstance(found, Linear) else None
         solved = by_newton and matrix is None and not linear and _has_floats(carry)
         if matrix is not None:
             body = matrix.equations

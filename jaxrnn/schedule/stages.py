@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from jaxrnn.jaxprs.equations import Atom, Equation, Variable, made_by, variables
+from jaxrnn.schedule.linear.affine import Linear
 from jaxrnn.schedule.matrix.finding import Matrix
 from jaxrnn.schedule.newton.structure import Structure
 from jaxrnn.schedule.reading import Leaf
@@ -43,8 +44,8 @@ class Loop(NamedTuple):
       learnt: those of them that gradients are taken of.
       streams: variables that come from outside at every time step.
       emitted: variables that later stages read at every time step.
-      linear: whether it is carry' = a * carry + b, elementwise or by a small block of each unit, a
-        and b free of the carry, and is worked out for all time steps in parallel.
+      linear: how it is carry' = a * carry + b, a and b free of the carry, where it is worked out
+        for all time steps in parallel.
       bulky: variables of which there should be no array of all time steps.
       matrix: how its carry is worked out chunk by chunk; None where it is not.
       no_matrix: why not, where that was asked.
@@ -58,7 +59,7 @@ class Loop(NamedTuple):
     learnt: frozenset[Variable]
     streams: list[Variable]
     emitted: list[Variable]
-    linear: bool
+    linear: Linear | None
     bulky: frozenset[Variable]
     matrix: Matrix | None = None
     no_matrix: str = ""

@@ -1,46 +1,114 @@
 """Which recurrences are affine in what they carry, each number by itself or with few others."""
 
-from jaxrnn.jaxprs.equations import is_float, is_variable, needed, operation_of
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csgraph
+
+from jaxrnn.jaxprs.equations import (
+    Equation,
+    as_function,
+    is_float,
+    is_variable,
+    made_by,
+    needed,
+    operation_of,
+    primitives,
+    read_by,
+    struct_of,
+)
+from jaxrnn.jaxprs.reach import reach
 from jaxrnn.schedule.reading import Leaf, Step
 
-# Leaves that may feed each other: of each unit a block of so many rows and columns, of which the
+# Numbers that may feed each other: of each unit a block of so many rows and columns, of which the
 # parallel form takes as many products of numbers as it has entries, times its rows.
 MOST = 4
 
-# Equations that keep "a * carry + b, elementwise" what it is.
+# What keeps "a * carry + b, elementwise" what it is.
 _SUMS = ("add", "sub", "add_any", "neg", "copy", "name")
+# What keeps it affine, and puts its numbers elsewhere.
+_PLACES = primitives(
+    """
+    broadcast_in_dim concatenate reduce_sum reshape rev slice split squeeze stack transpose
+    """
+)
 
 
-def why_not_linear(step: Step, carry: list[Leaf]) -> str | None:
-    """What keeps a recurrence from being carry' = a * carry + b, elementwise, with a block of few
-    rows for a where several leaves feed each other; None if nothing does."""
-    if len(carry) > MOST:
-        return f"several leaves of the carry feed each other, more than {MOST}"
+class Linear(NamedTuple):
+    """What is carry' = a * carry + b.
+
+    Attributes:
+      units: [units, K], the places of each unit's numbers, which feed each other, among all of the
+        carry; None where K leaves of one shape feed each other elementwise.
+    """
+
+    units: np.ndarray | None = None
+
+
+def find_linear(step: Step, carry: list[Leaf]) -> Linear | str:
+    """How a recurrence is linear, or what keeps it from being so, a line."""
     first, *others = (leaf.old.aval for leaf in carry)
-    if any((aval.shape, aval.dtype) != (first.shape, first.dtype) for aval in others):
-        return "several leaves of the carry feed each other, not all of one shape and type"
-    if not is_float(first):
+    if not all(is_float(leaf.old.aval) for leaf in carry):
         return "its carry is not of floats"
     targets = [leaf.new for leaf in carry]
     if not all(map(is_variable, targets)):
         return "its carry becomes a constant"
+    together = "several leaves of the carry feed each other"
+    if any(aval.dtype != first.dtype for aval in others):
+        return f"{together}, not all of one type"
+    alike = len(carry) <= MOST and all(aval.shape == first.shape for aval in others)
+    moved = ""
     along = {leaf.old for leaf in carry}
     for equation in needed(step.equations, targets, ()):
         affine = [k for k, v in enumerate(equation.invars) if is_variable(v) and v in along]
         if not affine:
             continue
-        name = operation_of(equation)
-        shapes = {v.aval.shape for v in equation.outvars} | {
-            equation.invars[k].aval.shape for k in affine
-        }
-        keeps = (
-            name in _SUMS
-            or (name == "mul" and len(affine) == 1)
-            or (name == "div" and affine == [0])
-            or (name == "select_n" and 0 not in affine)
-        )
-        if not keeps or shapes != {first.shape}:
-            cause = f"{name} of the carry"
-            return f"several leaves of the carry feed each other: {cause}" if others else cause
+        cause = operation_of(equation) + " of the carry"
+        cause = f"{together}: {cause}" if others else cause
+        if not _is_affine(equation, affine):
+            return cause
         along.update(equation.outvars)
-    return None if along.issuperset(targets) else "its carry does not read itself"
+        atoms = [*equation.outvars, *(equation.invars[k] for k in affine)]
+        in_place = equation.primitive.name not in {*_PLACES, "dot_general"}
+        if not in_place or {a.aval.shape for a in atoms} != {first.shape}:
+            moved = moved or cause
+    if not along.issuperset(targets):
+        return "its carry does not read itself"
+    if alike and not moved:
+        return Linear()
+    units = _units(step, carry)
+    many = f"{together}, more than {MOST} numbers a unit"
+    return Linear(units) if units is not None else moved or many
+
+
+def _is_affine(equation: Equation, affine: list[int]) -> bool:
+    """Whether it is, in those of its operands."""
+    name = equation.primitive.name
+    if name == "dot_general" and len(affine) == 1:
+        # of a longer sum each number would be of a larger unit
+        summed, _ = equation.params["dimension_numbers"]
+        shape = equation.invars[affine[0]].aval.shape
+        return math.prod(shape[a] for a in summed[affine[0]]) <= MOST
+    return (
+        name in _SUMS
+        or name in _PLACES
+        or (name == "mul" and len(affine) == 1)
+        or (name == "div" and affine == [0])
+        or (name == "select_n" and 0 not in affine)
+    )
+
+
+def _units(step: Step, carry: list[Leaf]) -> np.ndarray | None:
+    """Of each unit the places of its numbers; None where they are not of one size, or too large."""
+    targets = [leaf.new for leaf in carry]
+    equations = needed(step.equations, targets, ())
+    carried = [leaf.old for leaf in carry]
+    others = [v for v in read_by(equations) if v not in {*carried, *made_by(equations)}]
+    function = as_function(equations, [*carried, *others], targets)
+    pattern, _ = reach(function, [struct_of(v) for v in carried], *map(struct_of, others))
+    count, unit = csgraph.connected_components(pattern, directed=False)
+    sizes = np.bincount(unit, minlength=count)
+    if len({*sizes.tolist()}) > 1 or sizes[0] > MOST:
+        return None
+    return np.argsort(unit, kind="stable").reshape(count, -1)

@@ -6,11 +6,13 @@ https://arxiv.org/abs/1709.04057
 """
 
 import functools
+import math
 import operator
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxrnn.base import Size
@@ -27,16 +29,22 @@ Block = tuple[Leaves, ...]
 
 def run_linear(loop: Loop, weights: list, carry: list, streams: list, length: Size):
     """Like `run_loop`, of a loop that is linear; depth O(log T) instead of T."""
+    assert loop.linear is not None
     inputs = [*loop.weights, *loop.carried, *loop.streams]
     step = as_function(loop.equations, inputs, loop.targets)
-    first = tuple(carry)
+    units = loop.linear.units
+    shapes = [v.aval.shape for v in loop.carried]
+    first = tuple(carry if units is None else _by_units(units, carry, 1))
 
     def coefficients(weights, streams):
         """The step is a * carry + b: b is its value at 0, a its derivative."""
         zeros = tuple(jnp.zeros(leaf.shape[1:], leaf.dtype) for leaf in first)
 
         def of_carry(*carry):
-            return tuple(step(*weights, *carry, *streams))
+            if units is None:
+                return tuple(step(*weights, *carry, *streams))
+            new = step(*weights, *_as_leaves(units, carry, shapes), *streams)
+            return _by_units(units, new, 0)
 
         pushed = [
             jax.jvp(of_carry, zeros, (*zeros[:i], jnp.ones_like(zero), *zeros[i + 1 :]))
@@ -49,7 +57,23 @@ def run_linear(loop: Loop, weights: list, carry: list, streams: list, length: Si
     a, b = as_in_loop(loop.equations, over_time)(weights, streams)
     a, b = jax.tree.map(lambda each: vary_like(each, first[0]), (a, b))
     new = linear_recurrence(a, b, first)
-    return [leaf[-1] for leaf in new], [*new], []
+    new = list(new) if units is None else _as_leaves(units, new, shapes)
+    return [leaf[-1] for leaf in new], new, []
+
+
+def _by_units(units: np.ndarray, leaves: Sequence[jax.Array], leading: int) -> Leaves:
+    """The first number of each unit, the second, ...; behind so many leading axes."""
+    flat = [leaf.reshape(*leaf.shape[:leading], -1) for leaf in leaves]
+    together = jnp.concatenate(flat, -1)[..., units.T.ravel()]
+    return tuple(jnp.split(together, units.shape[1], -1))
+
+
+def _as_leaves(units: np.ndarray, numbers: Sequence[jax.Array], shapes) -> list[jax.Array]:
+    """The other way round, leaves of these shapes behind the leading axes."""
+    together = jnp.concatenate(numbers, -1)[..., np.argsort(units.T.ravel())]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    leaves = jnp.split(together, ends[:-1], -1)
+    return [a.reshape(*a.shape[:-1], *s) for a, s in zip(leaves, shapes, strict=True)]
 
 
 def linear_recurrence(a: Block, b: Leaves, first: Leaves, *, reverse: bool = False) -> Leaves:
