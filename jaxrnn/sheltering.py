@@ -22,10 +22,10 @@ SMOOTH = primitives(
     """
     add add_any sub mul neg dot_general conv_general_dilated max min clamp sign tanh logistic erf
     sin cos square select_n broadcast_in_dim reshape transpose squeeze slice dynamic_slice
-    dynamic_update_slice gather scatter scatter-add concatenate split pad rev reduce_sum reduce_max
-    reduce_min cumsum cummax cummin sort top_k argmax argmin convert_element_type reduce_precision
-    copy copy_p real imag complex conj eq ne lt le gt ge is_finite floor ceil round
-    stop_gradient name optimization_barrier pvary
+    dynamic_update_slice gather scatter scatter-add concatenate stack unstack tile split pad rev
+    reduce_sum reduce_max reduce_min cumsum cummax cummin sort top_k argmax argmin
+    convert_element_type reduce_precision copy copy_p real imag complex conj
+    eq ne lt le gt ge is_finite floor ceil round stop_gradient name optimization_barrier pvary
     """
 )
 # With other values in front of it, it might not end.

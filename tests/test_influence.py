@@ -161,6 +161,20 @@ def test_a_product_of_two_vectors_reads_a_number_of_each():
     np.testing.assert_array_equal(pattern.toarray(), np.concatenate([first, second], axis=1))
 
 
+ARRANGED = {
+    "stack": (lambda a: jnp.stack([a[0], a[1]], 1), [[0, 2], [1, 3]]),
+    "unstack": (lambda a: jnp.unstack(a, axis=1), [[0, 2], [1, 3]]),
+    "tile": (lambda a: jnp.tile(a, (1, 2)), [[0, 1, 0, 1], [2, 3, 2, 3]]),
+}
+
+
+@pytest.mark.parametrize("name", ARRANGED)
+def test_what_is_only_moved_reads_one_number_each(name):
+    function, places = ARRANGED[name]
+    pattern, _ = reach(function, (jnp.ones((2, 2)),))
+    np.testing.assert_array_equal(pattern.toarray(), np.eye(4)[np.ravel(places)])
+
+
 @pytest.mark.parametrize("name", mostly_full(of_kinds(CELLS), "gru", "lru"))
 def test_what_can_reach_covers_what_does(name):
     cell = in_parts(CELLS[name](3, 4))

@@ -58,6 +58,12 @@ def by_matrices(h, gate, x, r):
     return h, h[0]
 
 
+def added_to(h, gate, x, r):
+    """What is put together is not what is carried on."""
+    h = jnp.stack(turned(h[0], h[1], gate, 0)) + x[None]
+    return h, h[1]
+
+
 def columns_by_matmul(h, gate, x, r):
     turn = jnp.moveaxis(jnp.array([[gate, 1 - gate], [x, 0 * x]]), -1, 0)
     h = (turn @ h[:, :, None])[:, :, 0] + x[:, None]
@@ -104,6 +110,7 @@ PARTS = {
     "concatenate": (joined, (2 * UNITS,), "associative", "2 x 2 numbers a unit"),
     "matrices": (by_matrices, (2, UNITS), "associative", "feeds itself affinely, 2 x 2 numbers"),
     "matmul": (columns_by_matmul, (UNITS, 2), "associative", "feeds itself affinely, 2 x 2"),
+    "added to": (added_to, (2, UNITS), "associative", "feeds itself affinely, 2 x 2"),
     "queue": (queue, (3, UNITS), "associative", "feeds itself affinely, 3 x 3"),
     "swap": (swapped, (3 * UNITS,), "associative", "part 3 of 3"),
     "lstm": (lstm, (2 * UNITS,), "distributed", "as [2, 6] part 1 of 2"),

@@ -173,6 +173,9 @@ def _reads(equation: Equation, place: int, index: int) -> Pattern | None:
         at = np.moveaxis(np.full(result.shape, -1), axis, 0)
         at[before : before + numbers.shape[axis]] = np.moveaxis(numbers, axis, 0)
         return _matrix(np.moveaxis(at, 0, axis), operand, result)
+    if name == "unstack":
+        part = np.moveaxis(numbers, settings["axis"], 0)[index]
+        return _matrix(part, operand, result)
     if name == "tile":
         return _matrix(np.tile(numbers, settings["reps"]), operand, result)
     if name in REDUCTIONS:

@@ -27,7 +27,8 @@ ROUNDS = 8
 def unfolded(program: Program, varying: Iterable[Variable]) -> Program:
     """With choices in place of `lax.cond` and `lax.switch` by what is varying, as under `jax.vmap`
     over the examples, and with the rounds of each `lax.scan` that reads what is varying, if they
-    are few. Branches by the params alone stay: all examples take the same."""
+    are few. Branches by the params alone stay: all examples take the same. An `unstack`, which is a
+    primitive from JAX 0.12 on, becomes slices, as it was before."""
     varying = set(varying)
     names: dict[Variable, Atom] = {}
     found: list[Equation] = []
@@ -46,6 +47,8 @@ def unfolded(program: Program, varying: Iterable[Variable]) -> Program:
             written = _choice(equation)
         elif name == "scan" and moves and 1 <= equation.params["length"] <= ROUNDS:
             written = _rounds(equation)
+        elif name == "unstack":
+            written = _slices(equation)
         else:
             varying.update(equation.outvars if moves else ())
             found.append(equation)
@@ -84,6 +87,15 @@ def _rounds(equation: Equation) -> Program:
         return [*carry, *(jnp.stack(each) for each in zip(*made[::backwards], strict=True))]
 
     return trace(run, *map(struct_of, equation.invars))
+
+
+def _slices(equation: Equation) -> Program:
+    axis = equation.params["axis"]
+
+    def run(whole) -> list[Any]:
+        return [lax.index_in_dim(whole, i, axis, False) for i in range(whole.shape[axis])]
+
+    return trace(run, struct_of(equation.invars[0]))
 
 
 def _called(closed: Any) -> Any:

@@ -26,9 +26,9 @@ _KNOWN = (
     | primitives(
         """
         add add_any sub mul div neg max min sign abs square integer_pow dot_general select_n
-        broadcast_in_dim reshape transpose squeeze slice dynamic_update_slice concatenate split pad
-        rev convert_element_type copy copy_p real imag complex conj stop_gradient iota eq ne lt le
-        gt ge and or not is_finite floor ceil round
+        broadcast_in_dim reshape transpose squeeze slice dynamic_update_slice concatenate stack
+        unstack tile split pad rev convert_element_type copy copy_p real imag complex conj
+        stop_gradient iota eq ne lt le gt ge and or not is_finite floor ceil round
         """
     )
 ) - primitives("scan while cond sort top_k reduce_prod")
