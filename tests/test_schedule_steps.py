@@ -197,7 +197,10 @@ def test_all_of_these_are_scheduled_and_right():
     require_scheduled_and_right(step)
 
 
-@pytest.mark.parametrize("name", mostly_full(READABLE, "a square of the carry"))
+BY_DEFAULT = "a square of the carry", "branches around a weight", "rounds around a weight"
+
+
+@pytest.mark.parametrize("name", mostly_full(READABLE, *BY_DEFAULT))
 def test_scheduled_and_right(name):
     require_scheduled_and_right(READABLE[name])
 

@@ -157,7 +157,10 @@ def test_it_is_found(name):
     assert f"{says}, chunks" in report
 
 
-@pytest.mark.parametrize("name", mostly_full(WRITINGS, "a diagonal matrix of each head"))
+@pytest.mark.parametrize(
+    "name",
+    mostly_full(WRITINGS, "a diagonal matrix of each head", "a key and a query read at once"),
+)
 def test_it_is_right(name):
     (step, shape), _ = WRITINGS[name]
     cell = cell_of(step, *shape)
