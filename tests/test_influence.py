@@ -164,6 +164,7 @@ def test_a_product_of_two_vectors_reads_a_number_of_each():
 ARRANGED = {
     "stack": (lambda a: jnp.stack([a[0], a[1]], 1), [[0, 2], [1, 3]]),
     "unstack": (lambda a: jnp.unstack(a, axis=1), [[0, 2], [1, 3]]),
+    "reshape": (lambda a: jnp.reshape(a, 4, order="F"), [0, 2, 1, 3]),
     "tile": (lambda a: jnp.tile(a, (1, 2)), [[0, 1, 0, 1], [2, 3, 2, 3]]),
 }
 

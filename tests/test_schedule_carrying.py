@@ -77,6 +77,12 @@ def queue(h, gate, x, r):
     return h, h.mean(0)
 
 
+def in_columns_first(h, gate, x, r):
+    """Its numbers change places as they are put together."""
+    h = h.reshape(2, UNITS) * gate[None] + x[None]
+    return jnp.reshape(h, -1, order="F"), h[0]
+
+
 def swapped(h, gate, x, r):
     """Two parts that change places, and one that nothing is read of."""
     a, b = h[:UNITS], h[UNITS : 2 * UNITS]
@@ -117,6 +123,7 @@ PARTS = {
     ),
     "added to": (added_to, (2, UNITS), "associative", "feeds itself affinely, 2 x 2"),
     "queue": (queue, (3, UNITS), "associative", "feeds itself affinely, 3 x 3"),
+    "Fortran": (in_columns_first, (2 * UNITS,), "associative", "reshape of the carry"),
     "swap": (swapped, (3 * UNITS,), "associative", "part 3 of 3"),
     "lstm": (lstm, (2 * UNITS,), "distributed", "as [2, 6] part 1 of 2"),
     "rows": (rows, (UNITS * UNITS,), "chunked", "chunked: carry [36] as [6, 6]"),
@@ -132,7 +139,9 @@ def test_it_is_carried_in_parts(name):
     assert says in report
 
 
-@pytest.mark.parametrize("name", mostly_full(PARTS, "columns of matrices", "swap", "heads"))
+@pytest.mark.parametrize(
+    "name", mostly_full(PARTS, "columns of matrices", "Fortran", "swap", "heads")
+)
 def test_it_is_right(name):
     step, shape, schedule, _ = PARTS[name]
     cell = cell_of(step, *shape)

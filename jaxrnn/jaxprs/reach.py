@@ -146,6 +146,8 @@ def _reads(equation: Equation, place: int, index: int) -> Pattern | None:
     if name in ELEMENTWISE or name in FLAT:  # an axis of one number, or a scalar, is read by all
         return _matrix(np.broadcast_to(numbers, result.shape), operand, result)
     if name in RESHAPES:
+        if settings.get("dimensions") is not None and name == "reshape":
+            numbers = numbers.transpose(settings["dimensions"])
         return _matrix(numbers.reshape(result.shape), operand, result)
     if name == "transpose":
         return _matrix(numbers.transpose(settings["permutation"]), operand, result)

@@ -28,7 +28,8 @@ def unfolded(program: Program, varying: Iterable[Variable]) -> Program:
     """With choices in place of `lax.cond` and `lax.switch` by what is varying, as under `jax.vmap`
     over the examples, and with the rounds of each `lax.scan` that reads what is varying, if they
     are few. Branches by the params alone stay: all examples take the same. An `unstack`, which is a
-    primitive from JAX 0.12 on, becomes slices, as it was before."""
+    primitive from JAX 0.12 on, becomes slices, as it was before; a reshape that turns axes first (a
+    Fortran order) becomes both."""
     varying = set(varying)
     names: dict[Variable, Atom] = {}
     found: list[Equation] = []
@@ -49,6 +50,8 @@ def unfolded(program: Program, varying: Iterable[Variable]) -> Program:
             written = _rounds(equation)
         elif name == "unstack":
             written = _slices(equation)
+        elif name == "reshape" and equation.params["dimensions"] is not None:
+            written = _turned(equation)
         else:
             varying.update(equation.outvars if moves else ())
             found.append(equation)
@@ -94,6 +97,15 @@ def _slices(equation: Equation) -> Program:
 
     def run(whole) -> list[Any]:
         return [lax.index_in_dim(whole, i, axis, False) for i in range(whole.shape[axis])]
+
+    return trace(run, struct_of(equation.invars[0]))
+
+
+def _turned(equation: Equation) -> Program:
+    params = equation.params
+
+    def run(a) -> list[Any]:
+        return [lax.reshape(lax.transpose(a, params["dimensions"]), params["new_sizes"])]
 
     return trace(run, struct_of(equation.invars[0]))
 
