@@ -6,7 +6,7 @@ import plain_loop
 import pytest
 from tiers import mostly_full
 
-from jaxrnn import Cell
+from jaxrnn import Cell, unroll
 from jaxrnn.unroll import Schedule, explain
 
 T, B, UNITS = 9, 2, 6
@@ -162,6 +162,18 @@ def test_every_transformation_is_right(name, schedule: Schedule):
     step, shape, *_ = PARTS[name]
     cell = cell_of(step, *shape)
     plain_loop.require_the_plain_loop(cell, *given(cell), schedule)
+
+
+@pytest.mark.parametrize("schedule", ["associative", "newton"])
+def test_a_leaf_of_no_numbers(schedule: Schedule):
+    def step(params, carry, x):
+        h, nothing = carry
+        return (0.9 * h + x, jnp.concatenate([nothing[:0], nothing]) * 2), h
+
+    cell = Cell(lambda key: (), lambda params, key: (jnp.zeros(3), jnp.zeros(0)), step)
+    given = (), (jnp.ones((B, 3)), jnp.zeros((B, 0))), jnp.ones((T, B, 3))
+    ours, plain = (unroll(cell, *given, schedule=each) for each in (schedule, "scan"))
+    plain_loop.require_close((ours[0][0], ours[1]), (plain[0][0], plain[1]))
 
 
 def overlapping(h, gate, x, r):

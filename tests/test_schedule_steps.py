@@ -113,6 +113,23 @@ READABLE = {
             h,
         )
     ),
+    "branches and rounds within rounds": recurrent(
+        lambda params, h, x: lax.scan(
+            lambda c, a: (
+                lax.scan(
+                    lambda c, b: (
+                        lax.cond(b > 0, jnp.sin, lambda c: c @ params["w"], c + a),
+                        None,
+                    ),
+                    c,
+                    x[:2],
+                )[0],
+                None,
+            ),
+            h,
+            x,
+        )[0]
+    ),
     "rounds around a weight": recurrent(
         lambda params, h, x: lax.scan(
             lambda c, a: (jnp.tanh(c @ params["w"] + a), c * a),
@@ -197,7 +214,8 @@ def test_all_of_these_are_scheduled_and_right():
     require_scheduled_and_right(step)
 
 
-BY_DEFAULT = "a square of the carry", "branches around a weight", "rounds around a weight"
+BY_DEFAULT = "a square of the carry", "rounds around a weight"
+BY_DEFAULT += "branches around a weight", "branches and rounds within rounds"
 
 
 @pytest.mark.parametrize("name", mostly_full(READABLE, *BY_DEFAULT))

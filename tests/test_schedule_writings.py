@@ -97,6 +97,13 @@ def products_in_a_loop(s, k, q, w, v):
     return s, jnp.einsum("hvk,hk->hv", s, q)
 
 
+def turned_by_a_reshape(s, k, q, w, v):
+    """In Fortran order, of each head."""
+    s = s * w[:, None] + v[:, :, None] * k[:, None]
+    turned = jax.lax.reshape(s, (HEADS, KEYS, VALUES), (0, 2, 1))
+    return s, jnp.einsum("hkv,hk->hv", turned, q)
+
+
 # How each is written, and what is found
 WRITINGS = {
     "a diagonal matrix of each head": (
@@ -136,6 +143,10 @@ WRITINGS = {
     "products in a loop": (
         (products_in_a_loop, (HEADS, VALUES, KEYS)),
         "decay none, rank 2",
+    ),
+    "a matrix turned by a reshape": (
+        (turned_by_a_reshape, (HEADS, VALUES, KEYS)),
+        "decay of each key, rank 0",
     ),
     "an axis of one example": (
         (delta_rule_of_one, (1, HEADS, KEYS, VALUES)),

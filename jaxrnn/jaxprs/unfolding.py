@@ -21,7 +21,8 @@ from jaxrnn.jaxprs.equations import (
 from jaxrnn.unstable import opened, scan_counts
 
 ROUNDS = 8
-"""Of a loop that is written out, the most: each is as many equations again to compile."""
+"""Of a loop that is written out, and of loops within it together, the most: each round is as many
+equations again to compile."""
 
 
 def unfolded(program: Program, varying: Iterable[Variable]) -> Program:
@@ -36,21 +37,24 @@ def unfolded(program: Program, varying: Iterable[Variable]) -> Program:
     constants = dict(program.constants)
 
     def of(atom):
-        return names.get(atom, atom) if is_variable(atom) else atom
+        while is_variable(atom) and atom in names:
+            atom = names[atom]
+        return atom
 
-    waiting = list(program.equations)
+    # beside each equation how often it is written
+    waiting = [(equation, 1) for equation in program.equations]
     while waiting:
-        equation = waiting.pop(0)
+        equation, times = waiting.pop(0)
         equation = equation.replace(invars=list(map(of, equation.invars)))
+        name, params = equation.primitive.name, equation.params
         moves = not varying.isdisjoint(variables(equation.invars))
-        name = equation.primitive.name
         if name == "cond" and equation.invars[0] in varying:
             written = _choice(equation)
-        elif name == "scan" and moves and 1 <= equation.params["length"] <= ROUNDS:
-            written = _rounds(equation)
+        elif name == "scan" and moves and 1 <= times * params["length"] <= ROUNDS:
+            written, times = _rounds(equation), times * params["length"]
         elif name == "unstack":
             written = _slices(equation)
-        elif name == "reshape" and equation.params["dimensions"] is not None:
+        elif name == "reshape" and params["dimensions"] is not None:
             written = _turned(equation)
         else:
             varying.update(equation.outvars if moves else ())
@@ -58,9 +62,9 @@ def unfolded(program: Program, varying: Iterable[Variable]) -> Program:
             continue
         constants |= written.constants
         names |= zip(written.inputs, equation.invars, strict=True)
-        waiting[:0] = written.equations
-        names |= zip(equation.outvars, map(of, written.outputs), strict=True)
-    return program._replace(equations=found, constants=constants).renamed(names)
+        names |= zip(equation.outvars, written.outputs, strict=True)
+        waiting[:0] = [(each, times) for each in written.equations]
+    return program._replace(equations=found, constants=constants).renamed({v: of(v) for v in names})
 
 
 def _choice(equation: Equation) -> Program:

@@ -144,7 +144,7 @@ def _has_floats(carry: list[Leaf]) -> bool:
     Raises:
       Unreadable: if only in part, or if they are too narrow for a tolerance.
     """
-    kinds = [leaf.old.aval for leaf in carry]
+    kinds = [leaf.old.aval for leaf in carry if leaf.old.aval.size]
     if not any(map(is_float, kinds)):
         return False
     for kind in kinds:

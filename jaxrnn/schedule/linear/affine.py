@@ -109,6 +109,6 @@ def _units(step: Step, carry: list[Leaf]) -> np.ndarray | None:
     pattern, _ = reach(function, [struct_of(v) for v in carried], *map(struct_of, others))
     count, unit = csgraph.connected_components(pattern, directed=False)
     sizes = np.bincount(unit, minlength=count)
-    if len({*sizes.tolist()}) > 1 or sizes[0] > MOST:
+    if len({*sizes.tolist()}) != 1 or sizes[0] > MOST:
         return None
     return np.argsort(unit, kind="stable").reshape(count, -1)

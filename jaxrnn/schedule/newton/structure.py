@@ -107,9 +107,9 @@ def numbers_in(atom: Atom) -> int:
 def _in_real_numbers(pattern: Pattern, carried: Sequence[Variable]) -> Pattern:
     """The pattern with a complex number as two real ones, which all reach all."""
     parts = []
-    for v in carried:
+    for v in [v for v in carried if v.aval.size]:
         one = sparse.eye(v.aval.size, format="csr", dtype=bool)
-        parts.append(sparse.vstack([one] * (numbers_in(v) // max(1, v.aval.size))))
+        parts.append(sparse.vstack([one] * (numbers_in(v) // v.aval.size)))
     spread = sparse.block_diag(parts, format="csr").astype(np.int32)
     return (spread @ pattern.astype(np.int32) @ spread.T).astype(bool)
 
