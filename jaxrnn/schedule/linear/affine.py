@@ -84,12 +84,13 @@ def find_linear(step: Step, carry: list[Leaf]) -> Linear | str:
 
 def _is_affine(equation: Equation, affine: list[int]) -> bool:
     """Whether it is, in those of its operands."""
-    name = equation.primitive.name
-    if name == "dot_general" and len(affine) == 1:
+    name, params = equation.primitive.name, equation.params
+    if name == "reduce_sum" or (name == "dot_general" and len(affine) == 1):
+        (place,) = affine
+        summed = params["axes"] if name == "reduce_sum" else params["dimension_numbers"][0][place]
+        shape = equation.invars[place].aval.shape
         # of a longer sum each number would be of a larger unit
-        summed, _ = equation.params["dimension_numbers"]
-        shape = equation.invars[affine[0]].aval.shape
-        return math.prod(shape[a] for a in summed[affine[0]]) <= MOST
+        return math.prod(shape[a] for a in summed) <= MOST
     return (
         name in _SUMS
         or name in _PLACES
