@@ -131,9 +131,7 @@ def _matching(
 
 def _is_reshape(equation: Equation) -> bool:
     """Whether it gives the same numbers in the same order another shape."""
-    name = equation.primitive.name
-    if name not in ("reshape", "squeeze", "broadcast_in_dim") or len(equation.invars) > 1:
+    if equation.primitive.name not in ("reshape", "squeeze", "broadcast_in_dim"):
         return False
-    (read,), (made,) = equation.invars, equation.outvars
-    same = (read.aval.size, equation.params.get("dimensions")) == (made.aval.size, None)
-    return read.aval.shape != made.aval.shape and (same or name == "squeeze")
+    read, made = equation.invars[0].aval, equation.outvars[0].aval
+    return len(equation.invars) == 1 and read.size == made.size and read.shape != made.shape

@@ -18,7 +18,7 @@ from jaxrnn.jaxprs.equations import (
     read_by,
     struct_of,
 )
-from jaxrnn.jaxprs.reach import reach
+from jaxrnn.jaxprs.reach import Pattern, reach
 from jaxrnn.schedule.reading import Leaf, Step
 
 # Numbers that may feed each other: of each unit a block of so many rows and columns, of which the
@@ -108,8 +108,17 @@ def _units(step: Step, carry: list[Leaf]) -> np.ndarray | None:
     others = [v for v in read_by(equations) if v not in {*carried, *made_by(equations)}]
     function = as_function(equations, [*carried, *others], targets)
     pattern, _ = reach(function, [struct_of(v) for v in carried], *map(struct_of, others))
+    units = units_of(pattern)
+    return units if units.shape[1] <= MOST and units.size == pattern.shape[0] > 0 else None
+
+
+def units_of(pattern: Pattern) -> np.ndarray:
+    """[units, K], the places of the numbers that reach each other, directly or through others; as
+    many as there are numbers where a unit has fewer than K."""
     count, unit = csgraph.connected_components(pattern, directed=False)
+    order = np.argsort(unit, kind="stable")
     sizes = np.bincount(unit, minlength=count)
-    if len({*sizes.tolist()}) != 1 or sizes[0] > MOST:
-        return None
-    return np.argsort(unit, kind="stable").reshape(count, -1)
+    starts = np.cumsum(sizes) - sizes
+    units = np.full((count, sizes.max(initial=0)), len(unit))
+    units[unit[order], np.arange(len(unit)) - starts[unit[order]]] = order
+    return units

@@ -27,7 +27,7 @@ from jaxrnn.jaxprs.equations import (
     variables,
 )
 from jaxrnn.jaxprs.reach import Pattern, reach
-from jaxrnn.schedule.linear.affine import MOST
+from jaxrnn.schedule.linear.affine import MOST, units_of
 
 # The carry is taken apart at z where it has at least so many times as many numbers: below that the
 # two factors of the derivative are hardly smaller than their product.
@@ -85,8 +85,7 @@ def find_structure(
     size = pattern.shape[0]
     if not pattern.nnz:
         return Structure("free", np.arange(size)[:, None], [], 0, size)
-    count, unit = csgraph.connected_components(pattern, directed=False)
-    units = _grouped(unit, count)
+    units = units_of(pattern)
     if units.size * units.shape[1] >= size**2:  # few units of very different sizes
         units = np.arange(size)[None]
     each = units.shape[1]
@@ -112,16 +111,6 @@ def _in_real_numbers(pattern: Pattern, carried: Sequence[Variable]) -> Pattern:
         parts.append(sparse.vstack([one] * (numbers_in(v) // v.aval.size)))
     spread = sparse.block_diag(parts, format="csr").astype(np.int32)
     return (spread @ pattern.astype(np.int32) @ spread.T).astype(bool)
-
-
-def _grouped(unit: np.ndarray, count: int) -> np.ndarray:
-    """The members of each unit, side by side; as many as there are numbers where there is none."""
-    order = np.argsort(unit, kind="stable")
-    sizes = np.bincount(unit, minlength=count)
-    starts = np.cumsum(sizes) - sizes
-    units = np.full((count, sizes.max()), len(unit))
-    units[unit[order], np.arange(len(unit)) - starts[unit[order]]] = order
-    return units
 
 
 def _narrowest(
